@@ -281,7 +281,7 @@ class CallRecord:
     page_behind: bool = False
     """The far end has changed something the page has not heard of yet."""
     core_behind: bool = False
-    """The core has been told of something the page does not want (core_told.py)."""
+    """The core has perhaps been told something else than the page wants (core_told.py)."""
     core_attempts: int = 0
     """How often it has been offered the right thing, without success."""
     own_ims_offer: int = 0

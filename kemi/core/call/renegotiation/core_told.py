@@ -1,11 +1,12 @@
-"""Our own offer to the core, where the page wants less than the core was told.
+"""Our own offer to the core, where the page wants less than the core was told, or has come to want more.
 
     IMS                      we
      │◄─ UPDATE or INVITE ───│ tell_core
      │ 200 with answer ─────►│ on_answered
 
 A caller with preconditions, or one that made a late offer, is answered before the page is asked.  A page that then
-refuses video, or one of its directions, has nobody else to say so.  What the page wants more than that it says itself.
+refuses video, or one of its directions, has nobody else to say so.  What the page wants more than that it says itself,
+except in an answer to an offer of ours: a far end that opens a one-way call by UPDATE is answered before such a page.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from kemi.core.call.events import Due, OwnRequestAnswered
 from kemi.core.call.lifetime import refresh, session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.media.far_answer import follow_far_end, take_far_answer
-from kemi.core.call.media.session import offer_to_text
+from kemi.core.call.media.session import direction_for_core, offer_to_text
 from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.settings import CallSettings
@@ -39,8 +40,9 @@ _ENDS_THE_DIALOG = frozenset({408, 481})
 _AGAIN_S = 1.0
 
 
-def promised_too_much(record: CallRecord) -> bool:
-    """Whether the core has been told of a medium, or of a direction of one, that the page does not want."""
+def told_otherwise(record: CallRecord) -> bool:
+    """Whether the core has been told of a medium, or of a direction of one, that the page does not want, or not of one
+    that both sides want."""
     told = sdp_from_text(record.ims_description).media if record.ims_description else ()
     for medium in record.media:
         line = told[medium.ims_line] if medium.ims_line < len(told) else None
@@ -63,7 +65,7 @@ def tell_core(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     if refresh.is_out(record):
         return [act.Schedule(record.key, Due.TELL_CORE, _AGAIN_S)]
     record.core_behind = False
-    if not promised_too_much(record):
+    if not told_otherwise(record):
         return []
     told = sdp_from_text(record.ims_description)
     directions = {
@@ -91,10 +93,13 @@ def tell_core(record: CallRecord, settings: CallSettings) -> list[act.Action]:
 
 
 def _wanted(medium: Medium, told: Direction) -> Direction:
-    """Return what was told without what the page does not want."""
-    wanted = medium.wic_direction
+    """Return what was told without what the page does not want, and with what both sides want."""
+    wanted, both = medium.wic_direction, direction_for_core(medium)
     receives = wanted.receives or medium.reverse_wanted  # it has not been offered that stream yet
-    return Direction.of(sends=told.sends and wanted.sends, receives=told.receives and receives)
+    return Direction.of(
+        sends=(told.sends and wanted.sends) or both.sends,
+        receives=(told.receives and receives) or both.receives,
+    )
 
 
 def is_ours(record: CallRecord, reply: Reply) -> bool:

@@ -11,6 +11,7 @@ from kemi.core.call.states import Dialog, OfferAnswer
 from kemi.core.messages import Reply, Side
 from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
+from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import (
     CALL_ID,
@@ -222,3 +223,32 @@ def test_a_late_answer_to_an_update_of_ours_is_none_to_the_next_offer(takes_upda
     assert before is not None
     call.on(ev.UpdateAnswered(200, call.page_answer(), cseq=before.cseq - 1))
     assert call.record.exchange == before
+
+
+class TestAOneWayCallThatIsOpened:
+    """The page takes no UPDATE: the far end's is answered by what the page has said so far; then the page is asked."""
+
+    @staticmethod
+    def opened(first: str, then: str) -> Actions:
+        """The caller goes from one direction to another; the page takes what it is offered."""
+        call = Incoming.confirmed(invite(device_offer(DeviceMedia(direction=first)), ALLOWS))
+        body = device_offer(DeviceMedia(direction=then, version=2))
+        told = call.on(call.ims_request("UPDATE", cseq=6, body=body)).only(act.ReofferFromIms)
+        asked = call.on(ev.ImsReoffered({"audio": sdp.relay_offer("audio")}, told.bearer))
+        assert "a=sendrecv" not in asked.only(act.SendReply).body
+        sent = asked.only(act.SendRequest)
+        assert (sent.to, sent.method) == (Side.WIC, "INVITE")
+        cseq = call.record.gateway_cseq
+        reply = Reply(Side.WIC, "INVITE", CALL_ID, TAG, "page", cseq, status=200)
+        reply.body, reply.content_type = sdp.page_answer(sent.body), "application/sdp"
+        return call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", cseq, 200, reply))
+
+    @pytest.mark.parametrize("first", ["sendonly", "inactive"])
+    def test_the_core_hears_that_the_page_speaks(self, first: str) -> None:
+        sent = self.opened(first, "sendrecv").all(act.SendRequest)[-1]
+        (audio,) = sdp_from_text(sent.body).media
+        assert (sent.to, sent.method, audio.direction) == (Side.IMS, "UPDATE", Direction.SENDRECV)
+
+    def test_what_it_knows_already_is_not_told_again(self) -> None:
+        sent = self.opened("sendonly", "inactive").all(act.SendRequest)
+        assert {one.to for one in sent} == {Side.WIC}
