@@ -31,6 +31,8 @@ from kemi.core.registration.authorization import credentials_from_headers
 
 NOT_OF_PAGES: Final = frozenset({"timer", "precondition"})
 """Extensions that end at the gateway, on each side for itself."""
+RELIABLE: Final = frozenset({"100rel"})
+"""Reliable provisional responses (RFC 3262); of the INVITE that begins a call alone."""
 ICSI_REF = f'+g.3gpp.icsi-ref="{headers.MMTEL_ICSI_TAG}"'
 
 
@@ -55,13 +57,17 @@ def caller_lines(request: Request) -> list[str]:
     return [*lines, *extensions(request), *credential_lines(request)]
 
 
-def extensions(request: Request) -> list[str]:
+def extensions(request: Request, *, in_dialog: bool = False) -> list[str]:
     """Return what we support and require towards the core for a page: its extensions, and those we keep for it.
 
-    Reliable responses end here as well: a page that requires them gets ours, and may call who has none.
+    Reliable responses end here as well: a page that requires them gets ours, and may call who has none.  Provisional
+    responses to a change of a session end at the gateway, so nobody would acknowledge a reliable one (RFC 3262 §3):
+    inside a dialog nobody is promised that.
     """
-    supported = request.tokens("Supported") - NOT_OF_PAGES | {"100rel", "timer"}
-    required = request.tokens("Require") - NOT_OF_PAGES - {"100rel"}
+    not_passed = NOT_OF_PAGES | RELIABLE
+    ours = frozenset({"timer"}) if in_dialog else RELIABLE | {"timer"}
+    supported = request.tokens("Supported") - not_passed | ours
+    required = request.tokens("Require") - not_passed
     return [
         f"Supported: {', '.join(sorted(supported))}",
         *([f"Require: {', '.join(sorted(required))}"] if required else []),

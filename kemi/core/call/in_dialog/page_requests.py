@@ -183,7 +183,10 @@ def edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallS
         insert += (boundary.contact_for_core(record, settings),)
     if request.method in session_timer.REFRESHES:
         remove += ("Supported", "Require", "Allow")
-        insert += (*boundary.extensions(request), *session_timer.request_to_core(record, settings))
+        insert += (
+            *boundary.extensions(request, in_dialog=True),
+            *session_timer.request_to_core(record, settings),
+        )
     edits = act.MessageEdits(
         request_uri=leg.contact,
         next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,

@@ -59,7 +59,7 @@ def on_refresh_due(record: CallRecord, settings: CallSettings) -> list[act.Actio
     lines = (
         boundary.contact_for_core(record, settings),
         headers.ALLOW,
-        f"Supported: {session_timer.TIMER}, 100rel",
+        f"Supported: {session_timer.TIMER}",
         *session_timer.request_to_core(record, settings),
         *boundary.access_network_line(record, settings),
         *(("Content-Type: application/sdp",) if method == "INVITE" else ()),

@@ -68,7 +68,7 @@ def send_to_core(record: CallRecord, settings: CallSettings) -> list[act.Action]
     lines = (
         boundary.contact_for_core(record, settings),
         headers.ALLOW,
-        f"Supported: {session_timer.TIMER}, 100rel",
+        f"Supported: {session_timer.TIMER}",
         *session_timer.request_to_core(record, settings),
         *boundary.access_network_line(record, settings),
         "Content-Type: application/sdp",

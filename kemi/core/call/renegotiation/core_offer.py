@@ -59,7 +59,7 @@ from kemi.core.sdp.model import SessionDescription
 from kemi.core.sdp.preconditions import OPTION_TAG, missing
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
-_OTHERS_EXTENSIONS = frozenset({"timer", "precondition"})
+_OTHERS_EXTENSIONS = boundary.NOT_OF_PAGES | boundary.RELIABLE
 """Extensions of the core's that a page is not offered."""
 
 

@@ -187,6 +187,15 @@ class TestAskedOfThePage:
         assert "a=recvonly" in (back.edits.body or "")
         assert call.record.exchange is None
 
+    def test_the_page_is_not_offered_reliable_provisional_responses(self) -> None:
+        """The core's PRACK would find nothing to acknowledge (RFC 3262 §3)."""
+        call = Call.confirmed()
+        fields = {"Supported": ["100rel, made-up"], "Require": ["100rel"]}
+        edits = call.on(call.ims_request("INVITE", body=HOLD, headers=fields)).only(act.ForwardRequest).edits
+        assert {"Supported", "Require"} <= set(edits.remove)
+        shown = [line for line in edits.insert if line.startswith(("Supported:", "Require:"))]
+        assert shown == ["Supported: made-up"]
+
     def test_the_ack_goes_to_the_page_with_the_number_of_its_invite(self) -> None:
         call = Call.confirmed()
         asked = call.on(call.ims_request("INVITE", cseq=7, body=HOLD))

@@ -132,7 +132,16 @@ class TestAskedOfTheCore:
         event = call.wic_request("INVITE", cseq=7, body=HOLD, headers=headers)
         edits = call.on(event).only(act.ForwardRequest).edits
         assert {"Supported", "Require", "Session-Expires", "Min-SE"} <= set(edits.remove)
-        assert "Supported: 100rel, replaces, timer" in edits.insert  # our own, towards the core
+        assert "Supported: replaces, timer" in edits.insert  # of these the timer is our own, towards the core
+
+    def test_no_reliable_provisional_response_is_asked_for(self) -> None:
+        """Provisional responses to it end here, so nobody would acknowledge one (RFC 3262 §3)."""
+        call = running()
+        headers = {"Supported": ["100rel"], "Require": ["100rel"]}
+        event = call.wic_request("INVITE", cseq=7, body=HOLD, headers=headers)
+        edits = call.on(event).only(act.ForwardRequest).edits
+        said = [line for line in edits.insert if line.startswith(("Supported:", "Require:"))]
+        assert said == ["Supported: timer"]
 
     def test_an_answer_with_another_address_renews_the_relay(self) -> None:
         call = running()
