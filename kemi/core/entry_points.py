@@ -47,3 +47,9 @@ def on_trial(uri: str, avoided_until: Mapping[str, float]) -> bool:
 def attempt_key(method: str, call_id: str, cseq: int) -> str:
     """Return what a request under way is remembered by."""
     return f"{method} {call_id} {cseq}"
+
+
+def attempt_key_of(request: SendRequest) -> str:
+    """Return the same for a request of our own."""
+    fields = dict(line.split(": ", 1) for line in request.headers)
+    return attempt_key(request.method, fields["Call-ID"], int(fields["CSeq"].split()[0]))

@@ -31,8 +31,9 @@ from kemi.core.call.events import (
     UpdateAnswered,
     WicFailed,
 )
+from kemi.core.call.from_page.core_invite import number_anew
 from kemi.core.call.record import CallRecord
-from kemi.core.entry_points import UNAVAILABLE, attempt_key
+from kemi.core.entry_points import UNAVAILABLE, attempt_key, attempt_key_of
 from kemi.core.errors import LocalProtocolError, RemoteProtocolError, SipReject
 from kemi.core.messages import Side
 from kemi.settings import Settings
@@ -206,9 +207,10 @@ class Executor:
         return transactions.relay_invite(FAILURE_IMS, action.response_timeout_s, action.answer_timeout_s)
 
     def _invite_next(self, key: str) -> bool:
-        """Send the current INVITE to the entry points that are left until one takes it."""
+        """Send the current INVITE, as a new one, to the entry points that are left until one takes it."""
         while (attempt := self._entry_points.failed(key)) is not None and attempt.invite is not None:
-            if self._relay_invite(_to(attempt.invite, attempt.uris[0])):
+            cseq = self._calls.change(ksr.call_id(), number_anew)
+            if self._relay_invite(_to(attempt.invite, attempt.uris[0], cseq)):
                 return True
         return False
 
@@ -304,7 +306,9 @@ class Executor:
 
     def _send_request(self, action: act.SendRequest) -> Event | None:
         if not action.next_hop:
-            action = replace(action, next_hop=self._entry_points.begin(_key_of(action), request=action))
+            action = replace(
+                action, next_hop=self._entry_points.begin(attempt_key_of(action), request=action)
+            )
         sip = self._settings.sip
         socket = sip.wic_socket if action.to is Side.WIC else sip.socket_towards(action.next_hop)
         self.challenges.sends(action)
@@ -429,13 +433,9 @@ class Executor:
         self._calls.forget(action.call_id)
 
 
-def _to(action: act.ForwardInvite, next_hop: str) -> act.ForwardInvite:
-    return replace(action, edits=replace(action.edits, next_hop=next_hop))
-
-
-def _key_of(action: act.SendRequest) -> str:
-    fields = dict(line.split(": ", 1) for line in action.headers)
-    return attempt_key(action.method, fields["Call-ID"], _cseq_of(action))
+def _to(action: act.ForwardInvite, next_hop: str, cseq: int | None = None) -> act.ForwardInvite:
+    edits = replace(action.edits, next_hop=next_hop)
+    return replace(action, edits=edits if cseq is None else replace(edits, cseq=cseq))
 
 
 def _cseq_of(action: act.SendRequest) -> int:

@@ -200,6 +200,8 @@ class SendRequest(Action):
     report: bool = False
     trunk: str = ""
     """A trunk that may ask who sends it: that leads to OwnRequestChallenged."""
+    to_former: bool = False
+    """It goes where the call has been before, and knows nothing of the trunk that the call is at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -19,10 +21,11 @@ from tests.integration.calls.outbound_site import (
     nothing_of_ims,
 )
 from tests.integration.calls.routes import load
-from tests.integration.calls.stage import ALICE, Call, Stage, warning_of
+from tests.integration.calls.stage import ALICE, IMS_RESPONSE_TIMEOUT_S, Call, Stage, warning_of
 from tests.lab.lab import Lab
 from tests.lab.subscribers import REALM
-from tests.peers.core_script import CoreScript, answers, rejects, rings_for_ever, silent
+from tests.peers.core_call import CalledDevice
+from tests.peers.core_script import CoreScript, Pause, answers, rejects, rings_for_ever, silent
 from tests.peers.core_script import Final as Final_
 from tests.peers.device_sdp import DeviceMedia
 
@@ -102,6 +105,40 @@ async def test_only_what_nobody_has_taken_goes_to_the_next_hop(
     await call.ims.wait_ack()
     assert call.ims.invite.via_branch != at_first.invite.via_branch
     assert call.ims.invite.request_uri == at_first.invite.request_uri
+    await call.hang_up()
+
+
+async def test_an_answer_of_a_hop_that_was_given_up_is_hung_up(stage: Stage, carriers: Carriers) -> None:
+    too_late = CoreScript((Pause(IMS_RESPONSE_TIMEOUT_S + 0.6), Final_(200, DeviceMedia())), trying=False)
+    carriers.do(too_late, answers(DeviceMedia(), ring_s=2.0))
+    wic = await (await stage.page()).invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS)
+    former = await carriers.first.wait_call()
+    assert isinstance(former, CalledDevice)
+    await former.wait_ack()
+    bye = await former.wait_request("BYE")
+    assert bye.to.uri == former.invite.to.uri
+    await wic.wait_answer()
+    call = Call(wic, await carriers.spare.wait_call())
+    await call.ims.wait_ack()
+    assert call.ims.invite.cseq.number > former.invite.cseq.number
+    await call.hang_up()
+
+
+async def test_a_hop_that_was_given_up_rings_nobody(stage: Stage, carriers: Carriers) -> None:
+    too_late = replace(rings_for_ever(), trying=False)
+    too_late = replace(too_late, steps=(Pause(IMS_RESPONSE_TIMEOUT_S + 0.3), *too_late.steps))
+    carriers.do(
+        too_late,
+        CoreScript((Pause(1.0), Final_(503))),
+        answers(DeviceMedia()),
+    )
+    wic = await (await stage.page()).invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS)
+    former = await carriers.first.wait_call()
+    assert isinstance(former, CalledDevice)
+    await asyncio.wait_for(former.cancelled.wait(), 5)
+    await wic.wait_answer()  # nobody has rung: the next trunk is asked
+    call = Call(wic, await carriers.second.wait_call())
+    await call.ims.wait_ack()
     await call.hang_up()
 
 

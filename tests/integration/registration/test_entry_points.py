@@ -15,6 +15,8 @@ from tests.integration.calls.stage import (
     ALICE,
     BOB,
     ENTRY_POINT_TIMEOUT_S,
+    IMS_RESPONSE_TIMEOUT_S,
+    Call,
     Stage,
     until,
     warning_of,
@@ -27,7 +29,10 @@ from tests.integration.registration.registering import (
 from tests.lab.lab import Lab
 from tests.lab.ports import LOOPBACK, own_port
 from tests.peers.core import RegistrarScript, ScriptedCore
-from tests.peers.core_script import answers, rejects, silent
+from tests.peers.core_call import CalledDevice
+from tests.peers.core_script import CoreScript, Pause, answers, rejects, silent
+from tests.peers.core_script import Final as Final_
+from tests.peers.device_sdp import DeviceMedia
 from tests.peers.digest import Credentials
 from tests.peers.sip import Headers, SipResponse
 from tests.peers.wic import ScriptedWic, WicIdentity
@@ -241,6 +246,25 @@ async def test_a_call_without_service_route_goes_the_same_way(doors: Doors, scri
     assert len(invite.headers.fields("P-Asserted-Identity")) == 1
     assert invite.has_sdp
     assert doors.avoided == [f"sip:{LOOPBACK}:{FIRST_PORT}"]
+    await call.hang_up()
+
+
+async def test_an_entry_point_that_answers_a_call_too_late_is_hung_up(doors: Doors) -> None:
+    stage: Stage = doors.stage
+    too_late = Pause(IMS_RESPONSE_TIMEOUT_S + 0.6)
+    doors.first.script = CoreScript((too_late, Final_(200, DeviceMedia())), trying=False)
+    doors.second.script = answers(ring_s=2.0)
+    for core in (doors.first, doors.second):
+        core.__class__ = WithoutServiceRoute
+    assert (await doors.register())[0].status == 200
+    wic = await stage.pages[0].invite(BOB, AUDIO)
+    former = await doors.first.wait_call()
+    assert isinstance(former, CalledDevice)
+    await former.wait_ack()
+    await former.wait_request("BYE")
+    await wic.wait_answer()
+    call = Call(wic, await doors.second.wait_call())
+    await call.ims.wait_ack()
     await call.hang_up()
 
 

@@ -50,10 +50,16 @@ def try_longer_session(record: CallRecord, settings: CallSettings) -> list[act.A
 
 
 def again(record: CallRecord, settings: CallSettings) -> list[act.Action]:
-    """Send the INVITE once more to where it is, as a new request (RFC 3261 §8.1.3.5)."""
+    """Send the INVITE once more to where the call is now, as a new request (RFC 3261 §8.1.3.5)."""
+    number_anew(record)
+    return [replace(invite(record, settings), again=True)]
+
+
+def number_anew(record: CallRecord) -> int:
+    """Give the INVITE the number it is sent under next, which tells late responses to the former one; return it."""
     record.ims_invite_cseq = record.next_ims_cseq()
     record.last_invite = (record.invite_cseq, record.ims_invite_cseq)
-    return [replace(invite(record, settings), again=True)]
+    return record.ims_invite_cseq
 
 
 def invite(record: CallRecord, settings: CallSettings) -> act.ForwardInvite:

@@ -65,14 +65,18 @@ def sent(record: CallRecord, actions: Sequence[act.Action], settings: CallSettin
     for one in actions:
         if isinstance(one, act.ForwardRequest) and one.to is Side.IMS:
             dressed.append(replace(one, trunk=outbound.trunk))
-        elif (
-            isinstance(one, act.SendRequest) and one.to is Side.IMS and one.method != "ACK" and not one.trunk
-        ):
+        elif isinstance(one, act.SendRequest) and _may_be_asked(one):
             further = lines(record, one.method, one.request_uri, settings)
             dressed.append(replace(one, trunk=outbound.trunk, headers=(*one.headers, *further)))
         else:
             dressed.append(one)
     return dressed
+
+
+def _may_be_asked(request: act.SendRequest) -> bool:
+    """Whether this request of our own is one that the call's trunk may challenge."""
+    is_for_trunk = request.to is Side.IMS and not request.to_former
+    return is_for_trunk and request.method != "ACK" and not request.trunk
 
 
 # ---------------------------------------------------------------- a request inside the dialog is challenged

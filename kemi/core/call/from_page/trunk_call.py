@@ -163,13 +163,15 @@ def _with_cause(action: act.Action) -> act.Action:
 
 
 def _send(record: CallRecord, outbound: Outbound, settings: CallSettings) -> list[act.Action]:
-    again, outbound.sent = outbound.sent, True
     note = act.Note(
         "call_sent",
         logging.INFO,
         {"trunk": outbound.trunk, "hop": outbound.hops[0] if outbound.hops else ""},
     )
-    return [note, replace(core_invite.invite(record, settings), again=again)]
+    if outbound.sent:  # what still answers the former one is told apart by its number
+        return [note, *core_invite.again(record, settings)]
+    outbound.sent = True
+    return [note, core_invite.invite(record, settings)]
 
 
 def _no_room(record: CallRecord, event: TrunkChosen, settings: CallSettings) -> list[act.Action]:

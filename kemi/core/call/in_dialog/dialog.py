@@ -20,7 +20,7 @@ from kemi.core.call.events import (
     UpdateAnswered,
     WicReply,
 )
-from kemi.core.call.from_page import credentials
+from kemi.core.call.from_page import credentials, given_up
 from kemi.core.call.from_page.answer import on_invite_reply
 from kemi.core.call.from_page.correction import on_correction_answered
 from kemi.core.call.from_page.setup import cancel_forwarded, finish, on_set_up_answered, reject, send_update
@@ -48,6 +48,8 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
         return []
     if refresh.is_refresh(record, reply) or core_told.is_ours(record, reply):
         return []  # tm hands it to us by itself
+    if given_up.is_given_up(record, reply):
+        return given_up.on_late_reply(record, reply)
     if reply.method in ("INVITE", "UPDATE"):
         if record.confirmed_tag and (challenge := credentials.on_reply(record, reply, settings)) is not None:
             return challenge

@@ -161,3 +161,82 @@ def test_our_contact_has_the_transport_of_the_next_hop(hop: str, host: str) -> N
     assert record.outbound is not None
     record.outbound.hops = [hop]
     assert boundary.contact_for_core(record, SITE) == f"Contact: <sip:{record.gateway_tag}@{host}>"
+
+
+# ---------------------------------------------------------------- who answers too late
+
+
+GIVEN_UP = ev.ImsFailed(408, local=True)
+
+
+def late(record: CallRecord, status: int, fields: dict[str, list[str]]) -> ev.ImsReply:
+    """A response of the hop that was silent when the next one got the call."""
+    event = reply(record, status, fields)
+    event.reply.cseq = record.invite_cseq
+    event.reply.contact = "<sip:far@192.0.2.7>"
+    return event
+
+
+def test_each_hop_gets_an_invite_with_a_number_of_its_own() -> None:
+    record = begun()
+    numbers = [record.ims_invite_cseq]
+    for _ in range(2):
+        actions = play(record, GIVEN_UP)
+        if not invites(actions):
+            actions = play(record, ev.TrunkChosen("two", ("sip:192.0.2.9;transport=tcp",)))
+        (sent,) = invites(actions)
+        assert sent.edits.cseq == record.ims_invite_cseq
+        numbers.append(record.ims_invite_cseq)
+    assert numbers == sorted(set(numbers))
+
+
+def test_an_answer_of_the_hop_that_was_given_up_is_hung_up() -> None:
+    record = begun()
+    play(record, GIVEN_UP)
+    ends = {
+        "From": ["<sip:+4930999999@192.0.2.7>;tag=w"],
+        "To": ["<sip:+493012345678@192.0.2.7>;tag=far"],
+        "Call-ID": [CALL_ID],
+        "Record-Route": ["<sip:a.example;lr>, <sip:b.example;lr>"],
+    }
+    for _ in range(2):  # it may come again
+        dropped, ack, bye = play(record, late(record, 200, ends))
+        assert isinstance(dropped, act.DropReply)
+        assert isinstance(ack, act.SendRequest)
+        assert isinstance(bye, act.SendRequest)
+        assert (ack.method, bye.method) == ("ACK", "BYE")
+        for one in (ack, bye):
+            assert (one.request_uri, one.next_hop) == ("sip:far@192.0.2.7", "sip:b.example;lr")
+            assert one.headers[:2] == ("Route: <sip:b.example;lr>", "Route: <sip:a.example;lr>")
+            assert f"To: {ends['To'][0]}" in one.headers
+        assert f"CSeq: {record.invite_cseq} ACK" in ack.headers
+    assert not record.legs
+    assert not record.confirmed_tag
+    assert invites(play(record, ev.ImsFailed(503))) == []  # the next trunk is asked all the same
+    assert not record.ended
+
+
+def test_the_next_trunk_s_credentials_go_nowhere_else() -> None:
+    record = ready()
+    record.outbound = Outbound(["two", "one"], "+493012345678")
+    play(record, ev.InviteResumed())
+    play(record, ev.TrunkChosen("two", ("sip:192.0.2.9",), ("one",)))
+    play(record, GIVEN_UP)
+    play(record, ev.TrunkChosen("one", ("sip:192.0.2.7",)))
+    play(record, reply(record, 407, CHALLENGE))
+    play(record, ev.ImsFailed(407))
+    bye = play(record, late(record, 200, {}))[-1]
+    assert isinstance(bye, act.SendRequest)
+    assert not bye.trunk
+    assert not any("Authorization" in line for line in bye.headers)
+
+
+@pytest.mark.parametrize(("status", "fields"), [(180, {}), (183, {}), (407, CHALLENGE), (503, {})])
+def test_what_else_it_says_counts_for_nothing(status: int, fields: dict[str, list[str]]) -> None:
+    record = begun()
+    play(record, GIVEN_UP)
+    assert play(record, late(record, status, fields)) == []
+    assert record.outbound is not None
+    assert (record.legs, record.outbound.asked) == ({}, None)
+    actions = play(record, ev.ImsFailed(503))
+    assert any(isinstance(one, act.ChooseTrunk) for one in actions)
