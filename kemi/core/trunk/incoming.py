@@ -20,6 +20,7 @@ from kemi.core.routing.lookup import Query, RouteIndex, find
 from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
 from kemi.core.routing.table import ANY, REFUSALS, Route, Target
 from kemi.core.trunk.diversion import history_from_diversion
+from kemi.core.trunk.numbers import from_abroad
 from kemi.core.trunk.trunk import NumberForm, Trunk
 from kemi.core.trust import CHARGING, privacy_of, private_headers
 
@@ -94,6 +95,8 @@ def number_read(text: str, trunk: Trunk, plan: DialPlan | None = None) -> str:
     is_local = number in plan.short_codes or len(number) <= plan.extension_digits
     if trunk.numbers is NumberForm.DIGITS and not is_local and _GLOBAL_DIGITS.fullmatch(number):
         number = f"+{number}"
+    elif trunk.numbers is NumberForm.NATIONAL and not is_local and not plan.outside:
+        number = from_abroad(number, trunk.country) or number
     return dialled_from_uri(f"tel:{number}", plan).number
 
 

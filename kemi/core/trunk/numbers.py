@@ -62,11 +62,16 @@ def prefix_abroad(country: str) -> str:
     return _NO_DIGIT.sub("", prefix) if prefix and _ONE_PREFIX.fullmatch(prefix) else "00"
 
 
+def from_abroad(text: str, country: str) -> str:
+    """Return the number of another country that ``written`` has made this text of, with +; "": of none."""
+    abroad = prefix_abroad(country)
+    return f"+{text[len(abroad) :]}" if text.startswith(abroad) else ""
+
+
 def _read_in(country: str, digits: str) -> str:
     """Return the +E.164 number of what is dialled in a country; "": none."""
-    abroad = prefix_abroad(country)
-    if digits.startswith(abroad):
-        return f"+{digits[len(abroad) :]}"
+    if foreign := from_abroad(digits, country):
+        return foreign
     try:
         return phonenumbers.format_number(phonenumbers.parse(digits, country), PhoneNumberFormat.E164)
     except phonenumbers.NumberParseException:

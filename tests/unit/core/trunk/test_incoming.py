@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import phonenumbers
 import pytest
 
 from kemi.core.errors import SipReject
@@ -31,6 +32,7 @@ from kemi.core.trunk.incoming import (
     routes_left,
     way_in,
 )
+from kemi.core.trunk.numbers import written
 from kemi.core.trunk.trunk import NumberForm, Trunk
 from kemi.core.trust import CHARGING
 from tests.unit.core.call.ladder import header_reader
@@ -105,6 +107,27 @@ def way(
 )
 def test_a_number_is_read_in_the_trunk_s_form(form: NumberForm, text: str, number: str) -> None:
     assert number_read(text, Trunk("a", ["sip:192.0.2.1"], country="DE", numbers=form)) == number
+
+
+@pytest.mark.parametrize("country", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_what_is_written_for_a_trunk_is_read_back(country: str) -> None:
+    trunk = Trunk("a", ["sip:192.0.2.1"], country=country, numbers=NumberForm.NATIONAL)
+    own = phonenumbers.example_number(country)
+    numbers = ["+12015550123", "+493012345678", "+442079460000", "+6834002", "+5511987654321", "+79161234567"]
+    if own is not None:
+        numbers.append(phonenumbers.format_number(own, phonenumbers.PhoneNumberFormat.E164))
+    for number in numbers:
+        digits = written(number, trunk)
+        assert number_read(digits, trunk) == number
+        caller = caller_of(invite(from_uri=f"sip:{digits}@192.0.2.1"), trunk)
+        assert caller.number == number
+
+
+def test_extensions_come_before_numbers_of_other_countries() -> None:
+    trunk = replace(TRUNK, country="SG")
+    plan = DialPlan(country="SG", extension_digits=4, short_codes={"0012345": ""})
+    assert number_read("0012", trunk, plan) == "0012"
+    assert number_read("0012345", trunk, plan) == "0012345"
 
 
 @pytest.mark.parametrize("text", ["", "bob", "+", "+4912345678901234567", "#31#", "999999999999999999"])
