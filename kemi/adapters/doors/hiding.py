@@ -143,9 +143,12 @@ class DueRefusals:
     def due_refusals(self, now: float) -> None:
         """Let those be answered who have waited as long as others do."""
         for branch, refusal in list(self._refusals.items()):
-            if refusal.due_at <= now:
+            if refusal.due_at > now:
+                continue
+            # a worker writes it down before it suspends the request: it may not be there yet
+            transaction = (refusal.transaction_index, refusal.transaction_label)
+            if transactions.resume(transaction, CONTINUE) or refusal.due_at < now - GUARD_S:
                 self._refusals.remove(branch)
-                transactions.resume((refusal.transaction_index, refusal.transaction_label), CONTINUE)
 
 
 class HidingCallbacks:
