@@ -38,7 +38,8 @@ class Leg:
     dtls: str | None = None
 
 
-# What RFC 4568 §6.2 has and RFC 7714 adds; neither encryption with F8 nor none at all, and no 192 bits.
+# What RFC 4568 §6.2 has, and 256 bits of the same; neither encryption with F8 nor none at all, and no 192 bits.  None
+# of RFC 7714 either: with AES-GCM rtpengine 10.5 dies of SRTCP shorter than 28 octets, whoever sent it.
 _SDES_SUITES: Final = (
     "no-F8_128_HMAC_SHA1_80",
     "no-F8_128_HMAC_SHA1_32",
@@ -46,6 +47,8 @@ _SDES_SUITES: Final = (
     "no-NULL_HMAC_SHA1_32",
     "no-AES_192_CM_HMAC_SHA1_80",
     "no-AES_192_CM_HMAC_SHA1_32",
+    "no-AEAD_AES_256_GCM",
+    "no-AEAD_AES_128_GCM",
 )
 _PLAIN: Final = Leg(transport_protocol="RTP/AVP", ice="remove", rtcp_mux=("demux",))
 

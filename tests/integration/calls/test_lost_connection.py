@@ -178,7 +178,9 @@ class TestDuringTheCall:
         call = await stage.answered(page)
         await self.come_back(stage, page, call)
         assert (await call.ims.info("text/plain", "welcome back")).status == 200
-        asked = f"{page.contact_uri};ob" if "anonymous" in contact else contact  # its own name, as it reads it
+        asked = (
+            f"{page.contact_uri};ob" if "anonymous" in contact else contact
+        )  # its own name, as it reads it
         assert page.trace.requests("INFO")[-1].request_uri == asked
         await until(
             lambda: call.call_id not in stage.lab.gateway_rpc.htable("away"),

@@ -19,6 +19,7 @@ from kemi.core.errors import (
 from kemi.core.sdp.bandwidth import audio_lines, packet_lines, video_lines
 from kemi.core.sdp.build import codec_to_lines, media_description, session_description, session_section
 from kemi.core.sdp.codecs import AUXILIARY, in_order
+from kemi.core.sdp.interwork.keys import usable_keys
 from kemi.core.sdp.interwork.orientation import orientation_lines
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.interwork.video import bandwidth_kbps, passing_video, promising_key_frames
@@ -138,7 +139,7 @@ def _check_keys(media: MediaDescription, offered: MediaDescription) -> None:
             f"The {media.kind} line answers {offered.proto} with {media.proto}, which was not offered"
         )
     known = {tuple(value.split()[:2]) for value in offered.attributes("crypto")}
-    if known.isdisjoint(tuple(value.split()[:2]) for value in media.attributes("crypto")):
+    if known.isdisjoint(tuple(value.split()[:2]) for value in usable_keys(media)):
         raise RemoteProtocolError(f"The {media.kind} line has no key of a suite that was offered")
 
 
@@ -183,8 +184,9 @@ def _attributes(source: MediaDescription, codecs: Iterable[Codec]) -> list[str]:
     lines: list[str] = []
     for codec in codecs:
         lines += codec_to_lines(codec, feedback=is_video)
-    kept = (*_KEPT_ATTRIBUTES, "crypto") if "SAVP" in source.proto.upper() else _KEPT_ATTRIBUTES
-    lines += [f"a={name}:{value}" for name in kept for value in source.attributes(name)]
+    lines += [f"a={name}:{value}" for name in _KEPT_ATTRIBUTES for value in source.attributes(name)]
+    if "SAVP" in source.proto.upper():
+        lines += [f"a=crypto:{value}" for value in usable_keys(source)]
     if is_video:
         lines += orientation_lines(source)
     return lines

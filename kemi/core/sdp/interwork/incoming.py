@@ -29,6 +29,7 @@ from kemi.core.sdp.codecs import (
 )
 from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
 from kemi.core.sdp.interwork.ims import core_line, ims_line
+from kemi.core.sdp.interwork.keys import usable_keys
 from kemi.core.sdp.interwork.orientation import answering
 from kemi.core.sdp.interwork.payload_types import numbered_apart
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
@@ -146,8 +147,8 @@ def usable_core_line(
     if not keyed and media.proto.upper() not in _IMS_PROTOCOLS:
         why = f"uses {media.proto}, IMS media comes as RTP/AVP"
         return Usability(why, (), WarnCode.INCOMPATIBLE_TRANSPORT)
-    if keyed and not media.attributes("crypto"):
-        return Usability(f"uses {media.proto} without keys (a=crypto)", ())
+    if keyed and not usable_keys(media):
+        return Usability(f"uses {media.proto} without keys of AES-CM (a=crypto)", ())
     codecs = [codec for codec in media.codecs if codec.name in allowed or codec.name == TELEPHONE_EVENT]
     if all(codec.name == TELEPHONE_EVENT for codec in codecs):
         why = f"offers none of the codecs {', '.join(sorted(allowed)).upper()}"

@@ -151,7 +151,7 @@ class TestKeys:
         assert protocol_of(line.sdp) == "RTP/SAVP"
 
     def test_a_line_without_is_refused(self) -> None:
-        with pytest.raises(NotAcceptableHere, match="without keys"):
+        with pytest.raises(NotAcceptableHere, match="without keys of AES-CM"):
             core_offer_media(sdp_from_text(audio("8 126", "RTP/SAVP")), ())
 
     def test_plain_lines_carry_none_on(self) -> None:
