@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 import yaml
+from cryptography import x509
 from prometheus_client import REGISTRY
 
 from kemi.core.metrics.catalogue import CATALOGUE
@@ -29,7 +31,7 @@ from webapp_api import metrics as of_web
 
 FILES: Final = ROLES / "monitoring" / "files"
 DASHBOARDS: Final = sorted((FILES / "dashboards").glob("*.json"))
-JOBS: Final = {"gateway", "media_agent", "webapp_api", "haproxy"}
+JOBS: Final = {"gateway", "media_agent", "webapp_api", "haproxy", "certificate"}
 PARTS: Final = {Part.REDIS, Part.RTPENGINE, Part.GATEWAY, Part.MEDIA_AGENT, Part.WEB_API, Part.HAPROXY}
 
 
@@ -163,6 +165,7 @@ def test_alert_rules_fire_when_they_should() -> None:
         pytest.param("GET", "/metrics/gateway", 200, id="gateway"),
         pytest.param("GET", "/metrics/media_agent", 200, id="media agent"),
         pytest.param("GET", "/metrics/webapp_api", 200, id="web API"),
+        pytest.param("GET", "/metrics/certificate", 200, id="certificate"),
         pytest.param("GET", "/v1/calls", 404, id="nothing else of the control endpoint"),
         pytest.param("GET", "/metrics/gateway/../v1/calls", 404, id="nor around the corner"),
         pytest.param("POST", "/metrics/gateway", 403, id="reading only"),
@@ -179,6 +182,14 @@ def test_figures_and_nothing_else_are_passed_on(machine: Lab, method: str, path:
         assert "# TYPE " in text
         assert machine.info.gateway.control_secret not in text
     line.close()
+
+
+def test_the_end_of_the_certificate_is_that_of_what_is_shown(machine: Lab, prometheus: Prometheus) -> None:
+    origin = urlsplit(machine.info.web.origin)
+    pem = ssl.get_server_certificate((LOOPBACK, origin.port or 443))
+    end = x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc
+    (found,) = prometheus.value("haproxy_certificate_end_yymmddhhmmss")
+    assert int(found["value"][1]) == int(f"{end:%y%m%d%H%M%S}")
 
 
 def test_the_public_origin_has_no_figures(machine: Lab) -> None:
