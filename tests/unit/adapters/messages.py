@@ -132,3 +132,16 @@ Record-Route: <sip:scscf.ims.example;lr>
 {content}
 {body}"""
     )
+
+
+def core_request(method: str, tag: str) -> FakeMessage:
+    """Return a request of the core inside the dialog of a call to the page."""
+    return from_core(
+        f"""{method} sip:{tag}@192.0.2.1:5060 SIP/2.0
+From: <sip:bob@ims.example>;tag=caller
+To: <sip:alice@ims.example>;tag={tag}
+Call-ID: call-in
+CSeq: {5 if method == "ACK" else 6} {method}
+
+"""
+    )

@@ -15,7 +15,7 @@ from kemi.core.flow_token import token_from_flow
 from kemi.state.calls import record_from_text
 from tests.fakes.ksr import FakeKamailio
 from tests.fakes.sip import FakeMessage
-from tests.unit.adapters.messages import from_core, from_page
+from tests.unit.adapters.messages import core_request, from_core, from_page
 from tests.unit.adapters.played import MESSAGE
 from tests.unit.adapters.relay import ScriptedRelay
 from tests.unit.core.call import descriptions as sdp
@@ -96,19 +96,6 @@ CSeq: 5 {method}
 Contact: <sip:x@page.invalid;transport=ws>
 {content}
 {body}"""
-    )
-
-
-def core_request(method: str, tag: str) -> FakeMessage:
-    """Return a request of the core inside the dialog."""
-    return from_core(
-        f"""{method} sip:{tag}@192.0.2.1:5060 SIP/2.0
-From: <sip:bob@ims.example>;tag=caller
-To: <sip:alice@ims.example>;tag={tag}
-Call-ID: call-in
-CSeq: {5 if method == "ACK" else 6} {method}
-
-"""
     )
 
 
