@@ -200,6 +200,8 @@ def _step(record: CallRecord, event: events.Event) -> Step:
         return DUES[event.due]
     if isinstance(event, events.OwnRequestAnswered) and refresh.is_refresh(record, event):
         return own_requests.on_own_request_answered
+    if record.ended and kind in (events.ImsReoffered, events.MediaRenewed):
+        return core_offer.too_late
     if record.exchange is not None:
         step = EXCHANGE_STEPS.get(record.exchange.offerer, {}).get(kind)
         if step is not None and _is_meant(record, event):

@@ -97,6 +97,7 @@ def awaits(record: CallRecord, request: Request) -> bool:
         and pending.answered
         and not pending.settling
         and pending.cseq == request.cseq
+        and not record.ended
     )
 
 

@@ -32,6 +32,7 @@ from kemi.core.call.events import (
     IncomingConnected,
     IncomingReserved,
     MediaFailed,
+    MediaRenewed,
 )
 from kemi.core.call.from_page import early_media, forks
 from kemi.core.call.from_page.setup import reserved_too_late
@@ -311,6 +312,25 @@ def _tell_relay(record: CallRecord, kinds: Iterable[str], bearer: _Answered) -> 
     )
     allowed = early_media.within_gates(record, media)
     return act.ReofferFromIms(record.key, record.node, record.transport, allowed, bearer=bearer)
+
+
+def too_late(
+    record: CallRecord, event: ImsReoffered | MediaRenewed, settings: CallSettings
+) -> list[act.Action]:
+    """The call ended while the relay was asked: what it has made anew goes, and who asked for it hears so (RFC 3261
+    §15.1.2)."""
+    pending = record.exchange
+    kinds = {medium.kind for medium in (*record.media, *(pending.media if pending is not None else ()))}
+    release = act.ReleaseMedia(record.key, record.node, tuple(sorted(kinds)))
+    if pending is None or pending.offerer is not Offerer.IMS or pending.answered:
+        return [release]
+    if (
+        isinstance(event, ImsReoffered)
+        and isinstance(done := event.bearer, _Answered)
+        and done.forward is not None
+    ):
+        return [*_answer(record, {**event.answers, **done.answers}, done.forward, settings), release]
+    return [act.SendReply(487, "Request Terminated"), *exchange.rollback(record), release]
 
 
 def on_reoffered(record: CallRecord, event: ImsReoffered, settings: CallSettings) -> list[act.Action]:
