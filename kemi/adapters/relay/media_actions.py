@@ -7,12 +7,14 @@ from typing import Any, TypeVar
 
 from kemi.adapters.calls.history import CallNotes
 from kemi.adapters.kamailio import ksr
+from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.adapters.relay.media import MediaRelay
 from kemi.core.call import actions as act
 from kemi.core.call.events import Event, MediaFailed
 from kemi.core.errors import GatewayError
 from kemi.state.calls import CallStore
+from kemi.state.waiting import WaitingStore
 
 A = TypeVar("A", act.RenewMedia, act.ReofferFromIms, act.RestartIce, act.GateMedia)
 
@@ -24,6 +26,7 @@ class MediaActions:
         self._relay = relay
         self._notes = notes
         self._calls = calls
+        self._elsewhere = WaitingStore(HtableTable)
         self.handlers: dict[type[act.Action], Callable[[Any], Event | None]] = {
             act.ReserveMedia: self._reserve,
             act.AcceptReverse: self._accept_reverse,
@@ -60,7 +63,7 @@ class MediaActions:
             connected = self._relay.connect(action)
         except GatewayError as error:
             return MediaFailed(error, action.reply, action.bearer)
-        if not self._calls.knows(action.call_id):  # ended and forgotten while the relay was at it
+        if self._is_over(action.call_id):  # while the relay was at it
             kinds = tuple(medium.kind for medium in action.media)
             self._relay.release(act.ReleaseMedia(action.call_id, action.node, kinds))
         return connected
@@ -82,7 +85,7 @@ class MediaActions:
             connected = self._relay.connect_incoming(action)
         except GatewayError as error:
             return MediaFailed(error, action.reply, action.bearer)
-        if self._calls.get(action.call_id) is None:  # ended and forgotten while the relay was at it
+        if self._is_over(action.call_id):  # while the relay was at it
             self._relay.release(act.ReleaseMedia(action.call_id, action.node, tuple(action.media)))
             ksr.drop()
         return connected
@@ -101,7 +104,7 @@ class MediaActions:
             event = self._relay.move(action)
         except GatewayError as error:
             return MediaFailed(error, bearer=action.bearer)
-        if not self._calls.knows(action.call_id):
+        if self._is_over(action.call_id):
             kinds = tuple(event.moved)
             self._relay.release(act.ReleaseMedia(action.call_id, event.node, kinds))
         return event
@@ -123,12 +126,14 @@ class MediaActions:
             event = change(action)
         except GatewayError as error:
             return MediaFailed(error, bearer=action.bearer)
-        if not self._calls.knows(
-            action.call_id
-        ):  # an offer for a call that just ended began a new one at the relay
+        if self._is_over(action.call_id):  # an offer for a call that just ended began a new one at the relay
             kinds = tuple(medium.kind for medium in action.media)
             self._relay.release(act.ReleaseMedia(action.call_id, action.node, kinds))
         return event
+
+    def _is_over(self, call_id: str) -> bool:
+        """Whether a call has ended and is forgotten; one that another gateway has now is at the relay as it was."""
+        return not self._calls.knows(call_id) and not self._elsewhere.has_now(call_id)
 
     def _request_key_frames(self, action: act.RequestKeyFrames) -> None:
         self._relay.request_key_frames(action)

@@ -12,6 +12,7 @@ from kemi.core.call import events as ev
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Reply, Side
 from kemi.state.calls import CallStore
+from kemi.state.waiting import WaitingStore
 from tests.fakes.ksr import FakeKamailio
 from tests.unit.adapters.messages import invite
 from tests.unit.adapters.relay import ScriptedRelay
@@ -63,6 +64,16 @@ class TestRelay:
         action = act.RenewMedia("ended", "node", "shared", (change,))
         assert isinstance(executor.perform("ended", action), ev.MediaRenewed)
         assert relay.asked[-1] == act.ReleaseMedia("ended", "node", ("audio",))
+
+    def test_one_that_another_gateway_has_taken_meanwhile_stays_at_the_relay(
+        self, kamailio: FakeKamailio, executor: Executor, relay: ScriptedRelay
+    ) -> None:
+        assert kamailio.tables == {}
+        WaitingStore(HtableTable).handed_over("moved", "192.0.2.2:5060")
+        change = act.MediumChange("audio", "wic", "ims")
+        action = act.RenewMedia("moved", "node", "shared", (change,))
+        assert isinstance(executor.perform("moved", action), ev.MediaRenewed)
+        assert not [asked for asked in relay.asked if isinstance(asked, act.ReleaseMedia)]
 
     @pytest.mark.parametrize(
         ("known", "released"),
