@@ -157,13 +157,16 @@ def move(
     *,
     reverse: bool,
 ) -> Sequence[Moved]:
-    """Make a medium of a running call anew, on a node that does not know it; nothing passes before the WIC's answer.
+    """Make a medium of a running call anew, on another node; nothing passes before the WIC's answer.
 
+    That node may have been given up under the same call a moment ago: what it still knows goes first, because it would
+    go on with the DTLS association of then, and say nothing to a WIC that begins another.
     `ims_line` is what IMS said last. Both sides can be told at once: the WIC is sent an offer with the new transport,
     IMS one with the new port. With the WIC's answer, and with another line of IMS, `reoffer_from_ims` follows. An
     `offer` with the WIC's last line is no way: its answer has new ICE credentials, which would be a restart once more.
     `reverse`: the WIC's reverse line has a port of its own. A refused command leaves no call.
     """
+    yield from release(session)
     ims_answer, wic_offer = yield from answer_ahead(session, profile, ims_line, placeholder)
     try:
         yield from _close(session, profile.daemon_version)

@@ -312,7 +312,7 @@ class LiveCall:
     async def _answer_anew(self, offer: SessionDescription) -> SessionDescription:
         sending = {medium.mid: medium.kind for medium in self.media.values()}
         await self.page.close()
-        self.page = LivePage()
+        self.page = LivePage(self.page)
         connection = self.page.connection
         await connection.setRemoteDescription(RTCSessionDescription(sdp_to_text(offer), "offer"))
         for one in connection.getTransceivers():

@@ -27,8 +27,12 @@ _CODECS: Final = frozenset({"opus", "telephone-event", "vp8"})
 class LivePage(AiortcMedia):
     """A page that can restart ICE, which aiortc by itself cannot."""
 
-    def __init__(self) -> None:
+    def __init__(self, former: LivePage | None = None) -> None:
+        """``former``: the page goes on with the certificate it had, as a browser's does."""
         super().__init__()
+        if former is not None:
+            certificates = "_RTCPeerConnection__certificates"
+            setattr(self.connection, certificates, getattr(former.connection, certificates))
         self._restarted: dict[RTCIceTransport, aioice.Connection] = {}
         self._left: list[aioice.Connection] = []
         self.moved: asyncio.Task[None] | None = None

@@ -71,6 +71,21 @@ async def test_media_of_every_kind_of_call_go_on_at_another_node(
     await talk(call, far_end, spoken.codec, spoken.payload_type)
 
 
+async def test_a_node_that_was_only_stuck_takes_its_call_back(
+    own_daemon: Daemon, spare: Daemon, calls: AsyncExitStack, far_end: RtpPeer
+) -> None:
+    """It still has the call, with the DTLS association of then."""
+    call = await calls.enter_async_context(LiveCall(own_daemon, spare=spare))
+    await call.page_offers("audio", "PCMA/8000", host=far_end.host, port=far_end.port)
+    first = call.node
+    await talk(call, far_end, PCMA.codec, PCMA.payload_type)
+    await call.move()
+    await talk(call, far_end, PCMA.codec, PCMA.payload_type)
+    await call.move()
+    assert call.node == first
+    await talk(call, far_end, PCMA.codec, PCMA.payload_type)
+
+
 def test_without_another_node_it_is_refused(own_daemon: Daemon) -> None:
     call = LiveCall(own_daemon)
     change = act.MediumChange("audio", "", line(PCMA, RtpPeer("127.0.0.9")))
