@@ -222,6 +222,12 @@ def _number_of(uri: str, trunk: Trunk) -> str:
     return number if number.startswith("+") else ""
 
 
+def _global_uri(uri: str, trunk: Trunk) -> str:
+    """Return a URI of a trunk with its number as +E.164, as From has the caller's; what is none stays as it is."""
+    number = "" if user_of(uri).startswith("+") else _number_of(uri, trunk)
+    return f"sip:{number}@{trunk.host};user=phone" if number else uri
+
+
 def from_value(request: Request, caller: Caller, trunk: Trunk) -> str:
     """Return From as the home network sees it, with its tag and without what only a network may say of it."""
     tag = f";tag={request.from_tag}"
@@ -275,7 +281,8 @@ def invite_edits(
     """Return how a trunk's INVITE looks to the home network; ``charging``: value of P-Charging-Vector."""
     believed = trunk.believes_diversion
     said = believed and not request.headers("History-Info")
-    history = history_from_diversion(request.headers("Diversion"), target) if said else ()
+    diversions = request.headers("Diversion") if said else []
+    history = history_from_diversion(diversions, target, lambda uri: _global_uri(uri, trunk))
     return MessageEdits(
         request_uri=target,
         from_value=from_value(request, caller, trunk),

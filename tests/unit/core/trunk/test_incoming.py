@@ -390,6 +390,26 @@ def test_diversion_becomes_history(values: list[str], line: tuple[str, ...]) -> 
 
 
 @pytest.mark.parametrize(
+    ("form", "uri", "shown"),
+    [
+        (NumberForm.NATIONAL, "sip:03012345@carrier.example", "sip:+493012345@acme.example;user=phone"),
+        (NumberForm.NATIONAL, "tel:00442079460000", "sip:+442079460000@acme.example;user=phone"),
+        (NumberForm.DIGITS, "sip:493012345@carrier.example", "sip:+493012345@acme.example;user=phone"),
+        (NumberForm.NATIONAL, "sip:+493012345@carrier.example", "sip:+493012345@carrier.example"),
+        (NumberForm.NATIONAL, "tel:+493012345", "tel:+493012345"),
+        (NumberForm.NATIONAL, "sip:bob@carrier.example", "sip:bob@carrier.example"),
+    ],
+)
+def test_who_has_diverted_a_call_is_named_as_its_caller_is(form: NumberForm, uri: str, shown: str) -> None:
+    trunk = replace(TRUNK, numbers=form)
+    request = invite({"Diversion": [f"<{uri}>;reason=no-answer"]})
+    edits = invite_edits(
+        request, trunk, caller_of(request, trunk), "sip:a@h", head="", record_route=(), charging="x"
+    )
+    assert f"History-Info: <{shown}>;index=1, <sip:a@h;cause=408>;index=1.1" in edits.insert
+
+
+@pytest.mark.parametrize(
     ("routes", "ours", "left"),
     [
         ([], False, []),
