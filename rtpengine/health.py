@@ -68,17 +68,22 @@ class Health:
     state: NodeState = NodeState.UNKNOWN
     answered_at: float | None = None
     """When it answered last."""
-    _waiting: list[float] = field(default_factory=list)
+    _unanswered: int = 0
+    """Pings since its last answer."""
+    _since: float = 0.0
+    """When the first of them went out."""
     _in_a_row: int = 0
     _refusals: int = 0
 
     def pinged(self, now: float) -> None:
         """A ping goes out."""
-        self._waiting.append(now)
+        if not self._unanswered:
+            self._since = now
+        self._unanswered += 1
 
     def answered(self, now: float) -> None:
         """A ping was answered, however old it was."""
-        self._waiting.clear()
+        self._unanswered = 0
         self._refusals = 0
         self._in_a_row += 1
         self.answered_at = now
@@ -96,13 +101,13 @@ class Health:
 
     def look(self, now: float) -> None:
         """See what is overdue."""
-        if not self._waiting:
+        if not self._unanswered:
             return
-        silence_s = now - self._waiting[0]
+        silence_s = now - self._since
         if silence_s >= self.patience.late_s:
             self._in_a_row = 0
             self._see(Sign.LATE)
-        if silence_s >= self.patience.silent_s and len(self._waiting) >= self.patience.unanswered:
+        if silence_s >= self.patience.silent_s and self._unanswered >= self.patience.unanswered:
             self._see(Sign.SILENT)
 
     def _see(self, sign: Sign) -> None:

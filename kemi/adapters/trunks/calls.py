@@ -264,11 +264,12 @@ class TrunkCalls:
         silent = transactions.is_local_timeout() and not transactions.has_heard()
         nobody = silent or transactions.transaction_status() == UNAVAILABLE
         cancelled = transactions.is_cancelled()
-        if nobody and not cancelled:
+        call = self._store.call(ksr.call_id())
+        has_rung = call is not None and bool(call.ends)  # elsewhere, the same telephones would ring once more
+        if nobody and not cancelled and not has_rung:
             transactions.forget_replies()
             if self._relay_next(attempt_key("INVITE", ksr.call_id(), ksr.number("$cs"))):
                 return
-        call = self._store.call(ksr.call_id())
         if call is not None:
             self._over(ksr.call_id(), call.trunk)
         if nobody and not cancelled:

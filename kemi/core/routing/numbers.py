@@ -22,6 +22,8 @@ from kemi.core.trust import ROUTING_PARAMETERS
 
 _SEPARATORS: Final = str.maketrans("", "", "-.() ")
 _EMERGENCY_ANYWHERE: Final = frozenset({"112", "911"})
+_FOR_ALL_SERVICES: Final = ("000", "112", "911", "999", "111")
+"""Best first, of those a country has: fixed networks of Australia, the one with 000 and 112, know 000 alone."""
 MOST_EMERGENCY_DIGITS: Final = 8
 """No country has a longer emergency number, and to ask the library costs more than to count."""
 _VISUAL: Final = str.maketrans("", "", "-.()")
@@ -137,13 +139,14 @@ def is_emergency(uri: str, plan: DialPlan, numbers: Collection[str] = ()) -> boo
 
 
 def emergency_number(uri: str, plan: DialPlan, numbers: Collection[str] = ()) -> str:
-    """Return what is dialled in a telephone network for an emergency: the number alone, 112 for a service.
+    """Return what is dialled in a telephone network for an emergency: the number alone; for a service, the one that the
+    plan's country has for all of them, 112 where it has none.
 
     ``numbers``: the site's own, which are whole as they are.
     """
     scheme, _, rest = uri.strip().lower().partition(":")
     if scheme == "urn":
-        return "112"
+        return _for_all_services(plan.country)
     number = unquote(_AFTER_NUMBER.split(rest, maxsplit=1)[0]).partition(";")[0].translate(_SEPARATORS)
     if number.startswith("+"):
         codes = (number[1 : 1 + length] for length in (1, 2, 3))
@@ -151,6 +154,13 @@ def emergency_number(uri: str, plan: DialPlan, numbers: Collection[str] = ()) ->
         return number[1:].removeprefix(next(known, ""))
     inside = number.removeprefix(plan.outside)
     return number if _is_emergency_number(number, plan.country, numbers) else inside
+
+
+def _for_all_services(country: str) -> str:
+    # where +1 has both, 112 is known to mobile networks, and not to every fixed one
+    best = ("911",) if country and phonenumbers.country_code_for_region(country) == 1 else ()
+    known = (number for number in (*best, *_FOR_ALL_SERVICES) if _is_emergency_number_of(country, number))
+    return next(known, "112")
 
 
 def emergency_uri(uri: str, plan: DialPlan, realm: str, numbers: Collection[str] = ()) -> str:
@@ -174,8 +184,10 @@ def _is_emergency_with_code(number: str, plan: DialPlan, numbers: Collection[str
 
 
 def _is_emergency_number(number: str, country: str, numbers: Collection[str]) -> bool:
-    if number in _EMERGENCY_ANYWHERE or number in numbers:
-        return True
+    return number in _EMERGENCY_ANYWHERE or number in numbers or _is_emergency_number_of(country, number)
+
+
+def _is_emergency_number_of(country: str, number: str) -> bool:
     if not country or len(number) > MOST_EMERGENCY_DIGITS or not number.isdecimal():
         return False
     return phonenumbers.is_emergency_number(number, country)

@@ -5,7 +5,7 @@ one becomes what a trunk reads.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,14 +31,17 @@ _CAUSE: Final = re.compile(r";cause=(\d{3})\b", re.IGNORECASE | re.ASCII)
 _URI: Final = re.compile(r"(?:sips?|tel):[^\s<>\"?]+", re.IGNORECASE | re.ASCII)
 
 
-def history_from_diversion(values: Sequence[str], target: str) -> tuple[str, ...]:
+def history_from_diversion(
+    values: Sequence[str], target: str, rewritten: Callable[[str], str] = str
+) -> tuple[str, ...]:
     """Return the History-Info line of a diverted call; () for none.
 
     Args:
         values: of Diversion, the latest diversion first.
         target: the Request-URI it came to at last.
+        rewritten: returns a URI as the home network has it; default: as it came.
     """
-    hops = _diversions(values)
+    hops = [(rewritten(uri), reason, private) for uri, reason, private in _diversions(values)]
     return (f"History-Info: {_history(hops, target)}",) if hops else ()
 
 

@@ -58,6 +58,7 @@ _USER: Final = re.compile(r"(?:sips?|tel):([^@;?]*)", re.IGNORECASE)
 _PORTED: Final = frozenset({"npdi", "rn", "rn-context", "cic", "cic-context"})
 _USER_PARAMETERS: Final = re.compile(r"(?:sips?:[^@;?]*(;[^@?]*)@|tel:[^;?]*(;[^?]*))", re.IGNORECASE)
 """Parameters of a number (RFC 3966 §3); those of a sip: URI come after the host."""
+_GLOBAL_CONTEXT: Final = re.compile(r"\s*phone-context\s*=\s*\+[0-9.()-]+\s*", re.IGNORECASE | re.ASCII)
 _DISPLAY_NAME: Final = re.compile(r'("(?:[^"\\]|\\.)*"\s*|[^"<>,;]*)<')
 """Blanks belong to one part of it only, or thousands of them would keep a worker busy for minutes."""
 _GLOBAL_DIGITS: Final = re.compile(r"[1-9]\d{3,14}", re.ASCII)
@@ -89,15 +90,21 @@ def realm_of(trunk: Trunk) -> str:
 
 
 def number_read(text: str, trunk: Trunk, plan: DialPlan | None = None) -> str:
-    """Return a number that a trunk has written, as +E.164 or a short code of ``plan``; raise BadNumber."""
-    number = unquote(text).partition(";")[0]
+    """Return a number that a trunk has written, as +E.164 or a short code of ``plan``; raise BadNumber.
+
+    A global phone-context counts (RFC 3966 §5.1.5), but not for what is whole without it: extensions, short codes,
+    numbers with the prefix for abroad, those of a plan that has digits for a line.
+    """
+    number, *parameters = unquote(text).split(";")
     plan = plan or DialPlan(country=trunk.country)
     is_local = number in plan.short_codes or len(number) <= plan.extension_digits
     if trunk.numbers is NumberForm.DIGITS and not is_local and _GLOBAL_DIGITS.fullmatch(number):
         number = f"+{number}"
     elif trunk.numbers is NumberForm.NATIONAL and not is_local and not plan.outside:
         number = from_abroad(number, trunk.country) or number
-    return dialled_from_uri(f"tel:{number}", plan).number
+    is_whole = is_local or bool(plan.outside) or bool(from_abroad(number, trunk.country))
+    contexts = [] if is_whole else [one for one in parameters if _GLOBAL_CONTEXT.fullmatch(one)]
+    return dialled_from_uri(f"tel:{';'.join((number, *contexts))}", plan).number
 
 
 def called_text(request: Request, own_user: str) -> str:
@@ -109,6 +116,11 @@ def called_text(request: Request, own_user: str) -> str:
     if own_user and user_of(uri) == own_user:
         called = addresses_from_headers(request.headers("P-Called-Party-ID"))
         uri = uri_from_address(called[0]) if called else request.to_uri
+    return _number_text(uri)
+
+
+def _number_text(uri: str) -> str:
+    """Return the user part of a sip: URI, or the number of a tel: URI, with its parameters."""
     user, parameters = user_of(uri), _USER_PARAMETERS.match(uri)
     return user + (parameters[1] or parameters[2]) if user and parameters else user
 
@@ -143,7 +155,6 @@ def way_in(
     realm = realm_of(trunk)
     plan = plans.get(realm)
     parameters = ported(text, trunk, plan)
-    text = text.partition(";")[0]
     if is_emergency(f"tel:{text}", plan or _NO_PLAN):
         raise BadNumber("emergency calls do not come in by a trunk")
     number = number_read(text, trunk, plan)
@@ -205,10 +216,16 @@ def caller_of(request: Request, trunk: Trunk) -> Caller:
 
 def _number_of(uri: str, trunk: Trunk) -> str:
     try:
-        number = number_read(user_of(uri), trunk)
+        number = number_read(_number_text(uri), trunk)
     except BadNumber:
         return ""
     return number if number.startswith("+") else ""
+
+
+def _global_uri(uri: str, trunk: Trunk) -> str:
+    """Return a URI of a trunk with its number as +E.164, as From has the caller's; what is none stays as it is."""
+    number = "" if user_of(uri).startswith("+") else _number_of(uri, trunk)
+    return f"sip:{number}@{trunk.host};user=phone" if number else uri
 
 
 def from_value(request: Request, caller: Caller, trunk: Trunk) -> str:
@@ -264,7 +281,8 @@ def invite_edits(
     """Return how a trunk's INVITE looks to the home network; ``charging``: value of P-Charging-Vector."""
     believed = trunk.believes_diversion
     said = believed and not request.headers("History-Info")
-    history = history_from_diversion(request.headers("Diversion"), target) if said else ()
+    diversions = request.headers("Diversion") if said else []
+    history = history_from_diversion(diversions, target, lambda uri: _global_uri(uri, trunk))
     return MessageEdits(
         request_uri=target,
         from_value=from_value(request, caller, trunk),

@@ -80,7 +80,8 @@ def _read_in(country: str, digits: str) -> str:
 
 def trunk_uri(number: str, trunk: Trunk, parameters: Iterable[str] = ()) -> str:
     """Return the URI of a number at a trunk (RFC 3261 §19.1.6); ``parameters``: npdi, rn and others (RFC 4694)."""
-    user = ";".join((written(number, trunk), *parameters))
+    # of what is dialled, # alone is in no user part (RFC 3261 §25.1)
+    user = ";".join((written(number, trunk).replace("#", "%23"), *parameters))
     return f"sip:{user}@{trunk.host};user=phone"
 
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
+from urllib.parse import quote
 
 from kemi.core.decimals import number_or, retry_after_or
 from kemi.core.errors import LocalProtocolError, RemoteProtocolError
@@ -37,6 +38,8 @@ REFUSED_RETRY_S: Final = 60.0
 """After a refusal: a wrong password tried often locks the account."""
 MOST_RETRY_S: Final = 1800.0
 """RFC 5626 §4.5."""
+_USER_SIGNS: Final = "-_.!~*'()&=+$,;?/"
+"""Beside letters and digits, what the user part of a URI has unescaped (RFC 3261 §25.1)."""
 _MOST_CHALLENGES: Final = 4
 """In a row, before somebody who calls every nonce stale is not believed any more."""
 
@@ -193,7 +196,7 @@ def come_back(registration: Registration, now: float) -> None:
 def next_register(registration: Registration, trunk: Trunk, contact: str, cnonce: str) -> Register:
     """Return the next REGISTER and count it; ``contact``: our URI there, ``cnonce``: drawn anew."""
     registration.cseq += 1
-    uri, who = f"sip:{trunk.host}", f"<sip:{trunk.user}@{trunk.host}>"
+    uri, who = f"sip:{trunk.host}", f"<sip:{_user_part(trunk)}@{trunk.host}>"
     expires_s = 0 if registration.state is State.LEAVING else registration.expires_s
     lines = [
         f"From: {who};tag={registration.from_tag}",
@@ -216,6 +219,11 @@ def next_register(registration: Registration, trunk: Trunk, contact: str, cnonce
         )
         lines.append(f"{'Proxy-Authorization' if registration.proxy else 'Authorization'}: {value}")
     return Register(uri, trunk.uris[registration.hop], registration.cseq, tuple(lines))
+
+
+def _user_part(trunk: Trunk) -> str:
+    """Return who we are in our address of record: many carriers' users of digest authentication have a domain, too."""
+    return quote(trunk.user.partition("@")[0], safe=_USER_SIGNS)
 
 
 def answered(

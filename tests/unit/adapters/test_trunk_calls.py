@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from kemi.adapters import gateway as gateway_module
 from kemi.adapters.gateway import Gateway
+from kemi.adapters.kamailio import transactions
 from kemi.adapters.trunks.calls import TrunkCalls
 from kemi.core.trunk.incoming import WayIn
 from kemi.settings import settings_from_text
@@ -67,6 +69,11 @@ class World:
 
     def __init__(self, kamailio: FakeKamailio, gateway: Gateway) -> None:
         self.kamailio, self._gateway = kamailio, gateway
+
+    def with_entry_points(self, *uris: str) -> World:
+        """Return the same with several entry points of the home network."""
+        settings = settings_from_text(SETTINGS_TEXT + TRUNK)
+        return World(self.kamailio, Gateway(replace(settings, icscf_uris=list(uris))))
 
     @property
     def running(self) -> int:
@@ -143,6 +150,27 @@ def test_a_call_that_cannot_even_be_sent_takes_nobody_s_place(world: World) -> N
     world.kamailio.script("tm.t_relay", 1)
     assert [world.invites(f"d{number}") for number in range(3)] == [0, 0, 503]
     assert world.running == 2
+
+
+@pytest.mark.parametrize("rings", [False, True])
+def test_a_call_that_rang_does_not_ring_a_second_time(
+    world: World, monkeypatch: pytest.MonkeyPatch, rings: bool
+) -> None:
+    """The home network answers 503: only where no telephone rang, another entry point is asked."""
+    monkeypatch.setattr(transactions, "is_refused_by_page", lambda: False)
+    world = world.with_entry_points("sip:icscf.ims.example", "sip:icscf2.ims.example")
+    world.invites("c1")
+    if rings:
+        world.answers(180, "INVITE", "c1", "A")
+    first = message("INVITE sip:+4930123@192.0.2.1 SIP/2.0", "c1", "INVITE", CARRIER)
+    world.kamailio.receive(first, transaction=(11, 22))
+    world.kamailio.failure_status = 503
+    world.kamailio.script("tm.t_branch_timeout", -1)
+    sent = len(world.kamailio.relayed)
+    world._gateway.ksr_failure_trunk_call(MESSAGE)
+    assert len(world.kamailio.relayed) - sent == (not rings)
+    assert world.running == (not rings)
+    assert [reply.status for reply in world.kamailio.replies if reply.status >= 200] == [503] * rings
 
 
 def test_the_bye_ends_it(world: World) -> None:

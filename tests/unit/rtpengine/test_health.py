@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from rtpengine.health import TRANSITIONS, Health, NodeState, Sign
@@ -54,6 +56,20 @@ def test_a_stopped_node_is_down_within_a_second_and_not_before_half_of_one(node:
 
 def test_a_killed_node_is_down_at_its_second_refusal(node: Node) -> None:
     assert node.run(2 * PING_S, refused=True, delay_s=None)[-1] is NodeState.DOWN
+
+
+def test_a_node_that_is_off_for_days_takes_no_memory(node: Node) -> None:
+    tracemalloc.start()
+    try:
+        for _ in range(100_000):
+            node.health.look(node.now)
+            node.health.pinged(node.now)
+            node.now += PING_S
+        held, _most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert node.health.state is NodeState.DOWN
+    assert held < 10_000
 
 
 @pytest.mark.parametrize("late_s", [0.3, 0.45, 0.55])

@@ -109,6 +109,37 @@ def test_a_number_is_read_in_the_trunk_s_form(form: NumberForm, text: str, numbe
     assert number_read(text, Trunk("a", ["sip:192.0.2.1"], country="DE", numbers=form)) == number
 
 
+@pytest.mark.parametrize(
+    ("form", "country", "text", "number"),
+    [
+        (NumberForm.PLUS, "", "123456;phone-context=+4930", "+4930123456"),
+        (NumberForm.PLUS, "", "30123456;npdi;Phone-Context=+49", "+4930123456"),
+        (NumberForm.NATIONAL, "DE", "2015550123;phone-context=+1", "+12015550123"),
+        (NumberForm.NATIONAL, "DE", "030123456;phone-context=+49", "+4930123456"),
+        (NumberForm.NATIONAL, "DE", "00442079460000;phone-context=+49", "+442079460000"),
+        (NumberForm.NATIONAL, "DE", "030123456;phone-context=carrier.example", "+4930123456"),
+        (NumberForm.NATIONAL, "DE", "+442079460000;phone-context=+49", "+442079460000"),
+        (NumberForm.DIGITS, "", "4930123456;phone-context=+49", "+4930123456"),
+    ],
+)
+def test_a_number_is_read_in_its_context(form: NumberForm, country: str, text: str, number: str) -> None:
+    trunk = Trunk("a", ["sip:192.0.2.1"], country=country, numbers=form)
+    assert number_read(text, trunk) == number
+    row = Route("r", f"{number[:4]}*", Target.CORE, realm="trunk:a")
+    for uri in (f"tel:{text}", f"sip:{text}@gw.example;user=phone"):
+        called = called_text(invite(request_uri=uri), "")
+        assert way(called, row, trunk=trunk).request_uri == f"sip:{number}@home.example;user=phone"
+        assert caller_of(invite(from_uri=uri), trunk).number == number
+        assert caller_of(invite({"P-Asserted-Identity": [f"<{uri}>"]}), trunk).number == number
+
+
+def test_a_plan_of_the_trunk_comes_before_a_context() -> None:
+    assert number_read("12;phone-context=+4930", TRUNK, DialPlan(extension_digits=2)) == "12"
+    assert number_read("*21#;phone-context=+49", TRUNK, DialPlan(short_codes={"*21#": ""})) == "*21#"
+    outside = DialPlan(country="DE", outside="9")
+    assert number_read("9030123456;phone-context=+49", TRUNK, outside) == "+4930123456"
+
+
 @pytest.mark.parametrize("country", sorted(phonenumbers.SUPPORTED_REGIONS))
 def test_what_is_written_for_a_trunk_is_read_back(country: str) -> None:
     trunk = Trunk("a", ["sip:192.0.2.1"], country=country, numbers=NumberForm.NATIONAL)
@@ -356,6 +387,26 @@ def test_what_a_trunk_says_is_not_believed() -> None:
 )
 def test_diversion_becomes_history(values: list[str], line: tuple[str, ...]) -> None:
     assert history_from_diversion(values, "sip:a@h") == line
+
+
+@pytest.mark.parametrize(
+    ("form", "uri", "shown"),
+    [
+        (NumberForm.NATIONAL, "sip:03012345@carrier.example", "sip:+493012345@acme.example;user=phone"),
+        (NumberForm.NATIONAL, "tel:00442079460000", "sip:+442079460000@acme.example;user=phone"),
+        (NumberForm.DIGITS, "sip:493012345@carrier.example", "sip:+493012345@acme.example;user=phone"),
+        (NumberForm.NATIONAL, "sip:+493012345@carrier.example", "sip:+493012345@carrier.example"),
+        (NumberForm.NATIONAL, "tel:+493012345", "tel:+493012345"),
+        (NumberForm.NATIONAL, "sip:bob@carrier.example", "sip:bob@carrier.example"),
+    ],
+)
+def test_who_has_diverted_a_call_is_named_as_its_caller_is(form: NumberForm, uri: str, shown: str) -> None:
+    trunk = replace(TRUNK, numbers=form)
+    request = invite({"Diversion": [f"<{uri}>;reason=no-answer"]})
+    edits = invite_edits(
+        request, trunk, caller_of(request, trunk), "sip:a@h", head="", record_route=(), charging="x"
+    )
+    assert f"History-Info: <{shown}>;index=1, <sip:a@h;cause=408>;index=1.1" in edits.insert
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,10 @@ def test_portability_goes_with_the_number() -> None:
     assert uri == f"sip:{ALICE};npdi;rn=+49301@carrier.example;user=phone"
 
 
+def test_a_code_is_escaped_where_a_uri_has_no_such_sign() -> None:
+    assert trunk_uri("*31#", trunk()) == "sip:*31%23@carrier.example;user=phone"
+
+
 @pytest.mark.parametrize(
     ("identity", "number"),
     [

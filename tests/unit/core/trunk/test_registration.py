@@ -70,6 +70,20 @@ def test_every_state_and_event_leads_somewhere_or_is_a_bug() -> None:
                     move(found, event, NOW)
 
 
+@pytest.mark.parametrize(
+    ("user", "part"),
+    [("0049301234@acme.example", "0049301234"), ("our pbx", "our%20pbx"), ("+49-30.12_3", "+49-30.12_3")],
+)
+def test_the_address_of_record_is_a_uri_whatever_the_user_of_the_digest(user: str, part: str) -> None:
+    found, at = asking(), replace(TRUNK, user=user)
+    next_register(found, at, CONTACT, "cnonce")
+    assert answered(found, at, Answer(401, [CHALLENGE]), CONTACT, NOW, 1.0)
+    headers = next_register(found, at, CONTACT, "cnonce").headers
+    assert f"From: <sip:{part}@acme.example>;tag=tag" in headers
+    assert f"To: <sip:{part}@acme.example>" in headers
+    assert any(f'username="{user}"' in line for line in headers)
+
+
 def test_it_registers_answers_the_challenge_and_renews_in_time() -> None:
     found = begin(TRUNK, "call", "tag", NOW)
     assert is_due(found, NOW)
