@@ -18,13 +18,14 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.decimals import is_number
 from kemi.core.edits import MessageEdits
 from kemi.core.errors import RemoteProtocolError, SipReject
-from kemi.core.identity import asserted_identity, target_for_core
+from kemi.core.identity import Asserted, asserted_identity, target_for_core
 from kemi.core.messages import (
     Message,
     Reply,
     Request,
     Side,
     addresses_from_headers,
+    is_tel,
     parameters,
     uri_from_address,
 )
@@ -83,6 +84,10 @@ class PageDialog:
     """What its last SUBSCRIBE asked for: a notifier may shorten that only (RFC 6665 §4.2.1.1)."""
     registered_contact: str = ""
     """Contact that its page is registered with; "": of the release before."""
+    page_uri: str = ""
+    """Who the page is to a core that began it, as that wrote it in To; "": the page began it, or the release before."""
+    far_uri: str = ""
+    """From of that core's request: the page may know a number in another form."""
 
     @property
     def contact_of_binding(self) -> str:
@@ -157,6 +162,8 @@ def begin_by_core(
         longest_s=_asked_s(request),
         far_ends={request.from_tag: far_end},
         registered_contact=registration.contact,
+        page_uri=request.to_uri,
+        far_uri=request.from_uri,
     )
 
 
@@ -184,6 +191,7 @@ def outside_for_core(
             "this connection has no registration: REGISTER first", status=403, reason_phrase="Not Registered"
         )
     routes = registration.service_route
+    asserted = boundary.identity_of_caller(request, registration, settings)
     removed, shortened = _shortened(request)
     return MessageEdits(
         request_uri=target_for_core(request.request_uri, settings.realm),
@@ -192,7 +200,7 @@ def outside_for_core(
         remove=(*_FROM_PAGE, *removed),
         insert=(
             *(f"Route: {route}" for route in routes),
-            *_said_for_page(request, registration, settings, icid),
+            *_said_for_page(request, asserted, settings, icid),
             *_contact(dialog, settings),
             *shortened,
         ),
@@ -202,19 +210,31 @@ def outside_for_core(
 def inside_for_core(
     request: Request, registration: Registration, dialog: PageDialog, settings: CallSettings, icid: str
 ) -> MessageEdits:
-    """Return how a page's request inside a dialog goes to the end it names; raise SipReject (481) for no such end."""
+    """Return how a page's request inside a dialog goes to the end it names; raise SipReject (481) for no such end.
+
+    Who the page is was decided when the dialog began (RFC 3261 §12.2.1.1): where the core did, that is as it wrote it.
+    """
     far_end = dialog.far_ends.get(request.to_tag)
     if far_end is None:
         raise no_dialog()
     removed, shortened = _shortened(request)
+    if dialog.page_uri:
+        from_value: str | None = f"<{dialog.page_uri}>;tag={request.from_tag}"
+        to_value = f"<{dialog.far_uri}>;tag={request.to_tag}" if is_tel(dialog.far_uri) else None
+        preferred = request.headers("P-Preferred-Identity")
+        asserted = asserted_identity(preferred, dialog.page_uri, registration.identities, from_counts=True)
+    else:
+        from_value, to_value = boundary.from_for_core(request), None
+        asserted = boundary.identity_of_caller(request, registration, settings)
     return MessageEdits(
         request_uri=far_end.target,
         next_hop=uri_from_address(far_end.route_set[0]) if far_end.route_set else far_end.target,
-        from_value=boundary.from_for_core(request),
+        from_value=from_value,
+        to_value=to_value,
         remove=(*_FROM_PAGE, *removed),
         insert=(
             *(f"Route: {route}" for route in far_end.route_set),
-            *_said_for_page(request, registration, settings, icid),
+            *_said_for_page(request, asserted, settings, icid),
             *_contact(dialog if request.contact else None, settings),
             *shortened,
         ),
@@ -224,10 +244,7 @@ def inside_for_core(
 _FROM_PAGE: Final = ("Route", "Contact", *trust.FROM_PAGE)
 
 
-def _said_for_page(
-    request: Request, registration: Registration, settings: CallSettings, icid: str
-) -> list[str]:
-    asserted = boundary.identity_of_caller(request, registration, settings)
+def _said_for_page(request: Request, asserted: Asserted, settings: CallSettings, icid: str) -> list[str]:
     network = settings.network or settings.realm
     return [
         *(f"P-Asserted-Identity: {identity}" for identity in asserted.identities),

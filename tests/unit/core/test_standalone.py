@@ -266,6 +266,37 @@ class TestTowardsTheCore:
         assert any(line.startswith("Allow: ") for line in caught.value.lines)
 
 
+@pytest.mark.parametrize("written", ["sip:+15550100@ims.example;user=phone", "sip:somebody@else.example"])
+@pytest.mark.parametrize(
+    ("called", "identity"),
+    [
+        ("tel:+15550100", "tel:+15550100"),
+        (
+            "sip:+15550100@ims.example;user=phone",
+            "sip:alice@ims.example",
+        ),  # not among its own as it is: the default
+    ],
+)
+def test_who_the_core_asked_by_its_number_answers_by_it(called: str, identity: str, written: str) -> None:
+    """RFC 3261 §12.2.1.1; the page knows the number as the SIP URI that it was told, and names nobody else."""
+    registration = binding(associated_uris=["<sip:alice@ims.example>", "<tel:+15550100>"])
+    asked = request(Side.IMS, "REFER", "core")
+    asked.to_uri, asked.from_uri = called, "tel:+15551"
+    begun = begin_by_core(asked, registration, Flow("7", "n", "a", "b"), "user", NOW)
+    tells = request(Side.WIC, "NOTIFY", "page", "core")
+    tells.from_uri = written
+    edits = inside_for_core(tells, registration, begun, SETTINGS, "icid")
+    assert edits.from_value == f"<{called}>;tag=page"
+    assert edits.to_value == "<tel:+15551>;tag=core"
+    asserted = [line for line in edits.insert if line.startswith("P-Asserted-Identity")]
+    assert asserted == [f"P-Asserted-Identity: <{identity}>"]
+    begun.far_uri = "sip:watcher@ims.example"
+    assert inside_for_core(tells, registration, begun, SETTINGS, "icid").to_value is None
+    begun.page_uri = ""  # of the release before
+    with pytest.raises(SipReject):
+        inside_for_core(tells, registration, begun, SETTINGS, "icid")
+
+
 def test_a_page_reads_no_tel_uri_in_from_and_to() -> None:
     """SIP.js and JsSIP drop such a message; the number stays the same (RFC 3261 §19.1.6)."""
     fields = {"From": ['"Bob" <tel:+15551;verstat=x>;tag=b'], "To": ["tel:+15550100"]}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from kemi.core import headers
+from kemi.core import emergency, headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed, MediaGated
@@ -150,7 +150,8 @@ def _rseq(reply: Reply) -> int:
 
 
 def _forward_refusal(record: CallRecord, reply: Reply, settings: CallSettings) -> act.ForwardReply:
-    # a redirection's Contact is its content (RFC 3261 §21.3); any other would show the core's address
+    # A redirection's Contact is its content (RFC 3261 §21.3); any other would show the core's address.  A body that
+    # says why, and what to do now, is read by no other means (TS 24.229 §5.1.3.1): no page takes it for a description.
     remove, insert = boundary.towards_page(reply, settings)
     if reply.status >= 400:
         remove += ("Contact",)
@@ -159,11 +160,16 @@ def _forward_refusal(record: CallRecord, reply: Reply, settings: CallSettings) -
     insert += trunk_call.on_refusal(record, reply, settings)
     if reply.status == 422 and not record.min_se_s:
         record.min_se_s = session_timer.min_se_of(reply)
+    body = None if reply.content_type.partition(";")[0].strip().lower() == emergency.BODY_TYPE else ""
     return act.ForwardReply(
         boundary.as_of_page(
             record,
             act.MessageEdits(
-                to_tag=record.gateway_tag, cseq=_cseq_for_page(record), remove=remove, insert=insert, body=""
+                to_tag=record.gateway_tag,
+                cseq=_cseq_for_page(record),
+                remove=remove,
+                insert=insert,
+                body=body,
             ),
         )
     )

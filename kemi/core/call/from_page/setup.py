@@ -317,6 +317,7 @@ def _take_reverse_answer(record: CallRecord, event: UpdateAnswered) -> list[act.
         medium.reverse_line, added = added, added + 1
         if medium.kind in answer.refused:
             medium.reverse = False  # the page does not want this direction: the call goes on without it
+            record.core_behind = True  # of that: the INVITE offers it
             continue
         medium.wic_direction = Direction.of(sends=medium.wic_direction.sends, receives=True)
         medium.reverse_answer = answer.lines.get(medium.kind)

@@ -57,9 +57,9 @@ def answered_by_core(record: CallRecord, reply: Reply) -> list[act.Action]:
     return [clock(record)]
 
 
-def min_se_of(reply: Reply) -> int:
-    """Return what a 422 asks for, 0 when it says nothing readable."""
-    value = "".join(reply.headers("Min-SE")[:1]).partition(";")[0].strip()
+def min_se_of(message: Message) -> int:
+    """Return the shortest session that a request or a 422 asks for, 0 when it says nothing readable."""
+    value = "".join(message.headers("Min-SE")[:1]).partition(";")[0].strip()
     return number_or(0, value)
 
 
@@ -78,7 +78,7 @@ def asked_by_core(record: CallRecord, request: Request, settings: CallSettings) 
         if not supported or not settings.session_expires_s:
             record.ims_session = None
             return
-        asked = settings.session_expires_s, ""
+        asked = max(settings.session_expires_s, min_se_of(request)), ""  # RFC 4028 §9: not below its Min-SE
     interval_s, refresher = asked
     if interval_s < settings.min_se_s:
         if supported:

@@ -20,6 +20,8 @@ class Unacknowledged:
     delay_s: float
     """How long until it is repeated."""
     waited_s: float = 0.0
+    lines: list[str] = field(default_factory=list)
+    """What the page said in its header fields: a repetition says it once more."""
 
 
 @dataclass(slots=True)
@@ -41,10 +43,14 @@ class Incoming:
     unacknowledged: Unacknowledged | None = None
     progress: tuple[int, str] | None = None
     """Status and reason phrase of the page's newest 18x that waits for a PRACK."""
+    progress_lines: list[str] = field(default_factory=list)
+    """What the page said in it."""
     answer_held: bool = False
     """The page has answered, and its 2xx waits for a PRACK."""
     held_body: tuple[str, str] = ("", "")
     """Content-Type and body of that 2xx, where it has parts beside the description."""
+    held_lines: list[str] = field(default_factory=list)
+    """What the page said in its header fields."""
     directions: dict[str, Direction] = field(default_factory=dict)
     """What the page answered, per medium, as seen from the page."""
     ims_answer: str = ""

@@ -41,7 +41,7 @@ from kemi.core.call.towards_page.incoming_record import Incoming
 from kemi.core.call.towards_page.late_offer import offer_to_core
 from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError, SipReject, WarnCode
 from kemi.core.identity import address_known_as
-from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
+from kemi.core.messages import Reply, Side, address_parts, addresses_from_headers, uri_from_address
 from kemi.core.sdp.codecs import PASSING_AUDIO
 from kemi.core.sdp.interwork.incoming import (
     client_answer_media,
@@ -252,9 +252,8 @@ def _forward(
             insert += session_timer.answer_to_core(record)
         insert += (f"P-Asserted-Identity: <{_identity_of_page(reply, incoming.identities)}>",)
     if reply.status == 180:  # the only thing that a page has to say about ringing (TS 24.615 §4.5.5.3)
-        insert += tuple(
-            f"Alert-Info: {value}" for value in reply.headers("Alert-Info") if _ALERT.fullmatch(value)
-        )
+        told = (address_parts(one)[0] for one in addresses_from_headers(reply.headers("Alert-Info")))
+        insert += tuple(f"Alert-Info: {value}" for value in told if _ALERT.fullmatch(value))
     if reply.status >= 200:
         carries_answer = reply.status < 300 and not incoming.answered_reliably
     else:

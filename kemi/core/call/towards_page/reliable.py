@@ -24,6 +24,14 @@ from kemi.core.messages import Reply, Side
 
 T1_S: Final = 0.5
 """RFC 3261 §17.1.1.1."""
+_SAID: Final = (
+    "Privacy", "P-Preferred-Identity", "Alert-Info", "Recv-Info", "Supported", "Accept", "Allow-Events", "Call-Info",
+    "Reason",
+)  # fmt: skip
+"""Header fields of a page's response that the one which is made anew has too: whether its identity may be shown, before
+all (RFC 3323 §4.2, TS 24.608 §4.5.2).  They are judged when that comes in, as the page's own are."""
+_MOST_SAID: Final = 1000
+"""Characters of one line that is kept for it."""
 
 
 def provisional(
@@ -45,12 +53,12 @@ def provisional(
     if incoming.late_offer:
         return False, (), []  # it would have to have an offer
     if out is not None:
-        incoming.progress = (reply.status, reply.reason_phrase)
+        incoming.progress, incoming.progress_lines = (reply.status, reply.reason_phrase), _said(reply)
         return False, (), []
     rseq = _number(record, "")
     first_s = min(T1_S, settings.prack_s)
     incoming.unacknowledged = Unacknowledged(
-        rseq, reply.status, reply.reason_phrase, described=described, delay_s=first_s
+        rseq, reply.status, reply.reason_phrase, described=described, delay_s=first_s, lines=_said(reply)
     )
     return True, _lines(rseq), [act.Schedule(record.key, Due.RELIABLE_REPEAT, first_s)]
 
@@ -67,7 +75,7 @@ def holds_answer(incoming: Incoming, reply: Reply) -> bool:
     if out is None:
         return False
     if out.described:
-        incoming.answer_held, incoming.held_body = True, reply.whole
+        incoming.answer_held, incoming.held_body, incoming.held_lines = True, reply.whole, _said(reply)
         return True
     incoming.unacknowledged = None  # a PRACK may come, but none is asked for any more
     return False
@@ -107,7 +115,8 @@ def repeat(record: CallRecord, incoming: Incoming, settings: CallSettings) -> li
     if out.waited_s >= settings.prack_s:
         return None
     out.delay_s = min(2 * out.delay_s, settings.prack_s - out.waited_s)
-    again = answer_for_page(record, incoming, out.status, out.reason_phrase, (f"RSeq: {out.rseq}",))
+    lines = (*out.lines, f"RSeq: {out.rseq}")
+    again = answer_for_page(record, incoming, out.status, out.reason_phrase, lines)
     return [act.Schedule(record.key, Due.RELIABLE_REPEAT, out.delay_s), again]
 
 
@@ -122,12 +131,18 @@ def answer_for_page(
 def _next(record: CallRecord, incoming: Incoming) -> list[act.Action]:
     """Go on with what has waited for a PRACK."""
     progress, incoming.progress = incoming.progress, None
+    said, incoming.progress_lines = tuple(incoming.progress_lines), []
     if incoming.answer_held:
         content_type, body = incoming.held_body
-        incoming.answer_held, incoming.held_body = False, ("", "")
-        lines = (f"Content-Type: {content_type}",) if body else ()
+        lines = (*incoming.held_lines, *([f"Content-Type: {content_type}"] if body else ()))
+        incoming.answer_held, incoming.held_body, incoming.held_lines = False, ("", ""), []
         return [replace(answer_for_page(record, incoming, 200, "OK", lines), body=body)]
-    return [answer_for_page(record, incoming, *progress)] if progress is not None else []
+    return [answer_for_page(record, incoming, *progress, said)] if progress is not None else []
+
+
+def _said(reply: Reply) -> list[str]:
+    lines = (f"{name}: {value}" for name in _SAID for value in reply.headers(name))
+    return [line for line in lines if len(line) <= _MOST_SAID]
 
 
 def _number(record: CallRecord, of_page: str) -> int:

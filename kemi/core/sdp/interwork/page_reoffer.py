@@ -276,7 +276,7 @@ def _changed(
     if sending is not None:
         chosen = _stable_codecs(sending, medium.wic_offer, video_codecs, answers=answers)
         codecs = tuple(codec.name for codec in chosen)
-        line = client_line(sending, chosen, Direction.SENDRECV, sending.setup or "actpass")
+        line = client_line(sending, chosen, Direction.SENDRECV, _setup_kept(sending, medium.wic_offer))
         wic_offer = one_line_text(offer.session, line)
     reverse_answer = None
     if listening is not None and medium.reverse_answer is not None and medium.reverse_line is not None:
@@ -298,6 +298,13 @@ def _changed(
         renewed=renewed,
         codecs=codecs,
     )
+
+
+def _setup_kept(sending: MediaDescription, before: str) -> str:
+    """Return the client's DTLS role: who has answered as the server offers any role again, and stays it where nothing
+    begins anew (RFC 8842 §5.5)."""
+    setup = sending.setup or "actpass"
+    return "passive" if setup == "actpass" and "a=setup:passive" in before else setup
 
 
 def _saying_all(media: MediaDescription) -> MediaDescription:

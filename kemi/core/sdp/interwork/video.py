@@ -64,8 +64,8 @@ def fitted_line(media: MediaDescription, codec: str, far: str = "", own: str = "
     Args:
         codec: the far end's, lower case; where the client has it not, nothing changes.
         far: the far end's line alone.  Of it count which format it means, a lower H.264 level (RFC 6184 §8.2.2: what
-            it can decode), b=AS, that it takes FIR alone, and whether the client may say how its pictures are turned
-            (orientation.py).
+            it can decode), b=AS or b=TIAS, that it takes FIR alone, and whether the client may say how its pictures
+            are turned (orientation.py).
         own: the client's line alone, as the relay knows it.  It has the formats that the client can be offered again
             (RFC 3264 §8.3.2) where ``media`` was written for another codec; "" is no more than ``media`` has.
     """
@@ -95,7 +95,7 @@ def fitted_line(media: MediaDescription, codec: str, far: str = "", own: str = "
         body = [line for line in body if not (line.startswith("a=rtcp-fb:") and line.endswith(f" {_PLI}"))]
     if wanted is not None and codec == "h264" and h264_level(wanted) < h264_level(right):
         body = [_lowered(line, right, wanted) for line in body]
-    allowed = described.bandwidth.get("AS") if described is not None else None
+    allowed = _allowed_kbps(described) if described is not None else None
     if allowed is not None:
         body = [line for line in body if not line.startswith("b=")]
         place = next((number for number, line in enumerate(body) if not line.startswith(("i=", "c="))), 0)
@@ -111,7 +111,15 @@ def demands(far: str, codec: str) -> tuple[object, ...]:
     if described is None:
         return ()
     wanted = next((own for own in described.codecs if own.name == codec), None)
-    return wanted, described.bandwidth.get("AS"), orientation_lines(described)
+    return wanted, _allowed_kbps(described), orientation_lines(described)
+
+
+def _allowed_kbps(line: MediaDescription) -> int | None:
+    """Return what a line allows, for b=AS: browsers know no b=TIAS, which leaves the headers out (RFC 3890 §6.2)."""
+    bandwidth = line.bandwidth
+    if "AS" in bandwidth or "TIAS" not in bandwidth:
+        return bandwidth.get("AS")
+    return math.ceil(bandwidth["TIAS"] / 1000 * _OVERHEAD)
 
 
 def _further(line: str, formats: Sequence[str]) -> list[Codec]:

@@ -416,3 +416,21 @@ class TestFinalFailure:
         assert call.on(ev.ImsFailed(486)) == []
         assert not call.record.ended
         assert call.record.media_state is Media.CONNECTED
+
+
+@pytest.mark.parametrize(
+    ("content_type", "stays"),
+    [
+        pytest.param("application/3gpp-ims+xml", True, id="what it was, and what to do now"),
+        pytest.param("Application/3GPP-IMS+xml ; charset=utf-8", True, id="in another spelling"),
+        pytest.param("application/sdp", False, id="a description, of no session"),
+        pytest.param("application/isup", False, id="what is the network's"),
+        pytest.param("", False, id="nothing readable"),
+    ],
+)
+def test_a_refusal_keeps_the_body_that_is_for_the_caller(content_type: str, stays: bool) -> None:
+    """TS 24.229 §5.1.3.1: only there a page reads that it has called an emergency number."""
+    call = Call.forwarded()
+    event = call.ims_reply(380, body="<ims-3gpp/>")
+    event.reply.content_type = content_type
+    assert call.on(event).only(act.ForwardReply).edits.body == (None if stays else "")

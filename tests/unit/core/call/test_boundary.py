@@ -114,19 +114,23 @@ class TestDeflection:
             assert answer.status == 480
 
     @pytest.mark.parametrize(
-        ("status", "value", "passes"),
+        ("status", "value", "passing"),
         [
-            (180, "<urn:alert:service:call-waiting>", True),
-            (183, "<urn:alert:service:call-waiting>", False),
-            (180, "<https://x/ring.wav>", False),
-            (180, "<urn:alert:x>, <https://x/ring.wav>", False),
+            (180, "<urn:alert:service:call-waiting>", ["<urn:alert:service:call-waiting>"]),
+            (183, "<urn:alert:service:call-waiting>", []),
+            (180, "<https://x/ring.wav>", []),
+            (180, "<urn:alert:x>, <https://x/ring.wav>", ["<urn:alert:x>"]),
+            (180, "<urn:alert:x>,<urn:alert:y>", ["<urn:alert:x>", "<urn:alert:y>"]),
+            (180, "<urn:alert:x>;appearance=2", ["<urn:alert:x>"]),
+            (180, "urn:alert:x", []),
         ],
     )
-    def test_a_page_says_that_the_caller_waits(self, status: int, value: str, passes: bool) -> None:
+    def test_a_page_says_that_the_caller_waits(self, status: int, value: str, passing: list[str]) -> None:
         call = Incoming.ringing()
         actions = page_answer.on_reply(
             call.record, call.wic_reply(status, headers={"Alert-Info": [value]}), SETTINGS
         )
         (forward,) = [action for action in actions if isinstance(action, act.ForwardReply)]
-        assert (f"Alert-Info: {value}" in forward.edits.insert) is passes
+        told = [line for line in forward.edits.insert if line.startswith("Alert-Info:")]
+        assert told == [f"Alert-Info: {one}" for one in passing]
         assert "Alert-Info" in forward.edits.remove

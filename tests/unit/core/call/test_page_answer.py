@@ -114,9 +114,18 @@ class TestResponses:
         early = call.actions.only(act.ForwardReply).edits
         assert early.body
         assert {"Require: 100rel", "RSeq: 1"} <= set(early.insert)
-        assert call.on(call.wic_reply(200)).names == ["DropReply"]  # it waits for the PRACK
+        said = {
+            "Privacy": ["id"],
+            "P-Preferred-Identity": [f"<{ALICE}>"],
+            "Require": ["x"],
+            "Supported": ["y" * 1000],
+        }
+        assert call.on(call.wic_reply(200, headers=said)).names == ["DropReply"]  # it waits for the PRACK
         done = call.on(call.ims_request("PRACK", cseq=6, headers={"RAck": ["1 5 INVITE"]}))
         assert done.names == ["SendReply", "Unschedule", "AnswerForPage"]
+        told = done.only(act.AnswerForPage).headers
+        assert {"Privacy: id", f"P-Preferred-Identity: <{ALICE}>"} <= set(told)
+        assert not [line for line in told if line.startswith(("Require", "Supported"))]
         ours = call.wic_reply(200)
         final = call.on(ev.ImsReply(replace(ours.reply, side=Side.IMS))).only(act.ForwardReply).edits
         assert final.body == ""
@@ -153,18 +162,21 @@ class TestResponses:
         call = Incoming.sent(invite(headers={"Require": ["100rel"]}))
         assert call.on(call.wic_reply(180)).names == ["Schedule", "ForwardReply"]
         assert {"Require: 100rel", "RSeq: 1"} <= set(call.actions.only(act.ForwardReply).edits.insert)
-        assert call.on(call.wic_reply(182)).names == ["DropReply"]  # one at a time
+        queued = call.wic_reply(182, headers={"Privacy": ["id"]})
+        assert call.on(queued).names == ["DropReply"]  # one at a time
         done = call.on(call.ims_request("PRACK", cseq=6, headers={"RAck": ["1 5 INVITE"]}))
         assert done.only(act.AnswerForPage).status == 182
+        assert "Privacy: id" in done.only(act.AnswerForPage).headers
         reliable = call.wic_reply(183, headers={"Require": ["100rel"], "RSeq": ["1"]})
         assert call.on(reliable).names == ["ForwardReply"]
         assert "RSeq: 2" in call.actions.only(act.ForwardReply).edits.insert
 
     def test_a_repetition_after_the_prack_stays_here(self) -> None:
         call = Incoming.sent(invite(headers={"Require": ["100rel"]}))
-        call.on(call.wic_reply(180))
+        waiting = "<urn:alert:service:call-waiting>"
+        call.on(call.wic_reply(180, headers={"Privacy": ["id"], "Alert-Info": [waiting]}))
         again = call.on(ev.TimerFired(ev.Due.RELIABLE_REPEAT)).only(act.AnswerForPage)
-        assert "RSeq: 1" in again.headers
+        assert {"RSeq: 1", "Privacy: id", f"Alert-Info: {waiting}"} <= set(again.headers)
         ours = ev.ImsReply(replace(call.wic_reply(180, headers={"RSeq": ["1"]}).reply, side=Side.IMS))
         assert call.on(ours).names == ["ForwardReply"]
         call.on(call.ims_request("PRACK", cseq=6, headers={"RAck": ["1 5 INVITE"]}))

@@ -12,6 +12,7 @@ from kemi.core.messages import Reply, Side
 from kemi.core.sdp.text import sdp_from_text
 from tests.peers.sdp import offer_again
 from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.incoming_ladder import Incoming
 from tests.unit.core.call.ladder import CORE_CONTACT, GATEWAY_TAG, Actions, Call
 
 TWO_WAY = sdp.chromium("audio-sendrecv")
@@ -404,3 +405,16 @@ def test_a_response_to_an_invite_of_our_own_is_not_the_pages() -> None:
     call = running()
     response = Reply(Side.IMS, "INVITE", "call-1", "page", "core1", 99, status=200)
     assert call.on(ev.ImsReply(response)).names == []
+
+
+def test_a_page_that_is_the_dtls_server_stays_it() -> None:
+    """RFC 8842 §5.5: it offers any role (JSEP), and the answer is not to turn that of the association that runs."""
+    call = Incoming.ringing()
+    call.answer(call.page_answer().replace("a=setup:active", "a=setup:passive"))
+    call.on(call.ims_request("ACK", cseq=5))
+    offer = sdp.page_answer(call.record.wic_description).replace("a=setup:active", "a=setup:actpass")
+    for cseq in (1, 2, 3):
+        answer = call.on(call.wic_request("INVITE", cseq=cseq, body=offer)).only(act.SendReply)
+        assert [line.setup for line in sdp_from_text(answer.body).media] == ["active"]
+        assert "a=setup:passive" in call.record.media[0].wic_offer
+        call.on(call.wic_request("ACK", cseq=cseq))

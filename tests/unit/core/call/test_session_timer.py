@@ -185,6 +185,18 @@ class TestFromTheCore:
         [
             pytest.param({"Supported": ["timer"]}, "1800;refresher=uac", "session_expired", id="supported"),
             pytest.param(
+                {"Supported": ["timer"], "Min-SE": ["7200;x=1"]},
+                "7200;refresher=uac",
+                "session_expired",
+                id="no shorter than its least",
+            ),
+            pytest.param(
+                {"Supported": ["timer"], "Min-SE": ["90"]},
+                "1800;refresher=uac",
+                "session_expired",
+                id="its least is less",
+            ),
+            pytest.param(
                 {"Supported": ["timer"], "Session-Expires": ["600"]},
                 "600;refresher=uac",
                 "session_expired",

@@ -205,6 +205,17 @@ class TestUpdateAnswered:
         assert [medium.kind for medium in accept.media] == ["audio"]
         assert [medium.reverse for medium in call.record.media] == [True, False]
 
+    def test_the_far_end_hears_of_a_refused_line_when_the_call_is_answered(self) -> None:
+        call = Call.updating()
+        call.on(ev.UpdateAnswered(200, sdp.page_answer(call.record.update_offer, refuse=("r0",))))
+        invite = call.on(ev.InviteResumed()).only(act.ForwardInvite)
+        assert "a=sendrecv" in (invite.edits.body or "")
+        call.answer()
+        told = call.on(call.wic_request("ACK", cseq=1)).all(act.SendRequest)
+        assert [(one.to, line.direction) for one in told for line in sdp_from_text(one.body).media] == [
+            (Side.IMS, Direction.SENDONLY)
+        ]
+
     @pytest.mark.parametrize(
         "body",
         [

@@ -156,6 +156,19 @@ class TestFitted:
         bound = sdp_from_text(HEAD + "\r\n".join([*fitted.lines, ""])).media[0]
         assert fitted_line(bound, "vp8", answer) is bound
 
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            pytest.param(["b=TIAS:256000"], "b=AS:265", id="the headers come on top"),
+            pytest.param(["b=TIAS:256000", "b=AS:280"], "b=AS:280", id="it says both"),
+            pytest.param(["b=TIAS:many"], None, id="no number"),
+        ],
+    )
+    def test_a_limit_without_headers_is_told_with_them(self, said: list[str], told: str | None) -> None:
+        answer = far("96", *said, "a=rtpmap:96 VP8/90000")
+        fitted = fitted_line(page(), "vp8", answer)
+        assert [line for line in fitted.body if line.startswith("b=")] == ([] if told is None else [told])
+
     def test_audio_is_the_relay_s_business(self) -> None:
         line = sdp_from_text(HEAD + "m=audio 9 UDP/TLS/RTP/SAVPF 8\r\na=sendrecv\r\n").media[0]
         assert fitted_line(line, "pcma", far("0")) is line
@@ -186,6 +199,7 @@ class TestDemands:
         "other",
         [
             pytest.param(far("108", "b=AS:128", *H264), id="bandwidth"),
+            pytest.param(far("108", "b=TIAS:128000", *H264), id="bandwidth without headers"),
             pytest.param(
                 far("108", *h264("108", "packetization-mode=1;profile-level-id=42e00c")), id="level"
             ),
