@@ -10,6 +10,7 @@ from kemi.core.messages import Request, Side
 from kemi.state.calls import record_to_text
 from tests.unit.core.call.incoming_ladder import Incoming
 from tests.unit.core.call.ladder import Call
+from tests.unit.core.call.test_core_offer import MOVED
 
 
 def request(method: str, side: Side = Side.WIC, **fields: str) -> Request:
@@ -29,6 +30,18 @@ class TestNumbers:
             assert call.on(send(method, cseq=cseq)).reply[0] == 500
             assert record_to_text(call.record) == before
         assert call.on(send("INFO", cseq=21)).names == ["ForwardRequest"]
+
+    @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+    def test_an_offer_that_comes_again_while_the_relay_is_asked_is_answered_once(self, method: str) -> None:
+        call = Call.confirmed()
+        asked = call.on(call.ims_request(method, cseq=20, body=MOVED))
+        before = record_to_text(call.record)
+        assert call.on(call.ims_request(method, cseq=20, body=MOVED)).names == []
+        assert record_to_text(call.record) == before
+        other = "UPDATE" if method == "INVITE" else "INVITE"
+        for used in (call.ims_request(other, cseq=20), call.ims_request(method, cseq=19, body=MOVED)):
+            assert call.on(used).reply[0] == 500
+        assert asked.names == ["ReofferFromIms"]
 
     def test_each_direction_and_each_fork_counts_for_itself(self) -> None:
         call = Call.confirmed()
