@@ -20,11 +20,13 @@ from kemi.adapters.pages.registrar import Registrar
 from kemi.adapters.relay.media import MediaRelay
 from kemi.core.bodies import CARRIERS
 from kemi.core.call.actions import ForgetCall, ReleaseMedia
-from kemi.core.call.events import FlowClosed, WicFailed
+from kemi.core.call.events import CredentialsSent, Due, FlowClosed, TimerFired, WicFailed
+from kemi.core.call.from_page import challenged
 from kemi.core.call.from_page.redirection import name_of
 from kemi.core.call.from_page.setup import begin_call
 from kemi.core.call.from_page.trunk_call import outbound_of
 from kemi.core.call.media.session import with_terms
+from kemi.core.call.record import CallRecord
 from kemi.core.call.record_key import INCOMING_TAG, record_key
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Media
@@ -108,8 +110,8 @@ class NewCalls:
             if redirected is not None:
                 record.outbound.diversions = redirected.diversions
                 record.outbound.parameters = redirected.parameters
-        if any(map(self._calls.knows, namesakes(record.key))) or not self._calls.create(record):
-            raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
+        if self._goes_on(record, request):
+            return
         NOTES.begins(record)
         try:
             self._dispatcher.carry_out(record.key, with_terms(record, actions))
@@ -119,6 +121,20 @@ class NewCalls:
         if not self._flows.is_open(request.connection_id):
             # The connection ended while its INVITE was worked on; housekeeping may have found no call of it.
             self._dispatcher.dispatch(record.key, FlowClosed())
+
+    def _goes_on(self, record: CallRecord, request: Request) -> bool:
+        """Write a new call down; or go on with one that the core has challenged, if this is its INVITE again."""
+        if not any(map(self._calls.knows, namesakes(record.key))):
+            if self._calls.create(record):
+                return False
+            known = self._calls.get(record.key)
+            if known is not None and challenged.goes_on(known, request, record.request_uri):
+                return self._dispatcher.dispatch(record.key, CredentialsSent(request))
+            if known is not None and known.challenged:  # the page has something else in mind
+                self._dispatcher.dispatch(record.key, TimerFired(Due.CREDENTIALS))
+                if self._calls.create(record):
+                    return False
+        raise SipReject("a call with this Call-ID is running", status=482, reason_phrase="Loop Detected")
 
     def _profile(self, request: Request, way: Way | None) -> str:
         if way is None or not (way.profile or way.trunks):

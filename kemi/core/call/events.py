@@ -22,6 +22,7 @@ class Due(enum.StrEnum):
     """Why a call asked to be woken up."""
 
     PRACK_TIMEOUT = "prack_timeout"
+    CREDENTIALS = "credentials"
     RELIABLE_REPEAT = "reliable_repeat"
     PRECONDITIONS = "preconditions"
     UPDATE_RETRY = "update_retry"
@@ -264,6 +265,13 @@ class InviteResumed(Event):
 @dataclass(frozen=True, slots=True)
 class InviteGuardExpired(Event):
     """The suspended INVITE's transaction is about to die of old age."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsSent(Event):
+    """The page's INVITE that the core has challenged came again, with credentials."""
+
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)

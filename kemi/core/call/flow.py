@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from kemi.core.call import events, exchange
 from kemi.core.call.actions import Action, Schedule
-from kemi.core.call.from_page import answer, credentials, setup, trunk_call
+from kemi.core.call.from_page import answer, challenged, credentials, setup, trunk_call
 from kemi.core.call.in_dialog import core_requests, dialog, page_requests
 from kemi.core.call.lifetime import own_requests, refresh, release, session_timer
 from kemi.core.call.media import digits, media_control
@@ -33,7 +33,8 @@ Step = Callable[[CallRecord, Any, CallSettings], list[Action]]
 
 STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
     {
-        events.TransactionCreated: setup.on_transaction_created,
+        events.TransactionCreated: challenged.on_transaction_created,
+        events.CredentialsSent: challenged.on_credentials,
         events.MediaReserved: setup.on_media_reserved,
         events.UpdateAnswered: dialog.on_update_answered,
         events.ReverseAccepted: setup.on_reverse_accepted,
@@ -128,12 +129,13 @@ EXCHANGE_STEPS: Final[Mapping[Offerer, Mapping[type[events.Event], Step]]] = Map
 
 DUES: Final[Mapping[events.Due, Step]] = MappingProxyType(
     {
+        events.Due.CREDENTIALS: challenged.on_due,
         events.Due.RECOVERY: recovery.on_due,
         events.Due.ICE_RESTART: ice_restart.on_due,
         events.Due.TELL_PAGE: own_offer.on_due,
     }
 )
-"""What was scheduled for a page that may have gone over to another connection: who takes it, whoever called."""
+"""What was scheduled for a call that waits for its page: who takes it, whoever called."""
 
 LATE: Final = frozenset(
     {

@@ -232,6 +232,12 @@ class CallRecord:
     session_id: int = 0
     needs_update: bool = False
     reliable_answer: bool = True
+    offer_checksum: str = ""
+    """Of the description in the page's INVITE."""
+    challenged: bool = False
+    """The core has asked who calls, and the page's INVITE with credentials is awaited (from_page/challenged.py)."""
+    first_cseq: int = 0
+    """CSeq of the page's INVITE that was challenged; 0: none was."""
 
     transaction: tuple[int, int] | None = None
     invite_via: str = ""

@@ -60,6 +60,7 @@ class OfferAnswerEvent(enum.StrEnum):
     OFFER_SENT = "offer sent"
     ANSWER_RECEIVED = "answer received"
     OFFER_REFUSED = "offer refused"
+    CHALLENGED = "challenged"  #: who offers has to say first who it is: nothing was offered yet
 
 
 class Media(enum.StrEnum):
@@ -119,6 +120,7 @@ OFFER_ANSWER: Final[Mapping[OfferAnswer, Mapping[OfferAnswerEvent, OfferAnswer]]
         OfferAnswer.OFFER_SENT: {
             OfferAnswerEvent.ANSWER_RECEIVED: OfferAnswer.STABLE,
             OfferAnswerEvent.OFFER_REFUSED: OfferAnswer.STABLE,  # RFC 3311 §5.2: as if it had never been sent
+            OfferAnswerEvent.CHALLENGED: OfferAnswer.IDLE,  # RFC 3261 §22.2: the INVITE comes again
         },
         OfferAnswer.STABLE: {
             OfferAnswerEvent.OFFER_RECEIVED: OfferAnswer.OFFER_RECEIVED,

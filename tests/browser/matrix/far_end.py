@@ -19,7 +19,7 @@ from tests.lab.subscribers import REALM
 from tests.peers.calling_device import CallingDevice
 from tests.peers.core import RegistrarScript, ScriptedCore
 from tests.peers.core_call import CalledDevice, CoreCall
-from tests.peers.core_script import CoreScript, answers
+from tests.peers.core_script import CoreScript, answers, rejects
 from tests.peers.device_sdp import DeviceMedia, device_offer, orientation_numbers
 from tests.peers.media import RtpEndpoint
 from tests.peers.sdp import MediaSection, Sdp, sdp_from_text, sdp_to_text
@@ -47,6 +47,8 @@ class Device:
     """How it asks for a key frame, and how it says that it may be asked; one that knows FIR knows RTP/AVPF, too."""
     video: str | None = "VP8"
     """Its codec; None: it has no camera and takes no pictures."""
+    challenge: str = ""
+    """What the core says once before it lets a call to this device on: a WWW-Authenticate value; "": it asks nobody."""
     ear: RtpEndpoint = field(default_factory=RtpEndpoint)
     camera: RtpEndpoint = field(default_factory=RtpEndpoint)
     call: CoreCall | None = None
@@ -179,12 +181,24 @@ class Device:
         }
 
 
+class _Scripts(dict[str, CoreScript]):
+    """What calls to a user meet; the first one perhaps something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: dict[str, CoreScript] = {}
+
+    def get(self, user: str, default: Any = None) -> Any:
+        """Return what the next call to this user meets."""
+        return self.first.pop(user, None) or super().get(user, default)
+
+
 class FarEnd:
     """The core; use as a context manager."""
 
     def __init__(self, host: str, port: int) -> None:
         self.core = ScriptedCore(host, port)
-        self._scripts: dict[str, CoreScript] = {}
+        self._scripts = _Scripts()
         self.core.scripts = self._scripts
         self.core.registrar = RegistrarScript(realm=REALM, associated_uris=())
         self._loop = asyncio.new_event_loop()
@@ -205,6 +219,9 @@ class FarEnd:
 
     def expect(self, device: Device) -> None:
         """Let the device answer when it is called."""
+        if device.challenge:
+            asks = rejects(401, ("WWW-Authenticate", device.challenge), ringing=False)
+            self._scripts.first[device.user] = asks
         self._scripts[device.user] = answers(device.media)
 
     def called(self, device: Device) -> None:
@@ -213,7 +230,12 @@ class FarEnd:
         async def find() -> CoreCall:
             while True:
                 for call in list(self.core.calls.values()):
-                    if isinstance(call, CalledDevice) and f"sip:{device.user}@" in call.invite.request_uri:
+                    is_meant = (
+                        isinstance(call, CalledDevice) and f"sip:{device.user}@" in call.invite.request_uri
+                    )
+                    if device.challenge and is_meant:
+                        is_meant = "Authorization" in call.invite.headers
+                    if isinstance(call, CalledDevice) and is_meant:
                         await call.wait_ack()
                         return call
                 await asyncio.sleep(0.02)

@@ -13,7 +13,7 @@ from kemi.core import emergency, headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed, MediaGated
-from kemi.core.call.from_page import early_media, forks, redirection, trunk_call
+from kemi.core.call.from_page import challenged, early_media, forks, redirection, trunk_call
 from kemi.core.call.from_page.core_invite import is_worth_a_longer_session, try_longer_session
 from kemi.core.call.from_page.correction import correct
 from kemi.core.call.from_page.setup import (
@@ -364,6 +364,8 @@ def on_ims_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) 
         return release_media(record)
     if event.status == 422 and is_worth_a_longer_session(record, settings):
         return try_longer_session(record, settings)
+    if challenged.is_challenged(record, event):
+        return challenged.on_challenged(record)
     if (onward := trunk_call.on_failed(record, event, settings)) is not None:
         return onward
     return _refused(record, event, settings)

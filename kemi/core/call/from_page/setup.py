@@ -36,7 +36,7 @@ from kemi.core.call.media import digits
 from kemi.core.call.media.session import offer_to_text
 from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.page_target import page_target
-from kemi.core.call.record import CallRecord, Medium, Rejection
+from kemi.core.call.record import CallRecord, Medium, Rejection, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import DialogEvent, MediaEvent, OfferAnswerEvent
 from kemi.core.causes import invite_status_after_refused_update
@@ -138,6 +138,7 @@ def begin_call(
         session_id=session_id,
         needs_update=judgement.flow is Flow.ANSWER_THEN_UPDATE,
         reliable_answer=capabilities.reliable_provisional,
+        offer_checksum=checksum(request.body),
         wic_takes_parts=takes_parts(request.headers("Accept"), registration.sent.contact_value),
         media=[
             medium_from_plan(offer, plan, place, reverse_later=judgement.flow is Flow.REINVITE_AFTER_ANSWER)
@@ -242,28 +243,31 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
     # such a page gets nothing before it has taken the offer that follows its ACK
     gates = tuple(act.MediumGate(medium.kind, wic_to_ims=True, ims_to_wic=False) for medium in later)
     gate = [act.GateMedia(record.key, record.node, gates)] if gates else []
-    contact = f"Contact: <{settings.wic_contact}>"
     if not record.reliable_answer:
-        # No PRACK will come: the answer is repeated in the 2xx and the call goes on at once.
-        record.wic_answer = answer_text
+        record.wic_answer = answer_text  # no PRACK will come: it is repeated in the 2xx
+    return [*gate, *send_answer(record, settings)]
+
+
+def send_answer(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    """Send our answer: reliably, and wait for its PRACK (RFC 3262 §3); or as it is, and go on at once."""
+    lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW)
+    if not record.reliable_answer:
         record.move_wic(OfferAnswerEvent.ANSWER_SENT)
         return [
-            *gate,
-            act.SendReply(183, "Session Progress", (contact, headers.ALLOW), answer_text),
+            act.SendReply(183, "Session Progress", lines, record.wic_description),
             *forward_invite(record, settings),
         ]
-    record.rseq = 1
+    record.rseq += 1
     record.move_wic(OfferAnswerEvent.ANSWER_SENT_RELIABLY)
     return [
-        *gate,
         # Suspended before the 183 leaves: the PRACK may be in another worker's hands a millisecond later.
         act.SuspendInvite(settings.prack_s + settings.update_s * MAX_UPDATE_ATTEMPTS + GUARD_MARGIN_S),
         act.Schedule(record.key, Due.PRACK_TIMEOUT, settings.prack_s),
         act.SendReply(
             183,
             "Session Progress",
-            ("Require: 100rel", f"RSeq: {record.rseq}", contact, headers.ALLOW),
-            answer_text,
+            ("Require: 100rel", f"RSeq: {record.rseq}", *lines),
+            record.wic_description,
         ),
     ]
 
@@ -271,7 +275,7 @@ def on_media_reserved(record: CallRecord, event: MediaReserved, settings: CallSe
 def on_answer_acknowledged(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     """The PRACK for our answer is in: offer the added lines, or go on when none are needed."""
     record.move_wic(OfferAnswerEvent.ACKNOWLEDGED)
-    if not record.needs_update:
+    if not record.update_offer:
         return [act.Unschedule(record.key), *resume(record)]
     return [act.Unschedule(record.key), *send_update(record, settings)]
 
@@ -314,7 +318,9 @@ def _take_reverse_answer(record: CallRecord, event: UpdateAnswered) -> list[act.
     for medium in record.media:
         if not medium.reverse:
             continue
-        medium.reverse_line, added = added, added + 1
+        if medium.reverse_line is None:  # else it was offered before a challenge
+            medium.reverse_line = added
+        added = medium.reverse_line + 1
         if medium.kind in answer.refused:
             medium.reverse = False  # the page does not want this direction: the call goes on without it
             record.core_behind = True  # of that: the INVITE offers it
@@ -384,9 +390,9 @@ def resume(record: CallRecord) -> list[act.Action]:
 
 
 def reject(record: CallRecord, rejection: Rejection) -> list[act.Action]:
-    """End a suspended INVITE with a final answer."""
+    """End a suspended INVITE with a final answer; one that was challenged has had its own."""
     record.rejection = rejection
-    return resume(record)
+    return finish(record, DialogEvent.REJECTED) if record.challenged else resume(record)
 
 
 def finish(record: CallRecord, event: DialogEvent) -> list[act.Action]:

@@ -72,7 +72,7 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
     if method.strip() != "INVITE" or cseq != str(record.invite_cseq):
         return [act.SendReply(481, "No Such Provisional Response")]
     known = record.reliable.get(rseq)
-    if rseq == "1" and record.awaiting_prack:
+    if rseq == str(record.rseq) and record.awaiting_prack:
         done = [act.SendReply(200, "OK")]
         return (
             [offer_in_prack(settings)] if request.body else [*done, *on_answer_acknowledged(record, settings)]
@@ -102,6 +102,9 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
 def _wic_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     if record.ack_awaited == request.cseq:
         record.ack_awaited = None
+    if record.first_cseq == request.cseq and record.first_cseq and not record.acknowledged:
+        # JsSIP numbers it by the INVITE that was challenged (from_page/challenged.py)
+        record.invite_cseq, record.last_invite = request.cseq, (request.cseq, record.ims_invite_cseq)
     is_first = record.incoming is None and request.cseq == record.invite_cseq  # however often it went out
     if not is_first and record.last_invite is not None and request.cseq == record.last_invite[0]:
         return [act.ForwardRequest(Side.IMS, edits_to_ims(record, request, record.confirmed_tag, settings))]

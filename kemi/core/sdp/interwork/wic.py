@@ -111,6 +111,25 @@ def offer_again(current: SessionDescription, origin: Origin) -> SessionDescripti
     return reversed_lines(current, (), ReverseShape.FLIP_LINES, origin)
 
 
+def answered_again(
+    current: SessionDescription, offer: SessionDescription, origin: Origin
+) -> SessionDescription:
+    """Answer an offer that the client makes again, without the lines that the gateway has offered since.
+
+    Args:
+        current: what the gateway described last to this client.
+        offer: the client's, as it was.
+    """
+    lines = [
+        _line_answered_again(told, offered) for told, offered in zip(current.media, offer.media, strict=False)
+    ]
+    mids = {line.mid for line in lines}
+    groups = [[mid for mid in group if mid in mids] for group in current.bundle_groups]
+    attributes = ["a=ice-lite"] if current.session.flag("ice-lite") else []
+    attributes += [f"a=group:BUNDLE {' '.join(group)}" for group in groups if group]
+    return session_description(session_section(origin, *attributes), lines)
+
+
 def reversed_lines(
     current: SessionDescription,
     wanted: Sequence[tuple[int, str | None]],
@@ -209,6 +228,12 @@ def line_offered_again(media: MediaDescription) -> MediaDescription:
     """Repeat a line in an offer: the DTLS role is open there (RFC 8842 §5.3), everything else stays."""
     body = ["a=setup:actpass" if line.startswith("a=setup:") else line for line in media.body]
     return media_description(media.kind, media.port, media.proto, media.formats, body)
+
+
+def _line_answered_again(told: MediaDescription, offered: MediaDescription) -> MediaDescription:
+    role = "active" if offered.setup == "passive" else "passive"  # RFC 8842 §5.3, as the relay chose
+    body = [f"a=setup:{role}" if line.startswith("a=setup:") else line for line in told.body]
+    return media_description(told.kind, told.port, told.proto, told.formats, body)
 
 
 def _relayed_lines(source: MediaDescription, setup: str | None) -> list[str]:
