@@ -41,7 +41,9 @@ CREDENTIALS_S: Final = 4.0
 
 def is_challenged(record: CallRecord, event: ImsFailed) -> bool:
     """Whether the call goes on once the page has said who it is."""
-    asked = event.status in CHALLENGES and not event.local
+    asked = (
+        event.status in CHALLENGES and not event.local and record.ims_offer_answer is OfferAnswer.OFFER_SENT
+    )
     ours_alone = record.outbound is None and not record.legs and record.recovery is None
     ends = record.cancelled or record.doomed or record.rejection is not None
     stands = record.wic_offer_answer is OfferAnswer.STABLE and record.media_state is Media.GATED

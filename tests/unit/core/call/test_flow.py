@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +18,7 @@ from kemi.core.errors import LocalProtocolError, MediaUnavailable
 from kemi.core.messages import Side
 from kemi.state.calls import record_from_text, record_to_text
 from tests.unit.core.call import descriptions as sdp
-from tests.unit.core.call.ladder import SETTINGS, Call, record_at
+from tests.unit.core.call.ladder import SETTINGS, Call, invite, record_at
 
 
 def test_every_event_has_its_step() -> None:
@@ -45,6 +45,7 @@ def _answer(call: Call, port: int = 40000, refuse: tuple[str, ...] = ()) -> str:
 
 MOVES: dict[str, Move] = {
     "PRACK of ours": lambda call: call.prack(1),
+    "PRACK of ours again": lambda call: call.prack(2, cseq=5, rack="2 2 INVITE"),
     "PRACK of the core's first": lambda call: call.prack(2, cseq=4),
     "UPDATE 200": lambda call: ev.UpdateAnswered(200, sdp.page_answer(call.record.update_offer)),
     "UPDATE 491": lambda call: ev.UpdateAnswered(491, jitter=0.3),
@@ -68,6 +69,8 @@ MOVES: dict[str, Move] = {
     "486": lambda call: call.ims_reply(486, "core1"),
     "failed 486": lambda call: ev.ImsFailed(486),
     "failed locally": lambda call: ev.ImsFailed(408, local=True),
+    "failed 407": lambda call: ev.ImsFailed(407),
+    "credentials": lambda call: ev.CredentialsSent(replace(invite(), cseq=call.record.invite_cseq + 1)),
     "ACK": lambda call: call.wic_request("ACK", cseq=1),
     "page BYE": lambda call: call.wic_request("BYE"),
     "page INFO": lambda call: call.wic_request("INFO", cseq=11),
@@ -148,7 +151,8 @@ class World:
 
     def _check_action(self, action: act.Action) -> None:
         if isinstance(action, act.ReleaseMedia | act.ForwardInvite):
-            allowed = self.connected_late if isinstance(action, act.ReleaseMedia) else 0
+            again = sum(isinstance(earlier, act.CreateTransaction) for earlier in self.done)
+            allowed = self.connected_late if isinstance(action, act.ReleaseMedia) else again
             assert sum(type(earlier) is type(action) for earlier in self.done) <= allowed, "done twice"
         if isinstance(action, act.ConnectMedia | act.ForwardInvite):
             assert not any(isinstance(earlier, act.ReleaseMedia) for earlier in self.done), "after the end"
@@ -164,6 +168,8 @@ class World:
                 return None
             case act.Schedule(due=due):
                 self.taken.append(due)
+            case act.CreateTransaction():
+                return ev.TransactionCreated(33, 44)
             case act.ResumeInvite():
                 return ev.InviteResumed()
             case act.AcceptReverse():
