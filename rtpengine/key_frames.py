@@ -81,4 +81,9 @@ def has_heard(session: MediaSession, before: Mapping[str, Sender]) -> Sequence[b
 
 def leave(session: MediaSession, tags: Collection[str]) -> Sequence[None]:
     """Hear no more of these senders; the ports stay until the call ends (rtpengine 10.5)."""
-    yield tuple(Unsubscribe(session.ng_call_id, FEEDBACK_TAGS[tag]) for tag in tags)
+    yield leave_commands(session, tags)
+
+
+def leave_commands(session: MediaSession, tags: Collection[str]) -> tuple[Unsubscribe, ...]:
+    """Return the same for who does not wait, because the relay has not answered."""
+    return tuple(Unsubscribe(session.ng_call_id, FEEDBACK_TAGS[tag]) for tag in tags)

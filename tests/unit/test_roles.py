@@ -27,3 +27,9 @@ def test_every_variable_of_a_role_is_described(role: str) -> None:
     readme = Path(ROLES / role / "README.md").read_text()
     if LIST_OF_VARIABLES in readme:
         assert not variables - set(re.findall(r"`([a-z_0-9]+)`", readme))
+
+
+@pytest.mark.parametrize("silence", ["rtpengine_timeout_s", "rtpengine_silent_timeout_s"])
+def test_the_relay_drops_no_silent_call_before_the_gateway_ends_it(silence: str) -> None:
+    """A call on hold may have neither RTP nor RTCP."""
+    assert role_defaults("rtpengine")[silence] >= role_defaults("kamailio")["gateway_longest_call_s"] > 0

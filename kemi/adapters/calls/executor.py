@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -36,6 +36,7 @@ from kemi.core.call.record import CallRecord
 from kemi.core.entry_points import UNAVAILABLE, attempt_key, attempt_key_of
 from kemi.core.errors import LocalProtocolError, RemoteProtocolError, SipReject
 from kemi.core.messages import Side
+from kemi.core.trickle import without_ice
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.schedule import Schedule
@@ -376,14 +377,13 @@ class Executor:
             ksr.set_cseq(edits.cseq)
 
     def _edit_headers(self, edits: act.MessageEdits, to: Side) -> None:
+        edits = without_ice(edits, ksr.headers)
         if edits.remove:
             ksr.remove_headers(edits.remove)
-        others: Sequence[str] = edits.insert
-        routes = [line for line in others if line.startswith("Route:")]
+        routes = [line for line in edits.insert if line.startswith("Route:")]
         if routes:
             ksr.insert_headers(routes)
-            others = [line for line in others if not line.startswith("Route:")]
-        if others:
+        if others := [line for line in edits.insert if not line.startswith("Route:")]:
             ksr.append_headers(others)
         if edits.body is not None:
             self._describe(edits.body, to)

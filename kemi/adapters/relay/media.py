@@ -344,6 +344,7 @@ class MediaRelay:
                 self._profiles.of(node, act.DEFAULT_TERMS, "video", ""),
                 tags,
                 partial(self._nodes.run, node),
+                partial(self._nodes.throw, node),
             )
 
     def _change(

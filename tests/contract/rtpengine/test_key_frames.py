@@ -36,6 +36,13 @@ def video() -> Iterator[RtpEndpoint]:
         yield endpoint
 
 
+@pytest.fixture
+def audio() -> Iterator[RtpEndpoint]:
+    """The far end's sound."""
+    with RtpEndpoint("127.0.0.9") as endpoint:
+        yield endpoint
+
+
 @pytest_asyncio.fixture
 async def calls() -> AsyncIterator[AsyncExitStack]:
     """End the calls."""
@@ -134,3 +141,18 @@ async def test_a_stranger_is_not_heard_at_the_port_we_ask_from(
     await asyncio.sleep(WITHOUT_ASKING_S)
     assert video.packets_received, "the page sends"
     assert video.decoded("VP8", payload_type_of(call)).frames == 0, "it was asked by a stranger"
+
+
+@pytest.mark.parametrize(("transport", "ports"), [("shared", 10), ("split", 14)])
+async def test_a_call_with_video_takes_as_many_ports_as_the_operator_is_told(
+    transport: str, ports: int, daemon: Daemon, calls: AsyncExitStack, video: RtpEndpoint, audio: RtpEndpoint
+) -> None:
+    """docs/operators.md, Sizing."""
+    call = await calls.enter_async_context(LiveCall(daemon, transport, one_way=True))
+    await call.page_offers("audio", "PCMA/8000", host=audio.host, port=audio.port)
+    await call.page_offers("video", "VP8/90000", host=video.host, port=video.port)
+    video.send_to(IMS_ADDRESS, call.media["video"].ims_port)
+    video.start_video("VP8", payload_type_of(call))
+    await asyncio.sleep(5 / FRAMES_PER_S)
+    call.relay.request_key_frames(act.RequestKeyFrames(CALL_ID, call.node))
+    assert len(call.web_ports + call.core_ports) == ports

@@ -13,6 +13,7 @@ import pytest
 from tests.integration.calls.incoming import answered, ringing
 from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import ALICE, BOB, Call, Stage, gateway_options
+from tests.integration.services.world import AnyCall, called, core_asks, page_asks
 from tests.integration.trust.raw import answer_text, options_text, register_text
 from tests.lab.kamailio import answers_options
 from tests.lab.lab import Lab
@@ -42,6 +43,15 @@ PRIVATE = (
     ("Attestation-Info", "core-internal"),
     ("Server", "core-internal/1.0"),
     ("Warning", '399 core-internal.node "you are too late"'),
+)
+TRICKLES = (("Supported", "replaces, trickle-ice, ice"), ("Recv-Info", "trickle-ice, g.3gpp.ussd"))
+TELLING = ("Supported", "Require", "Recv-Info")
+TRICKLE_INFO = (("Info-Package", "trickle-ice"), ("Content-Disposition", "Info-Package"))
+USSD_INFO = (("Info-Package", "g.3gpp.ussd"),)
+CANDIDATES = (
+    "application/trickle-ice-sdpfrag",
+    "a=ice-pwd:asd88fgpdd777uzjYhagZg\r\na=ice-ufrag:8hhY\r\nm=audio 9 RTP/AVP 0\r\na=mid:1\r\n"
+    "a=candidate:1 1 UDP 2130706431 192.168.1.23 5000 typ host\r\n",
 )
 
 
@@ -273,6 +283,29 @@ class TestWhatThePageHears:
             assert ".local" not in text
             assert f"{host}:{port}" not in text
             check_description(entry.message, origin=LOOPBACK, relay="127.0.0.2")
+
+    @pytest.mark.conformance("S-51")
+    async def test_neither_side_hears_of_the_other_s_ice(self, stage: Stage) -> None:
+        stage.core.script = CoreScript((Final(200, CORE_MEDIA, headers=TRICKLES),))
+        page = await stage.page()
+        incoming = await ringing(stage, await stage.page(), headers=TRICKLES)
+        await incoming.wic.respond(182, headers=TRICKLES)
+        await incoming.wic.answer()
+        calls: list[AnyCall] = [incoming, await called(stage, page, headers=TRICKLES)]
+        for call in calls:
+            for asks in (page_asks, core_asks):
+                assert (await asks(call, "INFO", headers=TRICKLE_INFO, body=CANDIDATES)).status == 200
+            assert (await core_asks(call, "INFO", body=CANDIDATES)).status == 200
+            assert (await page_asks(call, "INFO", headers=USSD_INFO)).status == 200
+            for trace in (call.ims.trace, call.wic.trace):
+                received = trace.select(lambda entry: entry.direction is Direction.RECEIVED)
+                assert not any("sdpfrag" in message_to_text(entry.message) for entry in received)
+                said = [entry.message.headers for entry in received]
+                fields = [value for one in said for name in TELLING for value in one.all(name)]
+                assert not [value for value in fields if "ice" in value]
+                assert any("replaces" in value for value in fields)
+                assert any("g.3gpp.ussd" in value for value in fields)
+            assert (await call.wic.bye()).status == 200
 
 
 def check_page(stage: Stage, page: ScriptedWic, *labels: str) -> None:

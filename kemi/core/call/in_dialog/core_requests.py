@@ -38,6 +38,7 @@ from kemi.core.call.towards_page.incoming_record import Incoming
 from kemi.core.call.towards_page.late_offer import take_answer
 from kemi.core.errors import GatewayError
 from kemi.core.messages import Reply, Request, Side, uri_from_address
+from kemi.core.trickle import has_candidates
 
 
 def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
@@ -63,8 +64,15 @@ def on_ims_request(record: CallRecord, event: ImsRequest, settings: CallSettings
         return _session_change(record, event, settings)
     if request.method == "PRACK" and record.incoming is not None:
         return _ims_prack(record, record.incoming, event, settings)
+    return _passed_on(record, event, settings)
+
+
+def _passed_on(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:
+    request = event.request
     if (answered := pictures.on_core_info(record, request)) is not None:
         return answered
+    if has_candidates(request):
+        return [act.SendReply(200, "OK")]
     if request.method not in PASSED_ON:
         return [act.SendReply(405, "Method Not Allowed", (headers.ALLOW,))]
     if not event.flow_alive:

@@ -36,6 +36,7 @@ from kemi.core.call.renegotiation.page_offer import on_page_offer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Request, Side, is_tel, uri_from_address
+from kemi.core.trickle import has_candidates
 from kemi.core.trunk import causes
 
 WicStep = Callable[[CallRecord, Request, CallSettings], list[act.Action]]
@@ -162,6 +163,8 @@ def _wic_passed_on(record: CallRecord, request: Request, settings: CallSettings)
     tag = record.current_tag
     if not tag or not passes(record, request):
         return [NO_DIALOG]
+    if has_candidates(request):
+        return [act.SendReply(200, "OK")]  # the relay needs none
     reported(record, request)
     return [act.ForwardRequest(Side.IMS, edits_to_ims(record, request, tag, settings))]
 

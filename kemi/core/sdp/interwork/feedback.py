@@ -7,7 +7,8 @@ from kemi.core.sdp.build import address_to_text, media_description
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.text import sdp_from_text
 
-_DISCARD_PORT = 9
+_NO_PORT = 1
+"""Not 9: rtpengine 10.5 takes zeros with that port for trickle ICE, and sends there."""
 
 
 def media_port(relay_text: str) -> tuple[str, int]:
@@ -42,5 +43,5 @@ def feedback_answer(relay_offer: str, host: str, port: int) -> str:
     zeros = address_to_text("::" if ":" in host else "0.0.0.0")  # noqa: S104  in SDP, nothing binds to it
     body = [f"c={zeros}", f"a=rtcp:{port} {address_to_text(host)}"]
     body += [f"a=rtpmap:{codec.payload_type} {codec.encoding}" for codec in line.codecs]
-    answer = media_description(line.kind, _DISCARD_PORT, line.proto, line.formats, [*body, "a=recvonly"])
+    answer = media_description(line.kind, _NO_PORT, line.proto, line.formats, [*body, "a=recvonly"])
     return one_line_text(offer.session, answer)

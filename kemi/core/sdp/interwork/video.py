@@ -158,12 +158,13 @@ def passing_video(codecs: Sequence[Codec], known: MediaDescription) -> list[Code
 
 
 def promising_key_frames(source: MediaDescription) -> MediaDescription:
-    """Add to a video line what is needed to ask for key frames, where the far end has promised nothing.
+    """Add to a video line what is needed to ask for key frames, where the far end has promised neither PLI nor FIR.
 
     A browser asks nobody who has not promised; and towards RTP/AVP without these lines the relay takes all feedback out
     of RTCP (rtpengine 10.5 knows no "*" there).  Devices obey it nevertheless, or leave alone what they do not know.
     """
-    if source.kind != "video" or any(codec.feedback for codec in source.codecs):
+    promised = {value for codec in source.codecs for value in codec.feedback}
+    if source.kind != "video" or not promised.isdisjoint(_KEY_FRAMES):
         return source
     lines = [f"a=rtcp-fb:{number} {value}" for number in source.formats for value in _KEY_FRAMES]
     body = (*source.body, *lines)

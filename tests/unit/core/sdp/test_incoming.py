@@ -163,6 +163,12 @@ class TestTheClientsOffer:
     def test_otherwise_one_line_is_alone_so_that_video_may_be_added(self) -> None:
         assert offered(AUDIO)[1].bundle_groups == ()
 
+    @pytest.mark.parametrize("other", ["nack", "trr-int 5000", "ccm tmmbr", "goog-remb"])
+    def test_a_core_that_names_other_feedback_can_be_asked_for_key_frames(self, other: str) -> None:
+        source = descriptions.relay_reverse_offer("video").replace("96 nack pli", f"96 {other}")
+        offer = client_offer(chosen(VIDEO), {"video": source}, ORIGIN)
+        assert offer.media[0].attributes("rtcp-fb") == [f"96 {other}", "96 nack pli", "96 ccm fir"]
+
     def test_video_of_a_core_without_feedback_can_still_ask_for_key_frames(self) -> None:
         found = chosen(VIDEO)
         bare = descriptions.relay_reverse_offer("video").replace("a=rtcp-fb:96 nack pli\r\n", "")

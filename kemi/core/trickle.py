@@ -1,0 +1,44 @@
+"""Trickle ICE by SIP (RFC 8840) ends at the gateway, because ICE does: a page's only peer is the relay, which takes its
+address from its checks.  So nobody is told that the other end knows it, and a page's candidates go nowhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from kemi.core.edits import MessageEdits
+from kemi.core.messages import HeaderReader, Request
+
+PACKAGE: Final = "trickle-ice"
+FRAGMENT: Final = "application/trickle-ice-sdpfrag"
+_TAGS: Final = frozenset({PACKAGE, "ice"})
+"""RFC 8840 §10.2, RFC 5768 §4."""
+_ENDING: Final = (("Supported", _TAGS), ("Require", _TAGS), ("Recv-Info", frozenset({PACKAGE})))
+
+
+def has_candidates(request: Request) -> bool:
+    """Whether an INFO tells of candidates."""
+    if request.method != "INFO":
+        return False
+    packages = {name.partition(";")[0].strip() for name in request.tokens("Info-Package")}
+    return PACKAGE in packages or request.content_type.partition(";")[0].strip().lower() == FRAGMENT
+
+
+def without_ice(edits: MessageEdits, read: HeaderReader) -> MessageEdits:
+    """Return edits that also take from a message what it says of ICE; ``read`` gives its header fields as they came."""
+    for name, ending in _ENDING:
+        edits = _without(edits, name, ending, [] if name in edits.remove else read(name))
+    return edits
+
+
+def _without(edits: MessageEdits, name: str, ending: frozenset[str], own: list[str]) -> MessageEdits:
+    start = f"{name}: "
+    added = [line.removeprefix(start) for line in edits.insert if line.startswith(start)]
+    words = [word.strip() for value in (*own, *added) for word in value.split(",")]
+    left = [word for word in words if word.partition(";")[0].strip().lower() not in ending]
+    if left == words:
+        return edits
+    others = tuple(line for line in edits.insert if not line.startswith(start))
+    lines = (f"{start}{', '.join(left)}",) if left else ()
+    return replace(edits, remove=(*edits.remove, name), insert=(*others, *lines))
