@@ -159,7 +159,9 @@ class Services:
                 settings,
                 keyring=keyring,
                 logins=logins,
-                requests=AttemptStore(redis, "token", limit=_TOKENS_PER_MINUTE, window_s=60),
+                requests=AttemptStore(
+                    redis, "token", limit=_TOKENS_PER_MINUTE, window_s=60, also_when_full=True
+                ),
                 provider=provider_sessions,
             ),
             commands=commands,
@@ -185,14 +187,20 @@ class Services:
                 window_s=60,
             ),
             questions=AttemptStore(redis, "running-calls", limit=_QUESTIONS_PER_MINUTE, window_s=60),
-            history_requests=AttemptStore(redis, "history", limit=_HISTORIES_PER_MINUTE, window_s=60),
-            calls_to_end=AttemptStore(redis, "end-call", limit=_QUESTIONS_PER_MINUTE, window_s=60),
+            history_requests=AttemptStore(
+                redis, "history", limit=_HISTORIES_PER_MINUTE, window_s=60, also_when_full=True
+            ),
+            calls_to_end=AttemptStore(
+                redis, "end-call", limit=_QUESTIONS_PER_MINUTE, window_s=60, also_when_full=True
+            ),
             routes=RoutesStore(redis),
             dials=DialStore(redis),
             dial_attempts=AttemptStore(redis, "dial", limit=_DIALS_PER_MINUTE, window_s=60),
             audit=AuditLog(redis),
             bans=bans,
-            operator_work=AttemptStore(redis, "operator-work", limit=_OPERATOR_WORK_PER_MINUTE, window_s=60),
+            operator_work=AttemptStore(
+                redis, "operator-work", limit=_OPERATOR_WORK_PER_MINUTE, window_s=60, also_when_full=True
+            ),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,
             provider_sessions=provider_sessions,
