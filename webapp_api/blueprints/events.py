@@ -34,7 +34,7 @@ from webapp_api.listeners import (
     text_of,
 )
 from webapp_api.quiet_socket import QuietServer
-from webapp_api.services import holds_since, is_operator, services, session_of_request
+from webapp_api.services import Services, holds_since, is_operator, services, session_of_request
 
 blueprint = Blueprint("events", __name__)
 
@@ -76,7 +76,7 @@ def admit() -> None:
     if not parts.listening.begin(*names, time.time()):
         raise TooManyRequests("There are enough listeners of this person, or address.", retry_after=_RETRY_S)
     g.listening = names
-    g.secret, g.session, g.after = secret, session, after
+    g.parts, g.secret, g.session, g.after = parts, secret, session, after
 
 
 @blueprint.teardown_request
@@ -117,7 +117,7 @@ class _Conversation:
 
     def __init__(self, socket: QuietServer, audience: Audience) -> None:
         self._socket = socket
-        self._parts = services()
+        self._parts: Services = g.parts
         self._after: str = g.after
         self._listener = Listener(audience, wake=socket.event.set, abort=self._abort)
 

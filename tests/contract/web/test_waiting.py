@@ -104,3 +104,29 @@ def test_a_provider_that_says_nothing_holds_nobody_up(
         asked = time.monotonic()
         assert log_in(0) == 502
         assert time.monotonic() - asked < 1, "it is left alone for a while"
+
+
+def test_a_redis_that_says_nothing_holds_nobody_up(settings: Settings, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        server = stack.enter_context(
+            gunicorn(settings, tmp_path, workers=PROCESSES, threads=THREADS, redis_url=url)
+        )
+        pool = stack.enter_context(ThreadPoolExecutor(16))
+
+        def timed(path: str) -> tuple[int, float]:
+            asked = time.monotonic()
+            status = requests.get(f"http://127.0.0.1:{server.port}{path}", timeout=30).status_code
+            return status, time.monotonic() - asked
+
+        asked = []
+        for _ in range(10):
+            asked += [pool.submit(timed, path) for path in ("/healthz", "/config.json") * 3]
+            time.sleep(1)
+        answers = [one.result() for one in asked]
+        assert {status for status, _ in answers} == {200}
+        assert max(seconds for _, seconds in answers) < 1
+        answers = list(pool.map(timed, ["/.well-known/jwks.json"] * 16))
+        assert {status for status, _ in answers} == {503}
+        assert max(seconds for _, seconds in answers) < 1, "it is left alone while nobody has heard from it"
