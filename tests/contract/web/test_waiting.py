@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 import requests
+from flask import Flask
 
-from tests.contract.web.client import OWN_FIELDS
+from kemi.state import keys
+from kemi.state.web.nodes import GatewayNodes
+from tests.contract.web.client import NAME, OWN_FIELDS, WebPage
 from tests.contract.web.server import gunicorn
 from webapp_api import bodies, gate
+from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import Settings
 
 PROCESSES = 1
@@ -104,6 +110,30 @@ def test_a_provider_that_says_nothing_holds_nobody_up(
         asked = time.monotonic()
         assert log_in(0) == 502
         assert time.monotonic() - asked < 1, "it is left alone for a while"
+
+
+@pytest.mark.parametrize("path", ["/api/calls/current", "/api/operator/calls"])
+def test_a_gateway_that_says_nothing_holds_nobody_up(
+    make_app: Callable[..., Flask], store: redis.Redis, path: str
+) -> None:
+    app = make_app(threads=THREADS)
+    services: Services = app.extensions[EXTENSION]
+    account = services.accounts.get(NAME)
+    assert account is not None
+    services.accounts.put(msgspec.structs.replace(account, operator=True))
+    pages = [WebPage(app) for _ in range(3 * THREADS)]
+    for page in pages:
+        assert page.log_in().status_code == 201
+    seen = GatewayNodes(at=time.time(), agent=True, nodes=[])
+    store.hset(keys.RELAY_NODES, "gw1", msgspec.json.encode(seen))
+    with ThreadPoolExecutor(len(pages)) as pool:
+        asked = [pool.submit(page.ask, "GET", path) for page in pages]
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert app.test_client().get("/healthz").status_code == 200
+        assert time.monotonic() - began < 1
+        assert not any(one.done() for one in asked)
+        assert {one.result().status_code for one in asked} == {200}
 
 
 def test_a_redis_that_says_nothing_holds_nobody_up(settings: Settings, tmp_path: Path) -> None:
