@@ -125,11 +125,11 @@ class _Conversation:
         """Tell what was missed, then what comes, until one side ends it."""
         hub = self._parts.hub
         step_aside()
-        gap = bool(self._after) and self._parts.feed.is_cut(self._after)
-        if self._after and not gap:
-            self._listener.floor = order_of(self._after)
-        position = hub.join(self._listener)
         try:
+            gap = bool(self._after) and self._parts.feed.is_cut(self._after)
+            if self._after and not gap:
+                self._listener.floor = order_of(self._after)
+            position = hub.join(self._listener)
             for text in self._missed(position, gap):
                 if not self._goes_on():
                     break
