@@ -115,7 +115,7 @@ class Services:
         rotation = Lock(redis, "key-rotation", _ROTATION_S)
         keyring = Keyring(settings, SigningKeyStore(redis), key_sets, rotation)
         commands = CommandStream(redis)
-        bans = BanList(redis)
+        bans = BanList(redis, settings.trusted_proxies)
         logins = Logins(
             settings,
             accounts=accounts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 FRESH_S: Final = 2.0
 """So long a process goes by what it knows."""
+_LOOPBACK: Final = ("127.0.0.1", "::1")
 _MOMENT_S: Final = 0.25
 """So long a request waits for the list; a Redis that answers takes some milliseconds."""
 
@@ -25,9 +27,12 @@ _MOMENT_S: Final = 0.25
 class BanList:
     """The list in Redis.  An address stands as kemi.core.limits.address_key writes it; times are since the epoch."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, fronts: Iterable[str] = ()) -> None:
+        """``fronts``: addresses or networks of TLS fronts on other machines; what such a front asks itself, as whether
+        this service lives, comes from there, and on this machine from loopback."""
         self._redis = redis
         self._known: dict[str, SharedBan] = {}
+        self._fronts = Trusted((*_LOOPBACK, *fronts))
         self._known_until = 0.0
         self._reading = threading.Lock()
         self.unanswered = False
@@ -55,7 +60,11 @@ class BanList:
 
     def is_trusted(self, address: str) -> bool:
         """Whether an address is never banned."""
-        return Trusted(self.trusted()).holds(address)
+        return self.is_front(address) or Trusted(self.trusted()).holds(address)
+
+    def is_front(self, address: str) -> bool:
+        """Whether this is this machine itself, or a TLS front: never banned either."""
+        return self._fronts.holds(address)
 
     def ban_of(self, address: str, now: float) -> SharedBan | None:
         """Return the ban of an address; for every request.
@@ -67,7 +76,7 @@ class BanList:
             reading.start()
             reading.join(_MOMENT_S)
         found = self._known.get(address)
-        return found if found is not None and found.until > now else None
+        return found if found is not None and found.until > now and not self.is_front(address) else None
 
     def _read(self, now: float) -> None:
         if not self._reading.acquire(blocking=False):
