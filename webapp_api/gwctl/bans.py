@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import math
 import time
 
 import click
@@ -81,6 +82,8 @@ def list_bans(place: Place) -> Answer:
 @pass_place
 def add_ban(place: Place, address: str, for_s: float, why: str) -> Answer:
     """Ban ADDRESS (IPv4, or IPv6 with its whole /64); registered pages behind it stay."""
+    if math.isnan(for_s):
+        raise click.BadParameter("no number", param_hint="--for")
     kept, now = _kept(address), time.time()
     known = BanList(place.redis, place.settings.trusted_proxies)
     if known.is_front(kept):
