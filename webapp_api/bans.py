@@ -7,7 +7,6 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import Forbidden
 
 from kemi.core.limits import address_key
-from kemi.state.web.client import StateUnavailable
 from webapp_api.errors import problem
 from webapp_api.services import EXTENSION, Services
 
@@ -25,10 +24,7 @@ def register(app: Flask) -> None:
     @app.before_request
     def refuse_banned() -> Response | None:
         now = time.time()
-        try:
-            ban = bans.ban_of(address_key(request.remote_addr or ""), now)
-        except StateUnavailable:  # whoever needs Redis will say so
-            return None
+        ban = bans.ban_of(address_key(request.remote_addr or ""), now)
         if ban is None:
             return None
         response = problem(Forbidden("Not now."))

@@ -32,6 +32,12 @@ def problem(error: HTTPException) -> Response:
     return response
 
 
+def without_state(error: StateUnavailable) -> ServiceUnavailable:
+    """Note that Redis is away; return what the client is told."""
+    _log.error("event=state_unavailable path=%s reason=%s", ascii(request.path), type(error).__name__)
+    return ServiceUnavailable("The service cannot reach its data; try again.", retry_after=5)
+
+
 def register(app: Flask) -> None:
     """Answer every error of `app` with a problem document."""
 
@@ -41,8 +47,7 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(StateUnavailable)
     def state_unavailable(error: StateUnavailable) -> Response:
-        _log.error("event=state_unavailable path=%s reason=%s", ascii(request.path), type(error).__name__)
-        return problem(ServiceUnavailable("The service cannot reach its data; try again.", retry_after=5))
+        return problem(without_state(error))
 
     @app.errorhandler(Exception)
     def unexpected_error(error: Exception) -> Response:

@@ -107,7 +107,10 @@ def _pool_faults(settings: Settings) -> Iterator[str]:
 
 
 def _oidc_faults(oidc: OidcSettings, own_issuer: str) -> Iterator[str]:
-    url = urlsplit(oidc.issuer)
+    try:
+        url = urlsplit(oidc.issuer)
+    except ValueError:  # as of "https://["
+        url = urlsplit("")
     if url.scheme not in ("https", "http") or not url.hostname or url.query or url.fragment:
         yield "oidc.issuer: must be an https URL without query"
     elif url.scheme == "http" and not _is_loopback(url.hostname):

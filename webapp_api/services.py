@@ -12,7 +12,7 @@ from kemi.state.web.attempts import AttemptStore
 from kemi.state.web.audit import AuditLog
 from kemi.state.web.bans import BanList
 from kemi.state.web.calls import FinishedCalls
-from kemi.state.web.client import connect
+from kemi.state.web.client import StateUnavailable, connect
 from kemi.state.web.dials import DialStore
 from kemi.state.web.event_feed import EventFeed, UnkeptEvents
 from kemi.state.web.leases import LeaseStore
@@ -115,7 +115,7 @@ class Services:
         rotation = Lock(redis, "key-rotation", _ROTATION_S)
         keyring = Keyring(settings, SigningKeyStore(redis), key_sets, rotation)
         commands = CommandStream(redis)
-        bans = BanList(redis)
+        bans = BanList(redis, settings.trusted_proxies)
         logins = Logins(
             settings,
             accounts=accounts,
@@ -159,7 +159,9 @@ class Services:
                 settings,
                 keyring=keyring,
                 logins=logins,
-                requests=AttemptStore(redis, "token", limit=_TOKENS_PER_MINUTE, window_s=60),
+                requests=AttemptStore(
+                    redis, "token", limit=_TOKENS_PER_MINUTE, window_s=60, also_when_full=True
+                ),
                 provider=provider_sessions,
             ),
             commands=commands,
@@ -185,14 +187,20 @@ class Services:
                 window_s=60,
             ),
             questions=AttemptStore(redis, "running-calls", limit=_QUESTIONS_PER_MINUTE, window_s=60),
-            history_requests=AttemptStore(redis, "history", limit=_HISTORIES_PER_MINUTE, window_s=60),
-            calls_to_end=AttemptStore(redis, "end-call", limit=_QUESTIONS_PER_MINUTE, window_s=60),
+            history_requests=AttemptStore(
+                redis, "history", limit=_HISTORIES_PER_MINUTE, window_s=60, also_when_full=True
+            ),
+            calls_to_end=AttemptStore(
+                redis, "end-call", limit=_QUESTIONS_PER_MINUTE, window_s=60, also_when_full=True
+            ),
             routes=RoutesStore(redis),
             dials=DialStore(redis),
             dial_attempts=AttemptStore(redis, "dial", limit=_DIALS_PER_MINUTE, window_s=60),
             audit=AuditLog(redis),
             bans=bans,
-            operator_work=AttemptStore(redis, "operator-work", limit=_OPERATOR_WORK_PER_MINUTE, window_s=60),
+            operator_work=AttemptStore(
+                redis, "operator-work", limit=_OPERATOR_WORK_PER_MINUTE, window_s=60, also_when_full=True
+            ),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,
             provider_sessions=provider_sessions,
@@ -200,10 +208,17 @@ class Services:
 
 
 def services() -> Services:
-    """The parts, within a request; raises NotFound when the operator has not set web login up."""
+    """Return the parts, within a request that needs Redis.
+
+    Raises:
+        NotFound: the operator has not set web login up.
+        StateUnavailable: Redis let others wait in vain just now, so that this request need not.
+    """
     found: Services | None = current_app.extensions[EXTENSION]
     if found is None:
         raise NotFound(NOT_OFFERED)
+    if found.bans.unanswered:
+        raise StateUnavailable("Redis does not answer")
     return found
 
 
@@ -221,7 +236,8 @@ def holds_since(session: Session) -> float:
     """Return since when what happens to a session's identities is its owner's: before, a guest's were another's."""
     if session.method is not LoginMethod.GUEST:
         return 0.0
-    return session.began_at or session.expires_at - services().settings.session_lifetime_s
+    settings: Settings = current_app.extensions["settings"]
+    return session.began_at or session.expires_at - settings.session_lifetime_s
 
 
 def only_operators(*, costs: bool = False) -> str:

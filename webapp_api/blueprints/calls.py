@@ -16,6 +16,7 @@ from kemi.state.web.sessions import Session
 from webapp_api import log_lines, queries
 from webapp_api.bodies import answer
 from webapp_api.event_documents import ELSEWHERE, direction_of
+from webapp_api.gate import stepped_aside
 from webapp_api.services import holds_since, services, session_of_request
 
 blueprint = Blueprint("calls", __name__)
@@ -106,7 +107,8 @@ def get_current_calls() -> Response:
     parts = services()
     if wait_s := parts.questions.add(session.owner):
         raise TooManyRequests("Too many questions; listen to /api/events instead.", retry_after=wait_s)
-    answers, silent = parts.running_calls.ask(time.time(), CallQuestion(impus=tuple(session.impus)))
+    with stepped_aside():
+        answers, silent = parts.running_calls.ask(time.time(), CallQuestion(impus=tuple(session.impus)))
     since = holds_since(session)
     current = [_current(call) for one in answers.values() for call in one.calls if call.since >= since]
     return answer(CurrentCalls(calls=sorted(current, key=lambda call: call.since), complete=not silent))

@@ -34,7 +34,7 @@ from webapp_api.listeners import (
     text_of,
 )
 from webapp_api.quiet_socket import QuietServer
-from webapp_api.services import holds_since, is_operator, services, session_of_request
+from webapp_api.services import Services, holds_since, is_operator, services, session_of_request
 
 blueprint = Blueprint("events", __name__)
 
@@ -76,7 +76,7 @@ def admit() -> None:
     if not parts.listening.begin(*names, time.time()):
         raise TooManyRequests("There are enough listeners of this person, or address.", retry_after=_RETRY_S)
     g.listening = names
-    g.secret, g.session, g.after = secret, session, after
+    g.parts, g.secret, g.session, g.after = parts, secret, session, after
 
 
 @blueprint.teardown_request
@@ -117,7 +117,7 @@ class _Conversation:
 
     def __init__(self, socket: QuietServer, audience: Audience) -> None:
         self._socket = socket
-        self._parts = services()
+        self._parts: Services = g.parts
         self._after: str = g.after
         self._listener = Listener(audience, wake=socket.event.set, abort=self._abort)
 
@@ -125,11 +125,11 @@ class _Conversation:
         """Tell what was missed, then what comes, until one side ends it."""
         hub = self._parts.hub
         step_aside()
-        gap = bool(self._after) and self._parts.feed.is_cut(self._after)
-        if self._after and not gap:
-            self._listener.floor = order_of(self._after)
-        position = hub.join(self._listener)
         try:
+            gap = bool(self._after) and self._parts.feed.is_cut(self._after)
+            if self._after and not gap:
+                self._listener.floor = order_of(self._after)
+            position = hub.join(self._listener)
             for text in self._missed(position, gap):
                 if not self._goes_on():
                     break

@@ -9,10 +9,11 @@ from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, NotFound, 
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from kemi.core.limits import address_key
+from kemi.state.web.client import StateUnavailable
 from kemi.state.web.oidc_logins import LIFETIME_S
 from webapp_api import cookies
 from webapp_api.blueprints.session import begun
-from webapp_api.errors import CONTENT_TYPE, problem
+from webapp_api.errors import CONTENT_TYPE, problem, without_state
 from webapp_api.logins import NOT_OFFERED
 from webapp_api.oidc.sessions import AuthorizationResponse, ProviderSessions
 from webapp_api.services import OIDC_CALLBACK, services
@@ -54,6 +55,12 @@ def to_the_page(error: HTTPException) -> Response:
     if request.accept_mimetypes.best_match([CONTENT_TYPE, "text/html"]) != "text/html":
         return problem(error)
     return _to(url_for("softphone.get_softphone", login_failed=error.code))
+
+
+@blueprint.errorhandler(StateUnavailable)
+def without_redis(error: StateUnavailable) -> Response:
+    """Answer a login that failed because Redis is away."""
+    return to_the_page(without_state(error))
 
 
 def _is_wanted() -> bool:

@@ -63,6 +63,8 @@ def put_ban(address: str) -> Response:
     remark(f"{kept} for {order.for_s:.0f} s: {order.why}")
     if kept == address_key(request.remote_addr or ""):
         raise Conflict("This is your own address.")
+    if services().bans.is_front(kept):
+        raise Conflict("This is this machine, or a TLS front (trusted_proxies).")
     if services().bans.is_trusted(kept):
         raise Conflict("This address is in gateway_trusted_networks.")
     now = time.time()

@@ -15,6 +15,7 @@ from kemi.state.running_calls import LiveCall
 from webapp_api import log_lines, queries
 from webapp_api.audit import remark
 from webapp_api.bodies import answer, body_of
+from webapp_api.gate import stepped_aside
 from webapp_api.services import only_operators, services
 
 blueprint = Blueprint("operator_calls", __name__)
@@ -81,7 +82,9 @@ def get_calls() -> Response:
     """Tell which calls are running that fit the filters, with both legs and how their media are."""
     only_operators(costs=True)
     now = time.time()
-    found = services().running_calls.page(now, _question(now))
+    running, question = services().running_calls, _question(now)
+    with stepped_aside():
+        found = running.page(now, question)
     calls = [
         OperatorCall(gateway=gateway, **{name: getattr(call, name) for name in _OF_CALL})
         for gateway, call in found.calls

@@ -105,7 +105,7 @@ def _seen_version() -> int | None:
     """Return which version the operator has seen: the table is replaced only if it still counts (RFC 9110 §13.1.1)."""
     if "If-Match" not in request.headers or request.if_match.star_tag:
         return None
-    versions = [int(tag) for tag in request.if_match.as_set() if is_number(tag)]
+    versions = [int(tag) for tag in request.if_match.as_set() if tag is not None and is_number(tag)]
     counts = services().routes.version()
     return counts if counts in versions else -1
 

@@ -78,7 +78,10 @@ def add_audit(group: click.Group) -> None:
         """Show what operators have changed, on the web and by command, the latest first."""
         try:
             entries, following = place.services.audit.list(
-                before=before, limit=limit, operator=operator, since=time.time() - since if since else 0.0
+                before=before,
+                limit=limit,
+                operator=operator,
+                since=max(0.0, time.time() - since) if since else 0.0,
             )
         except ValueError as error:
             raise click.BadParameter("not what a page before has said", param_hint="--before") from error

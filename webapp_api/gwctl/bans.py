@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import math
 import time
 
 import click
@@ -81,7 +82,12 @@ def list_bans(place: Place) -> Answer:
 @pass_place
 def add_ban(place: Place, address: str, for_s: float, why: str) -> Answer:
     """Ban ADDRESS (IPv4, or IPv6 with its whole /64); registered pages behind it stay."""
-    kept, known, now = _kept(address), BanList(place.redis), time.time()
+    if math.isnan(for_s):
+        raise click.BadParameter("no number", param_hint="--for")
+    kept, now = _kept(address), time.time()
+    known = BanList(place.redis, place.settings.trusted_proxies)
+    if known.is_front(kept):
+        raise click.ClickException(f"{kept} is this machine, or a TLS front (trusted_proxies)")
     if known.is_trusted(kept):
         raise click.ClickException(f"{kept} is in gateway_trusted_networks")
     ban = SharedBan(now + for_s, why, f"cli:{getpass.getuser()}", now)

@@ -93,7 +93,7 @@ def add_events(group: click.Group) -> None:
 def _events(place: Place, since: int, follow: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     feed = EventFeed(place.redis)
     feed.begin()
-    yield from RecentEvents(place.redis).since(time.time() - since, _MOST_BEFORE) if since else ()
+    yield from RecentEvents(place.redis).since(max(0.0, time.time() - since), _MOST_BEFORE) if since else ()
     while follow:
         yield from feed.read().events
 

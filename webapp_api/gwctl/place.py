@@ -21,7 +21,11 @@ class Place:
 
     def __init__(self, path: Path) -> None:
         """``path``: the folder of the configuration, or the settings file of the web service in it."""
-        self._file = path if path.is_file() else path / WEB_SETTINGS
+        try:
+            is_file = path.is_file()
+        except OSError:  # we may not look; who reads it says so
+            is_file = path.suffix == Path(WEB_SETTINGS).suffix
+        self._file = path if is_file else path / WEB_SETTINGS
         self.folder = self._file.parent
 
     @cached_property

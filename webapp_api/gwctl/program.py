@@ -171,6 +171,7 @@ class Program(Group):
         arguments = list(sys.argv[1:] if args is None else args)
         options["standalone_mode"] = False
         try:
+            _check_encoding(arguments)
             code = super().main(arguments, prog_name, *rest, **options)
         except click.ClickException as error:
             if "--json" in arguments:
@@ -182,6 +183,13 @@ class Program(Group):
         except click.Abort:
             sys.exit(ExitCode.WRONG)
         sys.exit(code if isinstance(code, int) else ExitCode.DONE)
+
+
+def _check_encoding(arguments: Sequence[str]) -> None:
+    try:
+        "".join(arguments).encode()
+    except UnicodeError as error:
+        raise click.UsageError("an argument is not UTF-8") from error
 
 
 def command(

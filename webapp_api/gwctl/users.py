@@ -229,10 +229,14 @@ def _login_name(text: str) -> str:
 
 
 def _password() -> str:
-    if sys.stdin.isatty():
-        password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
+    try:
+        if sys.stdin.isatty():
+            password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        else:
+            password = sys.stdin.readline().rstrip("\r\n")
+        password.encode()
+    except UnicodeError as error:
+        raise click.ClickException("the password is not UTF-8") from error
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise click.ClickException(f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters")
     return password

@@ -46,14 +46,12 @@ class Metadata(msgspec.Struct, frozen=True):
 
 
 class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider's answer at its token endpoint."""
+    """What we need of the provider's answer at its token endpoint; when the token ends, it says itself."""
 
     access_token: str
     token_type: str
-    expires_in: int = 0
-    """Seconds; 0 when the provider does not say."""
-    refresh_token: str = ""
-    id_token: str = ""
+    refresh_token: str | None = None
+    id_token: str | None = None
 
 
 class Provider:

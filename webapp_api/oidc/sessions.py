@@ -97,7 +97,7 @@ class ProviderSessions:
             raise Unauthorized("The login service did not let you in.")
         tokens = self._provider.redeem(response.code, login.code_verifier)
         settings = self._provider.settings
-        claims = checked_id_token(tokens.id_token, login.nonce, settings, self._keys)
+        claims = checked_id_token(tokens.id_token or "", login.nonce, settings, self._keys)
         identity = identity_in(claims, settings)
         kept, sid = None, None
         if settings.tokens_from == "oidc":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
+import redis
 
 from kemi.core.bans import Trusted
 from kemi.core.pace import is_early
@@ -17,16 +19,24 @@ if TYPE_CHECKING:
 
 FRESH_S: Final = 2.0
 """So long a process goes by what it knows."""
+_LOOPBACK: Final = ("127.0.0.1", "::1")
+_MOMENT_S: Final = 0.25
+"""So long a request waits for the list; a Redis that answers takes some milliseconds."""
 
 
 class BanList:
     """The list in Redis.  An address stands as kemi.core.limits.address_key writes it; times are since the epoch."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, fronts: Iterable[str] = ()) -> None:
+        """``fronts``: addresses or networks of TLS fronts on other machines; what such a front asks itself, as whether
+        this service lives, comes from there, and on this machine from loopback."""
         self._redis = redis
         self._known: dict[str, SharedBan] = {}
+        self._fronts = Trusted((*_LOOPBACK, *fronts))
         self._known_until = 0.0
-        self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        self.unanswered = False
+        """Whether Redis let the last reading wait in vain: who asks for anything else would wait as well."""
 
     def all(self, now: float) -> dict[str, SharedBan]:
         """Return the bans that have not run out."""
@@ -50,16 +60,32 @@ class BanList:
 
     def is_trusted(self, address: str) -> bool:
         """Whether an address is never banned."""
-        return Trusted(self.trusted()).holds(address)
+        return self.is_front(address) or Trusted(self.trusted()).holds(address)
+
+    def is_front(self, address: str) -> bool:
+        """Whether this is this machine itself, or a TLS front: never banned either."""
+        return self._fronts.holds(address)
 
     def ban_of(self, address: str, now: float) -> SharedBan | None:
-        """Return the ban of an address, as known at most two seconds ago; for every request."""
-        if not is_early(now, self._known_until, FRESH_S):
-            with self._lock:
-                if not is_early(now, self._known_until, FRESH_S):
-                    self._known_until = (
-                        now + FRESH_S
-                    )  # first: when Redis is away, it is not asked for each request
-                    self._known = self.all(now)
+        """Return the ban of an address; for every request.
+
+        What is known is two seconds old, and older while Redis does not answer: a request does not wait for that.
+        """
+        if not is_early(now, self._known_until, FRESH_S) and not self._reading.locked():
+            reading = threading.Thread(target=self._read, args=(now,), name="bans", daemon=True)
+            reading.start()
+            reading.join(_MOMENT_S)
         found = self._known.get(address)
-        return found if found is not None and found.until > now else None
+        return found if found is not None and found.until > now and not self.is_front(address) else None
+
+    def _read(self, now: float) -> None:
+        if not self._reading.acquire(blocking=False):
+            return
+        try:
+            self._known_until = now + FRESH_S  # first: who changes something meanwhile sets it back
+            self._known = self.all(now)
+            self.unanswered = False
+        except redis.RedisError as error:
+            self.unanswered = isinstance(error, redis.TimeoutError)
+        finally:
+            self._reading.release()

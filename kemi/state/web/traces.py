@@ -23,6 +23,7 @@ _PORTION: Final = 100
 Entries: TypeAlias = list[Entry]
 _Place: TypeAlias = tuple[float, str]
 """When a traced call began, and its key."""
+_BEFORE_ALL: Final[_Place] = (-math.inf, "")
 
 
 class TracesView:
@@ -45,7 +46,7 @@ class TracesView:
         ``failed``: only those that failed, or only the others; None: all.  A page may have few calls, or none, and
         others still follow.  Raises ValueError for an ``after`` that is none of ours.
         """
-        names = self._names(failed, _place(after) if after else None)
+        names, more = self._names(failed, _place(after) if after else None)
         wanted = one_spelling(impu)
         found: list[TraceHead] = []
         for start in range(0, len(names), _PORTION):
@@ -56,8 +57,7 @@ class TracesView:
                 found.append(head)
                 if len(found) == limit:
                     return found, _text_of(place)
-        more = len(names) == MOST_READ
-        return found, _text_of(names[-1]) if more else ""
+        return found, _text_of(names[-1]) if names and more else ""
 
     def get(self, name: str) -> CallTrace | None:
         """Return a trace by its key, or the latest with a Call-ID; None: there is none (any more)."""
@@ -109,16 +109,24 @@ class TracesView:
         ]
         return max(found)[1] if found else ""
 
-    def _names(self, failed: bool | None, place: _Place | None) -> Sequence[_Place]:
+    def _names(self, failed: bool | None, place: _Place | None) -> tuple[Sequence[_Place], bool]:
+        """Return what comes after a place, the latest first, and whether more follows."""
         most = "+inf" if place is None else place[0]
-        found = [
-            (float(score), str(name))
-            for one in ((False, True) if failed is None else (failed,))
-            for name, score in cast("Any", self._redis).zrevrangebyscore(
-                keys.traces(failed=one), most, "-inf", start=0, num=MOST_READ, withscores=True
-            )
-        ]
-        return [one for one in sorted(found, reverse=True) if place is None or one < place][:MOST_READ]
+        found: list[_Place] = []
+        end = _BEFORE_ALL
+        for one in (False, True) if failed is None else (failed,):
+            portion = [
+                (float(score), str(name))
+                for name, score in cast("Any", self._redis).zrevrangebyscore(
+                    keys.traces(failed=one), most, "-inf", start=0, num=MOST_READ, withscores=True
+                )
+            ]
+            found += portion
+            if len(portion) == MOST_READ:
+                end = max(end, portion[-1])
+        # Further back one of the sets has others, which were not read.
+        names = sorted((one for one in found if end <= one and (place is None or one < place)), reverse=True)
+        return names[:MOST_READ], end != _BEFORE_ALL or len(names) > MOST_READ
 
     def _heads(self, names: Sequence[str]) -> Sequence[TraceHead | None]:
         return [

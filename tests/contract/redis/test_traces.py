@@ -13,6 +13,7 @@ from kemi.state import keys, trace_link
 from kemi.state.redis_link import RedisLink
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TraceHead, TracePortion, entries_to_bytes
+from kemi.state.web import traces
 from kemi.state.web.traces import TracesView
 
 pytestmark = pytest.mark.contract
@@ -123,6 +124,29 @@ def test_lists_are_filtered_and_come_page_by_page(kept: Kept) -> None:
     assert ([one.key for one in found], after) == (["call-1"], "")
     with pytest.raises(ValueError, match="not a place"):
         kept.web.list(after="nonsense")
+
+
+@pytest.mark.parametrize("failed", [{1, 3, 5, 7}, set(), {1}, {1, 2, 3}, {6, 7, 8}])
+def test_a_search_goes_on_to_the_first_of_many(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, failed: set[int]
+) -> None:
+    monkeypatch.setattr(traces, "MOST_READ", 3)
+    for number in range(1, 9):
+        kept.write(head(number, failed=number in failed))
+    for asked in (None, False, True):
+        wanted = [n for n in range(8, 0, -1) if asked is None or asked is (n in failed)]
+        names, after = [], ""
+        for _ in range(9):
+            found, after = kept.web.list(2, failed=asked, after=after)
+            names += [one.key for one in found]
+            if not after:
+                break
+        assert names == [f"call-{n}" for n in wanted]
+        for number in wanted:
+            found, after = kept.web.list(call_id=f"call-{number}", failed=asked)
+            while after and not found:
+                found, after = kept.web.list(call_id=f"call-{number}", failed=asked, after=after)
+            assert [one.key for one in found] == [f"call-{number}"]
 
 
 def test_a_call_that_fails_goes_to_the_other_ring_and_stays_longer(kept: Kept, database: Any) -> None:

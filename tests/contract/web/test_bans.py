@@ -14,7 +14,7 @@ from kemi.state.bans import SharedBan, ban_to_text
 from tests.contract.web.client import NAME, WebPage
 from tests.contract.web.operator import Operator
 from webapp_api.bans import FIELD
-from webapp_api.services import Services
+from webapp_api.services import EXTENSION, Services
 
 BANS = "/api/operator/bans"
 HERE = "198.51.100.7"
@@ -57,6 +57,20 @@ class TestABannedClient:
         ban(store, ELSEWHERE)
         assert services.bans.ban_of(ELSEWHERE, now - 3600) is not None
 
+    @pytest.mark.parametrize(
+        ("front", "address"), [("192.0.2.9", "192.0.2.9"), ("2001:db8::9", "2001:db8::/64")]
+    )
+    def test_this_machine_and_the_tls_front_are_none(
+        self, make_app: Callable[..., Flask], store: redis.Redis, front: str, address: str
+    ) -> None:
+        for one in (address, "127.0.0.1", "::/64"):
+            ban(store, one)
+        app = make_app(trusted_proxies=(front,))
+        for one in (front, "127.0.0.1", "::1"):
+            assert WebPage(app, one).ask("GET", "/config.json").status_code == 200
+        services: Services = app.extensions[EXTENSION]
+        assert services.bans.is_trusted(address)
+
     def test_without_redis_nobody_is_banned(
         self, page: WebPage, services: Services, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -96,6 +110,8 @@ class TestOperators:
             ("192.0.2.7", {"for_s": 0}, 400),
             ("192.0.2.7", {"for_s": 1e12}, 400),
             ("203.0.113.9", {}, 409),
+            ("127.0.0.1", {}, 409),
+            ("::1", {}, 409),
             (HERE, {}, 409),
         ],
     )
@@ -128,6 +144,7 @@ class TestOperators:
         assert "2001:db8::/64" in operator("ban", "list").stdout
         assert operator("bans", "add", "203.0.113.9").returncode == 1
         assert operator("bans", "add", "everybody").returncode == 2
+        assert "this machine" in operator("bans", "add", "127.0.0.1").stderr
         assert operator.document("bans", "lift", "2001:db8::1")["lifted"] is True
         assert operator.document("bans", "lift", "2001:db8::1", returncode=1)["lifted"] is False
         assert "nobody is banned" in operator("bans").stdout

@@ -277,6 +277,15 @@ def test_what_a_gateway_wrote_twice_is_told_once(ears: Ears, cookie: str, store:
         assert [event["call_id"] for event in one.many(3)] == ["1", "2", "3"]
 
 
+def test_a_redis_that_fails_as_somebody_begins_to_listen(ears: Ears, cookie: str, store: redis.Redis) -> None:
+    assert ears.open(cookie).next()["type"] == "position"
+    store.set(keys.EVENTS, "no stream")
+    try:
+        assert ears.open(cookie, after="1-1").end()[0] == 1001
+    finally:
+        store.delete(keys.EVENTS)
+
+
 def test_a_gap_is_told(ears: Ears, cookie: str, store: redis.Redis) -> None:
     old = happen(store, "call_started", call_id="old")
     kept = [happen(store, "call_started", call_id=str(number)) for number in range(3)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -246,6 +247,45 @@ class TestCalls:
         done = operator("calls", "end")
         assert (done.returncode, commands(store)) == (2, [])
         assert "say which" in done.stderr
+
+
+class TestOddWords:
+    """What nobody means is refused in words, and nothing is done."""
+
+    def test_a_ban_for_no_time(self, operator: Operator, store: redis.Redis) -> None:
+        assert operator("bans", "add", "192.0.2.7", "--for", "nan").returncode == 2
+        assert store.hlen(keys.BANS) == 0
+
+    def test_an_argument_that_is_no_utf8(self, operator: Operator) -> None:
+        done = operator("calls", "end", "--call-id", "\udcff")
+        assert (done.returncode, "not UTF-8" in done.stderr) == (2, True)
+
+    def test_a_password_that_is_no_utf8(self, operator: Operator) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "webapp_api", "users", "add", "bob"],
+            input=b"\xff" * 9 + b"\n",
+            capture_output=True,
+            check=False,
+            cwd=REPOSITORY,
+            env={**os.environ, **operator.environment},
+        )
+        assert (done.returncode, done.stderr) == (1, b"Error: the password is not UTF-8\n")
+
+    @pytest.mark.parametrize("command", [["audit"], ["events", "--no-follow"]])
+    def test_since_before_the_epoch(self, operator: Operator, command: list[str]) -> None:
+        assert operator(*command, "--since", "99999999999999").returncode == 0
+
+    def test_settings_in_a_folder_that_is_closed(
+        self, operator: Operator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def closed(*_: object, **__: object) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+        monkeypatch.setattr(Path, "is_file", closed)
+        monkeypatch.setattr(Path, "read_text", closed)
+        done = operator("users", "list")
+        assert done.returncode == 1
+        assert f"{operator.environment['WEBAPP_SETTINGS']}: Permission denied" in done.stderr
 
 
 def test_a_redis_that_is_away_is_told_in_one_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
@@ -13,9 +14,11 @@ from werkzeug.exceptions import BadGateway
 from kemi.state import keys
 from tests.contract.web.client import WebPage
 from tests.contract.web.test_tokens import published
+from webapp_api import create_app
 from webapp_api.login_settings import OidcSettings
 from webapp_api.oidc.provider import Provider
 from webapp_api.services import EXTENSION, Services
+from webapp_api.settings import Settings
 
 ISSUER = "http://127.0.0.1:1"
 KEYS = {"keys": [{"kty": "EC", "kid": "1", "crv": "P-256", "x": "x", "y": "y"}]}
@@ -47,6 +50,15 @@ def test_who_did_not_want_a_login_is_not_counted(
     answer = WebPage(with_provider).ask("GET", "/api/oidc/login", headers=headers)
     assert answer.status_code == (502 if is_wanted else 403)
     assert bool(store.keys(keys.web_attempts("oidc-login", "*"))) is is_wanted
+
+
+@pytest.mark.parametrize("path", ["/api/oidc/login", "/api/oidc/callback?state=a&code=b"])
+def test_without_redis_a_browser_comes_back_to_the_page(settings: Settings, path: str) -> None:
+    away, oidc = "redis://127.0.0.1:1/0", OidcSettings(issuer=ISSUER, client_id="x")
+    page = WebPage(create_app(replace(settings, redis_url=away, oidc=oidc)))
+    answer = page.ask("GET", path, headers={"Accept": "text/html,application/xml;q=0.9,*/*;q=0.8"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/?login_failed=503")
+    assert page.ask("GET", path).status_code == 503
 
 
 def test_an_answer_without_keys_replaces_none(

@@ -90,6 +90,7 @@ def test_two_operators_do_not_undo_each_others_table(page_of_operator: WebPage, 
     assert second.status_code == 200
     assert put(If_Match=seen).status_code == 412
     assert put(If_Match='"nonsense"').status_code == 412
+    assert put(If_Match='""').status_code == 412
     assert page_of_operator.ask("GET", ROUTES).headers["ETag"] == second.headers["ETag"]
     assert [put(**conditions).status_code for conditions in ({}, {"If_Match": "*"})] == [200, 200]
 

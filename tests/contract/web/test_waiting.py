@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 import requests
+from flask import Flask
 
-from tests.contract.web.client import OWN_FIELDS
+from kemi.state import keys
+from kemi.state.web.nodes import GatewayNodes
+from tests.contract.web.client import NAME, OWN_FIELDS, WebPage
 from tests.contract.web.server import gunicorn
 from webapp_api import bodies, gate
+from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import Settings
 
 PROCESSES = 1
@@ -104,3 +110,53 @@ def test_a_provider_that_says_nothing_holds_nobody_up(
         asked = time.monotonic()
         assert log_in(0) == 502
         assert time.monotonic() - asked < 1, "it is left alone for a while"
+
+
+@pytest.mark.parametrize("path", ["/api/calls/current", "/api/operator/calls"])
+def test_a_gateway_that_says_nothing_holds_nobody_up(
+    make_app: Callable[..., Flask], store: redis.Redis, path: str
+) -> None:
+    app = make_app(threads=THREADS)
+    services: Services = app.extensions[EXTENSION]
+    account = services.accounts.get(NAME)
+    assert account is not None
+    services.accounts.put(msgspec.structs.replace(account, operator=True))
+    pages = [WebPage(app) for _ in range(3 * THREADS)]
+    for page in pages:
+        assert page.log_in().status_code == 201
+    seen = GatewayNodes(at=time.time(), agent=True, nodes=[])
+    store.hset(keys.RELAY_NODES, "gw1", msgspec.json.encode(seen))
+    with ThreadPoolExecutor(len(pages)) as pool:
+        asked = [pool.submit(page.ask, "GET", path) for page in pages]
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert app.test_client().get("/healthz").status_code == 200
+        assert time.monotonic() - began < 1
+        assert not any(one.done() for one in asked)
+        assert {one.result().status_code for one in asked} == {200}
+
+
+def test_a_redis_that_says_nothing_holds_nobody_up(settings: Settings, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        server = stack.enter_context(
+            gunicorn(settings, tmp_path, workers=PROCESSES, threads=THREADS, redis_url=url)
+        )
+        pool = stack.enter_context(ThreadPoolExecutor(16))
+
+        def timed(path: str) -> tuple[int, float]:
+            asked = time.monotonic()
+            status = requests.get(f"http://127.0.0.1:{server.port}{path}", timeout=30).status_code
+            return status, time.monotonic() - asked
+
+        asked = []
+        for _ in range(10):
+            asked += [pool.submit(timed, path) for path in ("/healthz", "/config.json") * 3]
+            time.sleep(1)
+        answers = [one.result() for one in asked]
+        assert {status for status, _ in answers} == {200}
+        assert max(seconds for _, seconds in answers) < 1
+        answers = list(pool.map(timed, ["/.well-known/jwks.json"] * 16))
+        assert {status for status, _ in answers} == {503}
+        assert max(seconds for _, seconds in answers) < 1, "it is left alone while nobody has heard from it"

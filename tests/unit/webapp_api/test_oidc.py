@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import io
 import json
 import socket
 import threading
@@ -176,6 +177,22 @@ class TestDocuments:
             with pytest.raises(BadGateway):
                 one.metadata()
             assert asked.call_count == times
+
+    @pytest.mark.parametrize(
+        "odd", [{"expires_in": "3599"}, {"expires_in": 3599.5}, {"refresh_token": None, "id_token": None}]
+    )
+    def test_what_nobody_needs_of_a_token_answer_may_be_odd(
+        self, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any]
+    ) -> None:
+        endpoint = f"{SETTINGS.issuer}/x"
+        one = provider.Provider(SETTINGS, "https://gw.example.com/callback")
+        found = provider.Metadata(SETTINGS.issuer, endpoint, endpoint, endpoint)
+        monkeypatch.setattr(one, "metadata", lambda: found)
+        answer = requests.Response()
+        answer.status_code = 200
+        answer.raw = io.BytesIO(json.dumps({"access_token": "a", "token_type": "Bearer", **odd}).encode())
+        monkeypatch.setattr(requests.Session, "send", Mock(return_value=answer))
+        assert one.redeem("code", "verifier").access_token == "a"
 
 
 class TestKeySet:

@@ -106,6 +106,11 @@ def test_the_websocket_is_the_same_origin(origin: str, url: str) -> None:
             id="pool with one IMPU twice",
         ),
         pytest.param(
+            'oidc = {issuer = "https://[", client_id = "x"}',
+            "oidc.issuer: must be an https URL without query",
+            id="an issuer that is no URL",
+        ),
+        pytest.param(
             'oidc = {issuer = "http://id.example.com", client_id = "x"}',
             "oidc.issuer: must be https",
             id="provider without TLS",
