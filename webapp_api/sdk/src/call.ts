@@ -1,7 +1,7 @@
 /** What outgoing and incoming calls share. Knows SIP.js's Session and the media session; knows nothing of registration. */
 
 import type { CallEvent, CallState } from "./call-state.ts";
-import { failure, type CallEnd, type CallEndCause } from "./call-end.ts";
+import { failure, whileRunning, type CallEnd, type CallEndCause } from "./call-end.ts";
 import { CallRecord } from "./call-record.ts";
 import { CallTransfers } from "./call-transfers.ts";
 import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
@@ -69,7 +69,7 @@ export abstract class Call {
       isOver: () => this.end !== undefined || this.state === "ending",
       renegotiate: async (change) => {
         this.#needRunning();
-        await this.#whileRunning(this.#renegotiation.run(change));
+        await whileRunning(this.#events, this.#renegotiation.run(change));
       },
       onHold: (held) => this.#events.emit("hold", held),
       onVideoOffered: () => this.#events.emit("videoOffered", undefined),
@@ -205,14 +205,14 @@ export abstract class Call {
     await this.hangup();
   }
 
-  /** Stop or resume sending `kind`; the line itself stays as it is. */
+  /** Stop or resume sending `kind`; the line itself stays as it is. What is not there yet will come muted. */
   mute(kind: "audio" | "video", muted: boolean): void {
-    for (const track of this.#localTracks(kind)) track.enabled = !muted;
+    this.#changes.mute(kind, muted);
   }
 
-  /** Whether nothing of `kind` is sent. */
+  /** Whether `kind` is muted. */
   muted(kind: "audio" | "video"): boolean {
-    return this.#localTracks(kind).every((track) => !track.enabled);
+    return this.#changes.muted(kind);
   }
 
   /**
@@ -228,7 +228,7 @@ export abstract class Call {
       await untilHeard(this.handler?.peerConnection);
       await sendInfo(this.#answered(), DTMF_CONTENT_TYPE, content);
     });
-    await this.#whileRunning(sent);
+    await whileRunning(this.#events, sent);
   }
 
   #answered(): Session {
@@ -317,6 +317,12 @@ export abstract class Call {
     return this.handler;
   }
 
+  /** What this side sends is there. @internal */
+  protected take(media: LocalMedia): void {
+    this.#changes.silence(media.stream);
+    this.media = media;
+  }
+
   /** What both kinds of session tell in the same way. @internal */
   protected sessionDelegate(): SessionDelegate {
     return {
@@ -403,20 +409,6 @@ export abstract class Call {
     if (this.state !== "established") throw new UsageError("only an answered call can be changed");
   }
 
-  /** What `change` gives, or CallEndedError right after the call's end: what waits for a browser's answer may never end. */
-  async #whileRunning<Value>(change: Promise<Value>): Promise<Value> {
-    let forget = (): void => undefined;
-    const over = new Promise<never>((_, reject) => {
-      // Not at once: what ended the call, as a 481, may be what `change` fails with.
-      forget = this.on("end", () => void setTimeout(() => reject(new CallEndedError("the call is over"))));
-    });
-    try {
-      return await Promise.race([change, over]);
-    } finally {
-      forget();
-    }
-  }
-
   /** The dialog or its media cannot go on. */
   #broken(error: PhoneError): void {
     if (this.end !== undefined || this.state !== "established") return;
@@ -442,9 +434,5 @@ export abstract class Call {
 
   #remoteTrackAdded(track: MediaStreamTrack): void {
     if (this.#remote.add(track)) this.#events.emit("remoteTrack", track);
-  }
-
-  #localTracks(kind: "audio" | "video"): MediaStreamTrack[] {
-    return this.media?.stream.getTracks().filter((track) => track.kind === kind) ?? [];
   }
 }

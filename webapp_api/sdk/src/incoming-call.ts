@@ -73,7 +73,7 @@ export class IncomingCall extends Call {
       releaseLocalMedia(media);
       return;
     }
-    this.media = media;
+    this.take(media);
     await this.#attach(media);
     await this.#accept();
   }

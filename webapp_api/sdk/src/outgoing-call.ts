@@ -63,7 +63,7 @@ export class OutgoingCall extends Call {
         releaseLocalMedia(media);
         return;
       }
-      this.media = media;
+      this.take(media);
       this.#inviter = this.#createInviter();
       this.apply("media_ready");
       this.#inviteRequest = await this.#inviter.invite({
