@@ -33,8 +33,7 @@ export abstract class Call {
   protected media: LocalMedia | undefined;
   /** @internal */
   protected handler: MediaSession | undefined;
-  /** Another call is about to take the place of this one (RFC 3891). @internal */
-  replaced = false;
+  #replaced = false;
   readonly #renegotiation: Renegotiation;
   readonly #recovery: Recovery;
   readonly #changes: MediaChanges;
@@ -348,8 +347,15 @@ export abstract class Call {
     this.#changes.agreed();
   }
 
+  /** Another call has taken the place of this one (RFC 3891). @internal */
+  makeWay(): void {
+    this.#replaced = true;
+    void this.hangup();
+  }
+
   /** The end that this side brought about. @internal */
   protected localEnd(): CallEnd {
+    if (this.#replaced) return { by: "remote", cause: "replaced" };
     return { by: "local", cause: this.answeredAt === undefined ? this.withdrawal : "hangup" };
   }
 
