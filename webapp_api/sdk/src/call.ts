@@ -434,6 +434,7 @@ export abstract class Call {
     const connection = this.handler?.peerConnection;
     if (this.end !== undefined || connection === undefined) return;
     this.#remote.forgetEnded();
+    this.#changes.dropRefused();
     this.#events.emit("media", mediaLinesOf(connection));
     if (this.state === "established") this.#changes.agreed();
   }

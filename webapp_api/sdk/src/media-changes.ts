@@ -4,7 +4,7 @@
  */
 
 import type { Held } from "./call-types.ts";
-import { CallEndedError, UsageError } from "./errors.ts";
+import { CallEndedError, SipError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, withTrack, withoutTracks, type LocalMedia, type MediaRequest } from "./media.ts";
 import type { MediaKind } from "./media-lines.ts";
 import type { MediaSession } from "./media-session.ts";
@@ -27,6 +27,8 @@ export class MediaChanges {
   #videoOffered = false;
   /** What was muted while there was none of it. */
   readonly #muted = new Set<string>();
+  /** What the far side did not take. */
+  #refused: MediaStreamTrack | undefined;
 
   constructor(options: MediaChangesOptions) {
     this.#options = options;
@@ -76,10 +78,12 @@ export class MediaChanges {
       this.silence(camera.stream);
       await this.#options.renegotiate({
         change: () => {
+          this.#refused = undefined;
           this.#options.session()?.lines.setTrack("video", track, media.stream);
           this.#options.session()?.lines.setWish("video", { send: true, receive: true });
         },
       });
+      if (this.#refused === track) throw new SipError({ method: "INVITE", status: 488, reasonPhrase: "Video not taken" });
       // Another microphone, or a wish to be muted, may have come while the far side made up its mind.
       this.silence(camera.stream);
       this.#options.onLocalMedia(withTrack(this.#options.localMedia() ?? camera, track, !camera.borrowed));
@@ -96,8 +100,20 @@ export class MediaChanges {
         this.#options.session()?.lines.setWish("video", { send: false, receive: false });
       },
     });
+    this.#dropCamera();
+  }
+
+  #dropCamera(): void {
     const local = this.#options.localMedia();
     if (local !== undefined) this.#options.onLocalMedia(withoutTracks(local, "video"));
+  }
+
+  /** Something was agreed, before anybody hears of it: a camera that the far side takes no line of is given back. */
+  dropRefused(): void {
+    const refused = this.#options.session()?.lines.dropRefusedVideo();
+    if (refused === undefined) return;
+    this.#refused = refused;
+    this.#dropCamera();
   }
 
   /** Nothing is agreed anew: the line sends from another device. */

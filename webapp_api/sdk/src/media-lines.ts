@@ -109,6 +109,16 @@ export class MediaLines {
     else this.#tracks.set(kind, track);
   }
 
+  /** After an agreement: give up our video where no line takes it, or later offers would ask for it again. What was to be sent. */
+  dropRefusedVideo(): MediaStreamTrack | undefined {
+    const track = this.#tracks.get("video");
+    const wish = this.#wishes.video;
+    if (!wish.send || this.#sendingLine("video") !== undefined) return undefined;
+    this.setTrack("video", undefined);
+    this.setWish("video", { ...wish, send: false });
+    return track;
+  }
+
   setHeld(held: boolean): void {
     this.#held = held;
   }

@@ -90,8 +90,15 @@ export async function answered(wire: Wire, call: IncomingCall, media: MediaReque
 }
 
 /** The page calls bob, who answers with `answer`. */
-export async function placed(wire: Wire, phone: Phone, media: MediaRequest, answer: string): Promise<OutgoingCall> {
+export async function placed(
+  wire: Wire,
+  phone: Phone,
+  media: MediaRequest,
+  answer: string,
+  watch: (call: OutgoingCall) => void = () => undefined,
+): Promise<OutgoingCall> {
   const call = phone.call("bob", media);
+  watch(call);
   wire.deliver(responseTo(await wire.next(), "200 OK", [GATEWAY_CONTACT], answer));
   await quiet();
   await wire.next(); // the ACK
