@@ -330,6 +330,7 @@ export abstract class Call {
         const reason = reasonsFromFields(bye.request.getHeaders("reason"))[0];
         this.finish({ by: "remote", cause: "hangup", ...(reason && { reason }) });
       },
+      onInvite: () => this.#renegotiation.offerAnswered(),
       onInfo: (info) => {
         void info.accept();
         const key = dtmfRelayFromText(info.request.body);
