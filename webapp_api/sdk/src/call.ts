@@ -379,6 +379,8 @@ export abstract class Call {
     if (this.media !== undefined) releaseLocalMedia(this.media);
     this.apply("call_terminated");
     this.#events.emit("end", end);
+    // SIP.js does so with its session, which may wait for a response for ever.
+    this.handler?.close();
   }
 
   /** @internal */
