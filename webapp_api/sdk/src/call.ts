@@ -1,6 +1,6 @@
 /** What outgoing and incoming calls share. Knows SIP.js's Session and the media session; knows nothing of registration. */
 
-import type { CallEvent, CallState } from "./call-state.ts";
+import { CALL_TRANSITIONS, type CallEvent, type CallState } from "./call-state.ts";
 import { failure, whileRunning, type CallEnd, type CallEndCause } from "./call-end.ts";
 import { CallRecord } from "./call-record.ts";
 import { CallTransfers } from "./call-transfers.ts";
@@ -18,6 +18,7 @@ import { Renegotiation } from "./renegotiation.ts";
 import { reasonsFromFields } from "./sip-headers.ts";
 import { sendInfo } from "./sip-response.ts";
 import { SessionDialog, type Session, type SessionDelegate } from "./sipjs.ts";
+import { nextState } from "./state-table.ts";
 import { callStatsFromReport, type CallStats } from "./stats.ts";
 
 /** How long a hang-up that gets no response may take before the call is over all the same, milliseconds. */
@@ -379,8 +380,7 @@ export abstract class Call {
     if (this.media !== undefined) releaseLocalMedia(this.media);
     this.apply("call_terminated");
     this.#events.emit("end", end);
-    // SIP.js does so with its session, which may wait for a response for ever.
-    this.handler?.close();
+    this.handler?.close(); // SIP.js's session may wait for a response for ever
   }
 
   /** @internal */
@@ -390,7 +390,9 @@ export abstract class Call {
 
   #requestHangup(): void {
     const established = this.state === "established";
-    this.apply("hangup_requested");
+    // A call that is over at once has its end when it tells so.
+    if (nextState(CALL_TRANSITIONS, this.state, "hangup_requested") === "ended") this.finish(this.localEnd());
+    else this.apply("hangup_requested");
     if (this.media !== undefined) releaseLocalMedia(this.media);
     this.#tell(established);
     if (this.state === "ended" || !this.dependencies.userAgent.isConnected()) this.finish(this.localEnd());
