@@ -23,6 +23,8 @@ let shownName = "";
 let history: CallHistory | undefined;
 /** Calls whose devices are watched. */
 const watched = new WeakSet<Call>();
+/** Whether a call makes room for another one, which takes a while: a second click must not make a second call. */
+let makingRoom = false;
 let idle: (phone: Phone) => Promise<boolean> = () => Promise.resolve(false);
 
 /** Wire it once; `onIdle` hears when the last call is over, and tells whether the phone is, too. */
@@ -57,11 +59,11 @@ export async function dial(video: boolean): Promise<void> {
 /** Call somebody; a call that runs is held first. Undefined, with a banner that says why, when there is no call. */
 export async function callTo(name: string, video: boolean): Promise<Call | undefined> {
   const { phone } = hook;
-  if (phone === undefined) return undefined;
+  if (phone === undefined || makingRoom) return undefined;
   clearBanners();
   try {
     const running = current();
-    if (running !== undefined) await hold(running);
+    if (running !== undefined) await makeRoom(hold(running));
     const call = phone.call(name, media(video));
     history?.follow(call, name, name);
     enter(phone, call, name);
@@ -79,12 +81,13 @@ export function isTalking(): boolean {
 
 /** Take an incoming call; the one that runs makes room for it. */
 async function answer(call: IncomingCall, { video, instead }: AnswerOptions): Promise<void> {
+  if (makingRoom) return;
   clearBanners();
   const running = current();
   try {
     if (running !== undefined && call.replaces !== running.call) {
-      if (instead || running.call.state !== "established") await running.call.hangup();
-      else await hold(running);
+      if (instead || running.call.state !== "established") await makeRoom(running.call.hangup());
+      else await makeRoom(hold(running));
     }
     await call.answer(media(video));
   } catch (error) {
@@ -155,13 +158,22 @@ async function hold({ call }: HeldCall): Promise<void> {
   }
 }
 
+async function makeRoom(done: Promise<void>): Promise<void> {
+  makingRoom = true;
+  try {
+    await done;
+  } finally {
+    makingRoom = false;
+  }
+}
+
 /** Hold the call on the card, and take another one back. */
 async function switchTo({ call, name }: HeldCall): Promise<void> {
   const { phone } = hook;
   const running = current();
-  if (phone === undefined) return;
+  if (phone === undefined || makingRoom) return;
   try {
-    if (running !== undefined) await hold(running);
+    if (running !== undefined) await makeRoom(hold(running));
     takeBack(call);
     enter(phone, call, name);
     if (call.state === "established") await call.resume();
@@ -174,7 +186,7 @@ async function switchTo({ call, name }: HeldCall): Promise<void> {
 async function followTransfer(phone: Phone, accept: (media: MediaRequest) => { call: Call; name: string }): Promise<void> {
   const running = current();
   try {
-    if (running !== undefined) await hold(running);
+    if (running !== undefined) await makeRoom(hold(running));
     const { call, name } = accept(media(false));
     history?.follow(call, name, name);
     enter(phone, call, name);

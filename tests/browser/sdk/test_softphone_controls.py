@@ -132,3 +132,20 @@ async def test_whoever_answers_after_being_set_aside_hears_nothing(
         assert await call.page_is_silent()
     finally:
         await peer.close()
+
+
+async def test_a_second_click_while_a_call_makes_room_places_no_second_call(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    async with one_way_call(page, gateway) as call:
+        before = gateway.ladder.count("> INVITE")
+        await page.evaluate(DIAL_CAROL)
+        hold = await call.page_offer()
+        await page.evaluate(DIAL_CAROL)
+        await call.accept(hold)
+        carol = GatewayDialog(gateway, await gateway.receive_request("INVITE"))
+        await carol.respond(180)
+        await expect(page.locator("#call-title")).to_have_text("carol")
+        await page.wait_for_timeout(500)
+        assert gateway.ladder.count("> INVITE") == before + 2
+        assert await page.evaluate("() => window.softphone.phone.calls.length") == 2

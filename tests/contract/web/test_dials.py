@@ -182,3 +182,17 @@ def test_what_is_nobody(page: WebPage, listening: Ear, to: Any) -> None:
 @pytest.mark.parametrize("to", ["*100#", "sip:bob@ims.example.com", "tel:+49301", "bob"])
 def test_who_can_be_called(page: WebPage, listening: Ear, to: str) -> None:
     assert ask(page, to).get_json()["to"] == to
+
+
+@pytest.mark.parametrize(
+    ("written", "to"),
+    [
+        ("(555) 010-0100", "5550100100"),
+        ("(555)010-0100", "5550100100"),
+        ("(+49) 30/1234", "+49301234"),
+        ("+1\u00a0555\u2011010\u20130100", "+15550100100"),
+        ("*31# 030 1234", "*31#0301234"),
+    ],
+)
+def test_a_number_as_people_write_it(page: WebPage, listening: Ear, written: str, to: str) -> None:
+    assert ask(page, written).get_json()["to"] == to

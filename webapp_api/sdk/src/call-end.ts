@@ -1,6 +1,6 @@
 /** Why a call is over, as a value that a program can decide on. Pure: no SIP.js, no browser. */
 
-import type { PhoneError } from "./errors.ts";
+import { CallEndedError, type PhoneError } from "./errors.ts";
 import type { Reason } from "./sip-headers.ts";
 
 /** Every cause with what happened. */
@@ -46,4 +46,21 @@ export function endOfCancelledCall(reasons: readonly Reason[]): CallEnd {
 /** The end because of `error`. */
 export function failure(error: PhoneError): CallEnd {
   return { by: "failure", cause: "failed", error };
+}
+
+/** What `change` gives, or CallEndedError right after the call's end: what waits for a browser's answer may never end. */
+export async function whileRunning<Value>(
+  events: { on(name: "end", listener: () => void): () => void },
+  change: Promise<Value>,
+): Promise<Value> {
+  let forget = (): void => undefined;
+  const over = new Promise<never>((_, reject) => {
+    // Not at once: what ended the call, as a 481, may be what `change` fails with.
+    forget = events.on("end", () => void setTimeout(() => reject(new CallEndedError("the call is over"))));
+  });
+  try {
+    return await Promise.race([change, over]);
+  } finally {
+    forget();
+  }
 }

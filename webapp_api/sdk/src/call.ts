@@ -1,7 +1,7 @@
 /** What outgoing and incoming calls share. Knows SIP.js's Session and the media session; knows nothing of registration. */
 
-import type { CallEvent, CallState } from "./call-state.ts";
-import { failure, type CallEnd, type CallEndCause } from "./call-end.ts";
+import { CALL_TRANSITIONS, type CallEvent, type CallState } from "./call-state.ts";
+import { failure, whileRunning, type CallEnd, type CallEndCause } from "./call-end.ts";
 import { CallRecord } from "./call-record.ts";
 import { CallTransfers } from "./call-transfers.ts";
 import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
@@ -18,6 +18,7 @@ import { Renegotiation } from "./renegotiation.ts";
 import { reasonsFromFields } from "./sip-headers.ts";
 import { sendInfo } from "./sip-response.ts";
 import { SessionDialog, type Session, type SessionDelegate } from "./sipjs.ts";
+import { nextState } from "./state-table.ts";
 import { callStatsFromReport, type CallStats } from "./stats.ts";
 
 /** How long a hang-up that gets no response may take before the call is over all the same, milliseconds. */
@@ -33,8 +34,7 @@ export abstract class Call {
   protected media: LocalMedia | undefined;
   /** @internal */
   protected handler: MediaSession | undefined;
-  /** Another call is about to take the place of this one (RFC 3891). @internal */
-  replaced = false;
+  #replaced = false;
   readonly #renegotiation: Renegotiation;
   readonly #recovery: Recovery;
   readonly #changes: MediaChanges;
@@ -69,7 +69,7 @@ export abstract class Call {
       isOver: () => this.end !== undefined || this.state === "ending",
       renegotiate: async (change) => {
         this.#needRunning();
-        await this.#whileRunning(this.#renegotiation.run(change));
+        await whileRunning(this.#events, this.#renegotiation.run(change));
       },
       onHold: (held) => this.#events.emit("hold", held),
       onVideoOffered: () => this.#events.emit("videoOffered", undefined),
@@ -205,14 +205,14 @@ export abstract class Call {
     await this.hangup();
   }
 
-  /** Stop or resume sending `kind`; the line itself stays as it is. */
+  /** Stop or resume sending `kind`; the line itself stays as it is. What is not there yet will come muted. */
   mute(kind: "audio" | "video", muted: boolean): void {
-    for (const track of this.#localTracks(kind)) track.enabled = !muted;
+    this.#changes.mute(kind, muted);
   }
 
-  /** Whether nothing of `kind` is sent. */
+  /** Whether `kind` is muted. */
   muted(kind: "audio" | "video"): boolean {
-    return this.#localTracks(kind).every((track) => !track.enabled);
+    return this.#changes.muted(kind);
   }
 
   /**
@@ -228,7 +228,7 @@ export abstract class Call {
       await untilHeard(this.handler?.peerConnection);
       await sendInfo(this.#answered(), DTMF_CONTENT_TYPE, content);
     });
-    await this.#whileRunning(sent);
+    await whileRunning(this.#events, sent);
   }
 
   #answered(): Session {
@@ -317,6 +317,12 @@ export abstract class Call {
     return this.handler;
   }
 
+  /** What this side sends is there. @internal */
+  protected take(media: LocalMedia): void {
+    this.#changes.silence(media.stream);
+    this.media = media;
+  }
+
   /** What both kinds of session tell in the same way. @internal */
   protected sessionDelegate(): SessionDelegate {
     return {
@@ -325,6 +331,7 @@ export abstract class Call {
         const reason = reasonsFromFields(bye.request.getHeaders("reason"))[0];
         this.finish({ by: "remote", cause: "hangup", ...(reason && { reason }) });
       },
+      onInvite: () => this.#renegotiation.offerAnswered(),
       onInfo: (info) => {
         void info.accept();
         const key = dtmfRelayFromText(info.request.body);
@@ -342,8 +349,15 @@ export abstract class Call {
     this.#changes.agreed();
   }
 
+  /** Another call has taken the place of this one (RFC 3891). @internal */
+  makeWay(): void {
+    this.#replaced = true;
+    void this.hangup();
+  }
+
   /** The end that this side brought about. @internal */
   protected localEnd(): CallEnd {
+    if (this.#replaced) return { by: "remote", cause: "replaced" };
     return { by: "local", cause: this.answeredAt === undefined ? this.withdrawal : "hangup" };
   }
 
@@ -366,6 +380,7 @@ export abstract class Call {
     if (this.media !== undefined) releaseLocalMedia(this.media);
     this.apply("call_terminated");
     this.#events.emit("end", end);
+    this.handler?.close(); // SIP.js's session may wait for a response for ever
   }
 
   /** @internal */
@@ -375,7 +390,9 @@ export abstract class Call {
 
   #requestHangup(): void {
     const established = this.state === "established";
-    this.apply("hangup_requested");
+    // A call that is over at once has its end when it tells so.
+    if (nextState(CALL_TRANSITIONS, this.state, "hangup_requested") === "ended") this.finish(this.localEnd());
+    else this.apply("hangup_requested");
     if (this.media !== undefined) releaseLocalMedia(this.media);
     this.#tell(established);
     if (this.state === "ended" || !this.dependencies.userAgent.isConnected()) this.finish(this.localEnd());
@@ -403,20 +420,6 @@ export abstract class Call {
     if (this.state !== "established") throw new UsageError("only an answered call can be changed");
   }
 
-  /** What `change` gives, or CallEndedError right after the call's end: what waits for a browser's answer may never end. */
-  async #whileRunning<Value>(change: Promise<Value>): Promise<Value> {
-    let forget = (): void => undefined;
-    const over = new Promise<never>((_, reject) => {
-      // Not at once: what ended the call, as a 481, may be what `change` fails with.
-      forget = this.on("end", () => void setTimeout(() => reject(new CallEndedError("the call is over"))));
-    });
-    try {
-      return await Promise.race([change, over]);
-    } finally {
-      forget();
-    }
-  }
-
   /** The dialog or its media cannot go on. */
   #broken(error: PhoneError): void {
     if (this.end !== undefined || this.state !== "established") return;
@@ -436,15 +439,12 @@ export abstract class Call {
     const connection = this.handler?.peerConnection;
     if (this.end !== undefined || connection === undefined) return;
     this.#remote.forgetEnded();
+    this.#changes.dropRefused();
     this.#events.emit("media", mediaLinesOf(connection));
     if (this.state === "established") this.#changes.agreed();
   }
 
   #remoteTrackAdded(track: MediaStreamTrack): void {
     if (this.#remote.add(track)) this.#events.emit("remoteTrack", track);
-  }
-
-  #localTracks(kind: "audio" | "video"): MediaStreamTrack[] {
-    return this.media?.stream.getTracks().filter((track) => track.kind === kind) ?? [];
   }
 }

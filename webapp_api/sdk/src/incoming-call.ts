@@ -47,6 +47,8 @@ export class IncomingCall extends Call {
     this.offersVideo = request.body === "" || offers(request.body, "video");
     this.oneWay = splitsDirections(request.body);
     this.replaces = invitation.replacee?.data instanceof Call ? invitation.replacee.data : undefined;
+    // SIP.js would say BYE in it, which fails where it is over by then, or not answered yet.
+    invitation._replacee = undefined;
     invitation.data = this;
     invitation.delegate = {
       ...this.sessionDelegate(),
@@ -73,7 +75,7 @@ export class IncomingCall extends Call {
       releaseLocalMedia(media);
       return;
     }
-    this.media = media;
+    this.take(media);
     await this.#attach(media);
     await this.#accept();
   }
@@ -145,9 +147,9 @@ export class IncomingCall extends Call {
 
   async #accept(): Promise<void> {
     try {
-      if (this.replaces !== undefined) this.replaces.replaced = true;
       // SIP.js lists its own methods in the 200; this field adds ours (RFC 3261 §7.3.1).
       await this.#invitation.accept({ extraHeaders: ["Allow: UPDATE", RECV_INFO_HEADER] });
+      this.replaces?.makeWay();
     } catch (error) {
       this.finish(failure(phoneErrorFromException(error, "an answer")));
       // After a CANCEL that came in between, the call is over and nothing has failed.
@@ -190,7 +192,6 @@ export class IncomingCall extends Call {
   /** SIP.js ended the session, and neither this side nor a CANCEL or BYE said so. */
   #unexplainedEnd(): CallEnd {
     if (this.state === "ending") return this.localEnd();
-    if (this.replaced) return { by: "remote", cause: "replaced" };
     if (this.answeredAt === undefined) return { by: "remote", cause: "missed" };
     return failure(new SipError({ method: "INVITE", status: 408, reasonPhrase: "The answer was not acknowledged" }));
   }

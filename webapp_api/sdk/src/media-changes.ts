@@ -4,7 +4,7 @@
  */
 
 import type { Held } from "./call-types.ts";
-import { CallEndedError, UsageError } from "./errors.ts";
+import { CallEndedError, SipError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, withTrack, withoutTracks, type LocalMedia, type MediaRequest } from "./media.ts";
 import type { MediaKind } from "./media-lines.ts";
 import type { MediaSession } from "./media-session.ts";
@@ -25,6 +25,10 @@ export class MediaChanges {
   readonly #options: MediaChangesOptions;
   #held: Held = { local: false, remote: false };
   #videoOffered = false;
+  /** What was muted while there was none of it. */
+  readonly #muted = new Set<string>();
+  /** What the far side did not take. */
+  #refused: MediaStreamTrack | undefined;
 
   constructor(options: MediaChangesOptions) {
     this.#options = options;
@@ -42,6 +46,23 @@ export class MediaChanges {
     return this.#options.session()?.lines.wish("video").send ?? false;
   }
 
+  mute(kind: MediaKind, muted: boolean): void {
+    const tracks = this.#tracks(kind);
+    for (const track of tracks) track.enabled = !muted;
+    if (muted && tracks.length === 0) this.#muted.add(kind);
+    else this.#muted.delete(kind);
+  }
+
+  muted(kind: MediaKind): boolean {
+    const tracks = this.#tracks(kind);
+    return tracks.length === 0 ? this.#muted.has(kind) : tracks.every(({ enabled }) => !enabled);
+  }
+
+  /** Mute what comes after the person wanted it muted. */
+  silence(stream: MediaStream): void {
+    for (const track of stream.getTracks()) if (this.#muted.has(track.kind)) track.enabled = false;
+  }
+
   async setHeld(held: boolean): Promise<void> {
     await this.#options.renegotiate({ change: () => this.#options.session()?.lines.setHeld(held) });
   }
@@ -54,13 +75,17 @@ export class MediaChanges {
     try {
       if (track === undefined) throw new UsageError("the stream given for the call has no video");
       const media = withTrack(local ?? camera, track, !camera.borrowed);
+      this.silence(camera.stream);
       await this.#options.renegotiate({
         change: () => {
+          this.#refused = undefined;
           this.#options.session()?.lines.setTrack("video", track, media.stream);
           this.#options.session()?.lines.setWish("video", { send: true, receive: true });
         },
       });
-      // Another microphone may have come while the far side made up its mind.
+      if (this.#refused === track) throw new SipError({ method: "INVITE", status: 488, reasonPhrase: "Video not taken" });
+      // Another microphone, or a wish to be muted, may have come while the far side made up its mind.
+      this.silence(camera.stream);
       this.#options.onLocalMedia(withTrack(this.#options.localMedia() ?? camera, track, !camera.borrowed));
     } catch (error) {
       releaseLocalMedia(camera);
@@ -75,8 +100,20 @@ export class MediaChanges {
         this.#options.session()?.lines.setWish("video", { send: false, receive: false });
       },
     });
+    this.#dropCamera();
+  }
+
+  #dropCamera(): void {
     const local = this.#options.localMedia();
     if (local !== undefined) this.#options.onLocalMedia(withoutTracks(local, "video"));
+  }
+
+  /** Something was agreed, before anybody hears of it: a camera that the far side takes no line of is given back. */
+  dropRefused(): void {
+    const refused = this.#options.session()?.lines.dropRefusedVideo();
+    if (refused === undefined) return;
+    this.#refused = refused;
+    this.#dropCamera();
   }
 
   /** Nothing is agreed anew: the line sends from another device. */
@@ -95,7 +132,7 @@ export class MediaChanges {
     // Nobody would release what a call gets that ended while the person was asked.
     this.#needGoingOn();
     const local = (): LocalMedia | undefined => this.#options.localMedia();
-    const old = local()?.stream.getTracks().find((other) => other.kind === kind);
+    const old = this.#tracks(kind)[0];
     const lines = this.#options.session()?.lines;
     if (track === undefined || old === undefined || lines === undefined) throw new UsageError(`the call sends no ${kind}`);
     track.enabled = old.enabled;
@@ -109,6 +146,10 @@ export class MediaChanges {
     this.#needGoingOn();
     const media = local();
     if (media !== undefined) this.#options.onLocalMedia(withTrack(withoutTracks(media, kind), track, true));
+  }
+
+  #tracks(kind: MediaKind): MediaStreamTrack[] {
+    return this.#options.localMedia()?.stream.getTracks().filter((track) => track.kind === kind) ?? [];
   }
 
   #needGoingOn(): void {

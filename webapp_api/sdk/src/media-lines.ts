@@ -57,8 +57,8 @@ export class MediaLines {
   #stream: MediaStream;
   #wishes: Record<MediaKind, MediaWish>;
   #held = false;
-  /** What is sent while this side holds: silence and black pictures. */
-  readonly #silence = new Map<MediaKind, MediaStreamTrack>();
+  /** What is sent in the place of each track while this side holds: silence and black pictures. */
+  readonly #silence = new Map<MediaStreamTrack, MediaStreamTrack>();
   /** Whether the far side would take our picture, were there one. */
   #videoWelcome = false;
 
@@ -107,6 +107,17 @@ export class MediaLines {
     this.#stream = stream;
     if (track === undefined) this.#tracks.delete(kind);
     else this.#tracks.set(kind, track);
+  }
+
+  /** After an agreement: give up our video where no line takes it, or later offers would ask for it again. What was to be sent. */
+  dropRefusedVideo(): MediaStreamTrack | undefined {
+    const track = this.#tracks.get("video");
+    const wish = this.#wishes.video;
+    if (!wish.send || this.#sendingLine("video") !== undefined) return undefined;
+    this.setTrack("video", undefined);
+    this.setWish("video", { ...wish, send: false });
+    this.#forgetSilence();
+    return track;
   }
 
   setHeld(held: boolean): void {
@@ -179,8 +190,18 @@ export class MediaLines {
 
   /** End what the silence of a hold is made of. */
   close(): void {
-    for (const track of this.#silence.values()) track.stop();
-    this.#silence.clear();
+    this.#tracks.clear();
+    this.#forgetSilence();
+  }
+
+  /** A copy keeps its device open. */
+  #forgetSilence(): void {
+    const needed = this.#held ? [...this.#tracks.values()] : [];
+    for (const [track, silence] of this.#silence) {
+      if (needed.includes(track)) continue;
+      silence.stop();
+      this.#silence.delete(track);
+    }
   }
 
   async #direct(): Promise<void> {
@@ -194,7 +215,7 @@ export class MediaLines {
         if (transceiver.direction !== direction) transceiver.direction = direction;
       }
     }
-    if (!this.#held) this.close();
+    this.#forgetSilence();
   }
 
   #has(kind: MediaKind): boolean {
@@ -204,9 +225,9 @@ export class MediaLines {
   #toSend(kind: MediaKind): MediaStreamTrack | null {
     const track = this.#tracks.get(kind) ?? null;
     if (!this.#held || track === null) return track;
-    const silence = this.#silence.get(kind) ?? track.clone();
+    const silence = this.#silence.get(track) ?? track.clone();
     silence.enabled = false;
-    this.#silence.set(kind, silence);
+    this.#silence.set(track, silence);
     return silence;
   }
 

@@ -63,7 +63,7 @@ export class OutgoingCall extends Call {
         releaseLocalMedia(media);
         return;
       }
-      this.media = media;
+      this.take(media);
       this.#inviter = this.#createInviter();
       this.apply("media_ready");
       this.#inviteRequest = await this.#inviter.invite({
@@ -109,8 +109,8 @@ export class OutgoingCall extends Call {
   /** SIP.js ended the session, and neither a response nor a BYE told us why. */
   #terminated(): void {
     if (this.end !== undefined) return;
-    if (this.state === "ending" || this.replaced) {
-      this.finish(this.replaced ? { by: "remote", cause: "replaced" } : this.localEnd());
+    if (this.state === "ending") {
+      this.finish(this.localEnd());
       return;
     }
     const cause = this.handler?.descriptionError;

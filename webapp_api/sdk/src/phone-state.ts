@@ -5,11 +5,11 @@ import type { TransitionTable } from "./state-table.ts";
 /** Every state with what is true in it. */
 export const PHONE_STATES = {
   connecting: "the WebSocket to the gateway is being opened",
-  connected: "the WebSocket is open, no registration",
+  connected: "the WebSocket is open, no registration: after a while the gateway closes it",
   registering: "a REGISTER is on its way",
   registered: "the IMS core knows this page; calls can be made and come in",
   reconnecting: "the WebSocket or the registration is lost, the phone tries to get it back; answered calls go on",
-  disconnected: "the WebSocket is lost for good: connect anew",
+  disconnected: "there is no WebSocket, and nothing is tried to get one back: register, or connect anew",
   "signed-out": "credentials, token or network ended the registration: sign in again",
   closed: "the application closed the phone",
 } as const;
@@ -17,6 +17,7 @@ export const PHONE_STATES = {
 export type PhoneState = keyof typeof PHONE_STATES;
 
 export type PhoneEvent =
+  | "socket_wanted" /** the application registers a phone that has none */
   | "socket_opened"
   | "socket_lost" /** and the phone tries to get it back */
   | "socket_given_up" /** it could not be opened, or not be got back in time */
@@ -69,6 +70,7 @@ export const PHONE_TRANSITIONS: TransitionTable<PhoneState, PhoneEvent> = {
     close_requested: "closed",
   },
   disconnected: {
+    socket_wanted: "connecting",
     // Of a phone that gave its registration up, the socket may still have been open for the calls that ran.
     socket_given_up: "disconnected",
     signed_out: "signed-out",

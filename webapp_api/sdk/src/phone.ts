@@ -154,13 +154,11 @@ export class Phone {
   static async open(config: PhoneConfig, options: ConnectOptions, parts: UserAgentParts = {}): Promise<Phone> {
     const phone = new Phone(config, options, parts);
     try {
-      await phone.#userAgent.start();
+      await phone.#openSocket(() => phone.#userAgent.start());
     } catch (error) {
       phone.#unlisten();
-      phone.#giveUp(undefined);
-      throw new SocketError(`no connection to ${config.wssUrl}`, { cause: error });
+      throw error;
     }
-    phone.#apply("socket_opened");
     return phone;
   }
 
@@ -182,10 +180,15 @@ export class Phone {
   }
 
   /**
-   * Register, and keep the registration up: refreshed in time, and renewed when the socket was lost. Throws SipError
-   * when refused, SocketError when the socket breaks, SignedOutError when no token is to be had.
+   * Register, and keep the registration up: refreshed in time, and renewed when the socket was lost; a phone that is
+   * disconnected opens another one first. Throws SipError when refused, SocketError when the socket breaks or cannot be
+   * opened, SignedOutError when no token is to be had.
    */
   async register(): Promise<void> {
+    if (this.#state === "disconnected") {
+      this.#apply("socket_wanted");
+      await this.#openSocket(() => this.#userAgent.reconnect());
+    }
     this.#needSocket();
     if (this.#state === "registering") throw new UsageError("a registration is already under way");
     if (this.#state === "reconnecting") throw new UsageError("the phone registers again by itself");
@@ -204,7 +207,10 @@ export class Phone {
     this.#apply("register_accepted");
   }
 
-  /** Remove the registration, once there is one if it is still being made; calls go on. */
+  /**
+   * Remove the registration, once there is one if it is still being made. The gateway ends the calls that run (TS 24.229
+   * §5.1.1.6), and after a while closes the socket; `register` opens it again.
+   */
   async unregister(): Promise<void> {
     const wish = (this.#wish += 1);
     await this.#registering?.catch(() => undefined);
@@ -236,6 +242,18 @@ export class Phone {
     this.#registration.dispose();
     // What is left in SIP.js needs no goodbye: nothing is registered and no call runs.
     this.#userAgent.userAgentCore.dispose();
+  }
+
+  async #openSocket(open: () => Promise<void>): Promise<void> {
+    this.#callsWait = false;
+    try {
+      if (!this.#userAgent.isConnected()) await open();
+    } catch (error) {
+      this.#giveUp(undefined);
+      throw new SocketError(`no connection to ${this.config.wssUrl}`, { cause: error });
+    }
+    if (this.#state === "connecting") this.#apply("socket_opened");
+    else this.#dropSocket(); // closed meanwhile
   }
 
   #unlisten(): void {
@@ -270,13 +288,16 @@ export class Phone {
   #socketLost(cause: Error | undefined): void {
     if (this.#closing) return;
     const closeCode = closeCodeFromError(cause);
-    const error = isFarewell(closeCode)
+    // Whoever has no registration is not wanted for long, and may come back with one.
+    const idle = closeCode === 1008 && this.#state === "connected";
+    const error = isFarewell(closeCode) && !idle
       ? new SignedOutError("network", "the gateway ended the connection", { closeCode })
       : new SocketError("the connection to the gateway is lost", { cause });
     this.#registration.abandon(error);
     this.#callsWait = true;
-    for (const call of this.calls) call.socketLost(error);
-    if (error instanceof SignedOutError) this.#signOut(error);
+    for (const call of this.calls) idle ? call.abandon(error) : call.socketLost(error);
+    if (idle) this.#giveUp(undefined);
+    else if (error instanceof SignedOutError) this.#signOut(error);
     else if (!this.#reconnects || this.#state === "signed-out" || this.#state === "disconnected") this.#giveUp(error);
     else {
       this.#apply("socket_lost");

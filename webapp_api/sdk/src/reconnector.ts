@@ -7,7 +7,7 @@
 export type AttemptResult = { readonly done: true } | { readonly done: false; readonly retryAfterS?: number | undefined };
 
 export interface ReconnectSettings {
-  /** How long to try before giving up, seconds; 0: do not try at all. */
+  /** How long to try before giving up, seconds, 24 days at most; 0: do not try at all. */
   readonly giveUpAfterS: number;
   /** The longest first wait, milliseconds; each later one is up to twice as long as the one before. */
   readonly firstDelayMs: number;
@@ -43,6 +43,11 @@ export function delayMs(attempt: number, settings: ReconnectSettings, random: nu
   return Math.round(longest * (0.5 + random / 2));
 }
 
+/** Milliseconds of a timer for so many seconds: browsers count in 32 bits, and a longer time (24 days) is over at once. */
+export function timerMs(seconds: number): number {
+  return Math.min(seconds * 1000, 2 ** 31 - 1);
+}
+
 export class Reconnector {
   readonly #options: ReconnectorOptions;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -72,12 +77,12 @@ export class Reconnector {
     if (this.running) return;
     this.#run += 1;
     this.#attempts = 0;
-    this.#deadline = setTimeout(() => this.#giveUp(), this.#options.settings.giveUpAfterS * 1000);
+    this.#deadline = setTimeout(() => this.#giveUp(), timerMs(this.#options.settings.giveUpAfterS));
     const { settings } = this.#options;
     const random = this.#random();
     const spread = Math.round(settings.firstDelayMs * (restart ? RESTART_SPREAD : URGENT_PART) * random);
     const delay = restart || urgent ? spread : delayMs(1, settings, random);
-    this.#wait(Math.max(delay, retryAfterS * 1000));
+    this.#wait(Math.max(delay, timerMs(retryAfterS)));
   }
 
   stop(): void {
@@ -112,7 +117,7 @@ export class Reconnector {
       return;
     }
     const delay = delayMs(this.#attempts + 1, this.#options.settings, this.#random());
-    this.#wait(Math.max(delay, (result.retryAfterS ?? 0) * 1000));
+    this.#wait(Math.max(delay, timerMs(result.retryAfterS ?? 0)));
   }
 
   #giveUp(): void {

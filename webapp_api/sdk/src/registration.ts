@@ -6,6 +6,7 @@
  */
 
 import { LoginError, PhoneError, SignedOutError, SipError, SocketError } from "./errors.ts";
+import { timerMs } from "./reconnector.ts";
 import { sipErrorFromResponse } from "./sip-response.ts";
 import { Registerer, RegistererState, type IncomingResponseMessage, type UserAgent } from "./sipjs.ts";
 
@@ -232,7 +233,7 @@ export class Registration {
       throw new SipError({ method: "REGISTER", status: 500, reasonPhrase: "The 200 names no expires for this contact" });
     }
     if (!this.#wanted) return;
-    this.#refreshTimer = setTimeout(() => void this.#refresh(), refreshDelayS(expiresS) * 1000);
+    this.#refreshTimer = setTimeout(() => void this.#refresh(), timerMs(refreshDelayS(expiresS)));
   }
 
   async #refresh(): Promise<void> {

@@ -13,6 +13,8 @@ import { getBody, type AckableIncomingResponseWithSession, type IncomingResponse
 const ATTEMPTS = 5;
 /** A gateway says 100 at once: after this long without any response the socket is dead, milliseconds. */
 const NO_REPLY_MS = 4000;
+/** An ACK that is not there after this long never comes, milliseconds: the gateway waits 5 s for the page's 200. */
+const ACK_TIMEOUT_MS = 6000;
 /** How long to look again whether the far side is done, milliseconds. */
 const POLL_MS = 50;
 const REQUEST_PENDING = 491;
@@ -68,6 +70,23 @@ export class Renegotiation {
     const done = this.#queue.then(() => this.#attempt(change));
     this.#queue = done.catch(() => undefined);
     return done;
+  }
+
+  /**
+   * A re-INVITE of the far side is answered. Without its ACK SIP.js would make and take no offer ever again; its 200 is
+   * repeated meanwhile.
+   */
+  offerAnswered(): void {
+    const dialog = this.#options.dialog();
+    const server = dialog?.reinviteUserAgentServer;
+    setTimeout(() => {
+      if (dialog === undefined || server === undefined || dialog.reinviteUserAgentServer !== server) return;
+      dialog.reinviteUserAgentServer = undefined;
+      // The 200 may have had an offer, and the ACK its answer.
+      dialog.signalingStateRollback();
+      const media = this.#options.media();
+      if (media?.idle === false) media.rollbackDescription().catch(() => undefined);
+    }, ACK_TIMEOUT_MS);
   }
 
   /** What is under way gets no response any more: the call is over, or the socket lost. */

@@ -2,8 +2,8 @@
 
 import { UsageError } from "./errors.ts";
 
-/** A telephone number as people write it: digits with an optional +, and separators that carry no meaning (RFC 3966 §5.1.1). */
-const NUMBER = /^\+?[0-9][0-9 ().-]*$/;
+/** A telephone number as people write it: digits with an optional +, and separators that carry no meaning (RFC 3966 §5.1.1, and what is typed for them). */
+const NUMBER = /^\(?\+?[0-9][0-9 ()./\u00a0\u2010-\u2013-]*$/;
 const SERVICE_CODE = /^[*#][0-9*#]+$/;
 const USER = /^[A-Za-z0-9\-_.!~*'()&=+$,;?/%]+$/;
 
@@ -21,7 +21,7 @@ export function targetUriFromText(typed: string, domain: string): string {
   }
   const number = text.replace(/^tel:/i, "");
   if (NUMBER.test(number)) {
-    const digits = number.replace(/[ ().-]/g, "");
+    const digits = number.replace(/[^+0-9]/g, "");
     return digits.startsWith("+") ? `sip:${digits}@${domain};user=phone` : `sip:${digits}@${domain}`;
   }
   if (/^tel:/i.test(text)) throw new UsageError(`"${text}" is not a telephone number`);

@@ -44,6 +44,23 @@ describe("waits between attempts", () => {
     return { waits, givenUp: () => givenUp, made };
   }
 
+  for (const giveUpAfterS of [Infinity, 31 * 24 * 3600]) {
+    test(`${giveUpAfterS} s are not over at once, though browsers count no further than 24 days`, async () => {
+      mock.timers.reset();
+      let givenUp = 0;
+      const made = new Reconnector({
+        settings: { ...DEFAULT_RECONNECT, giveUpAfterS },
+        attempt: () => Promise.resolve({ done: false }),
+        onWait: () => undefined,
+        onGivenUp: () => (givenUp += 1),
+      });
+      made.start({ retryAfterS: giveUpAfterS });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.deepEqual([givenUp, made.running], [0, true]);
+      made.stop();
+    });
+  }
+
   test("after a restart of the gateway its pages spread over a longer time", () => {
     for (const random of [0, 0.5, 1]) {
       const { waits, made } = reconnector([], random);

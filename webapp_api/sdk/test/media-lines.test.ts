@@ -1,0 +1,54 @@
+/** What the silence of a hold is made of is given back with its device. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import { FakePeerConnection, FakeStream, FakeTrack } from "./browser.ts";
+import { MediaLines } from "../src/media-lines.ts";
+
+async function heldLines(): Promise<{ lines: MediaLines; camera: FakeTrack; use: (track?: FakeTrack) => void }> {
+  const camera = new FakeTrack("video");
+  const stream = new FakeStream([new FakeTrack("audio"), camera]);
+  const lines = new MediaLines(new FakePeerConnection() as unknown as RTCPeerConnection, {
+    stream: stream as unknown as MediaStream,
+    oneWay: true,
+    receiveVideo: true,
+  });
+  await lines.prepareOffer();
+  lines.setHeld(true);
+  await lines.prepareOffer();
+  const use = (track?: FakeTrack): void => lines.setTrack("video", track as unknown as MediaStreamTrack | undefined);
+  return { lines, camera, use };
+}
+
+const statesOf = ({ clones }: FakeTrack): string[] => clones.map(({ readyState }) => readyState);
+
+describe("a camera on hold", () => {
+  test("goes out when video ends", async () => {
+    const { lines, camera, use } = await heldLines();
+    assert.deepEqual(statesOf(camera), ["live"]);
+    use(undefined);
+    lines.setWish("video", { send: false, receive: false });
+    await lines.prepareOffer();
+    assert.deepEqual(statesOf(camera), ["ended"]);
+  });
+
+  test("goes out when another one takes its place, which sends black as well", async () => {
+    const { lines, camera, use } = await heldLines();
+    const other = new FakeTrack("video");
+    use(other);
+    await lines.attach();
+    assert.deepEqual([statesOf(camera), statesOf(other)], [["ended"], ["live"]]);
+    assert.equal(other.clones[0]?.enabled, false);
+  });
+
+  test("goes out when it is not taken", async () => {
+    const { lines, use } = await heldLines();
+    const before = lines.snapshot();
+    const other = new FakeTrack("video");
+    use(other);
+    await lines.prepareOffer();
+    await lines.restore(before);
+    assert.deepEqual(statesOf(other), ["ended"]);
+  });
+});
