@@ -14,8 +14,9 @@ class MediaSource(StrEnum):
     """Address and port of the SDP alone, RTP and RTCP each (symmetric RTP and RTCP, RFC 4961), from the first packet
     on: nobody else can be heard, or be sent the call."""
     LEARNED = "learned"
-    """For a far end behind a NAT: within 3 s of each offer or answer the source of the packets that fit the SDP best
-    is learned, then nothing else is taken. A stranger that is faster than the far end is believed."""
+    """For a far end behind a NAT: 3 s after each offer or answer whoever sends the next packet is believed, then nobody
+    else. A stranger who sends often takes the call, with SRTP, too. He cannot where the far end sends from address and
+    port of its SDP and CVE-2025-53399 is mended."""
     ANYWHERE = "anywhere"
     """For a far end that sends from elsewhere than it receives: everybody is heard, media goes to the SDP's address."""
 

@@ -1,13 +1,14 @@
 """Running Kamailio in the lab and looking inside it: command line, readiness by OPTIONS, JSON-RPC by datagram."""
 
 import json
+import os
 import secrets
 import socket
 import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-BINARY: Final = "/usr/sbin/kamailio"
+BINARY: Final = os.environ.get("KAMAILIO", "/usr/sbin/kamailio")
 RPC_TIMEOUT_S: Final = 5.0
 OPTIONS_TIMEOUT_S: Final = 0.3
 # A Unix socket's path must fit in 108 bytes.

@@ -32,7 +32,7 @@ class Kamailio:
     rpc: KamailioRpc
 
 
-def _render(folder: Path, ports: PortBlocks, entry: Path | None) -> Kamailio:
+def _render(folder: Path, ports: PortBlocks, entry: Path | None, changed: dict[str, int]) -> Kamailio:
     sip_port = ports.port()
     variables = {
         "kamailio_code_dir": str(REPOSITORY),
@@ -52,6 +52,7 @@ def _render(folder: Path, ports: PortBlocks, entry: Path | None) -> Kamailio:
         "kamailio_home_port": ports.port(),
         "gateway_registration_schemes": ["bearer"],
         "gateway_token_issuers": [{"issuer": "https://localhost", "authz_server": "https://localhost/"}],
+        **changed,
     }
     config, settings = folder / "site.cfg", folder / "gateway.toml"
     text = render_role("kamailio", "site.cfg.j2", variables)
@@ -74,10 +75,12 @@ def _children(pid: int) -> list[int]:
 
 
 @contextmanager
-def running(folder: Path, entry: Path | None = None, *, shm_mb: int = 64) -> Iterator[Kamailio]:
-    """Run Kamailio in a folder, with another script than the gateway's if told."""
+def running(
+    folder: Path, entry: Path | None = None, *, shm_mb: int = 64, **variables: int
+) -> Iterator[Kamailio]:
+    """Run Kamailio in a folder, with another script than the gateway's and variables of the role if told."""
     with PortBlocks(PortMode.FREE, rtp_ports=0) as ports, (folder / "log").open("wb") as log:
-        kamailio = _render(folder, ports, entry)
+        kamailio = _render(folder, ports, entry, variables)
         process = subprocess.Popen(
             command_line(kamailio.config, folder, shm_mb=shm_mb, pkg_mb=8),
             env=kamailio.environment,
