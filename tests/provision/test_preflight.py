@@ -289,6 +289,22 @@ def faults(
             "whoever reaches the control port controls all calls",
         ),
         "deaf-relay": ({"the_role": "rtpengine"}, "no page would hear of the far end's keys"),
+        "good-filter": (
+            {
+                "the_role": "firewall",
+                "firewall_admin_networks": ["192.0.2.0/24", "2001:db8::/32", "::1", "192.0.2.1-192.0.2.9"],
+                "gateway_core_networks": ["198.51.100.0/24"],
+            },
+            "",
+        ),
+        "name-in-filter": (
+            {"the_role": "firewall", "firewall_admin_networks": ["192.0.2.0/24", "bastion.example.com"]},
+            "firewall_admin_networks has bastion.example.com: name addresses or networks",
+        ),
+        "name-in-filter-of-relay": (
+            {"the_role": "firewall", "rtpengine_gateways": ["sig1"]},
+            "rtpengine_gateways has sig1: name addresses or networks",
+        ),
         "tokens-from-nobody": (
             {"the_role": "webapp_api", "gateway_registration_schemes": ["bearer"]},
             "webapp_api_key_secret is missing",
