@@ -38,6 +38,8 @@ PLAY: Final = """
       distribution_version: "{{ the_debian | default('12') }}"
       python_version: "{{ the_python | default('3.11.2') }}"
       service_mgr: systemd
+  environment:
+    SSH_CONNECTION: "{{ the_connection | default('') }}"
   tasks:
     - name: Pre-flight
       ansible.builtin.include_role:
@@ -296,6 +298,28 @@ def faults(
                 "gateway_core_networks": ["198.51.100.0/24"],
             },
             "",
+        ),
+        "good-operator": (
+            {
+                "the_role": "firewall",
+                "the_connection": "192.0.2.77 50022 192.0.2.10 2222",
+                "ansible_port": 2222,
+                "firewall_admin_networks": ["192.0.2.0/24"],
+            },
+            "",
+        ),
+        "operator-from-elsewhere": (
+            {
+                "the_role": "firewall",
+                "the_connection": "203.0.113.7 50022 192.0.2.10 22",
+                "firewall_admin_networks": ["192.0.2.0/24"],
+            },
+            "lock you out of operator-from-elsewhere: this play comes from 203.0.113.7, which is not in "
+            "firewall_admin_networks (192.0.2.0/24)",
+        ),
+        "another-port-of-ssh": (
+            {"the_role": "firewall", "the_connection": "203.0.113.7 50022 192.0.2.10 2222"},
+            "SSH is on port 2222 there, and firewall_ssh_port is 22",
         ),
         "name-in-filter": (
             {"the_role": "firewall", "firewall_admin_networks": ["192.0.2.0/24", "bastion.example.com"]},
