@@ -103,6 +103,15 @@ def faults(
     (filled / "appendonlydir").mkdir(parents=True)
     empty.mkdir()
     (filled / "appendonlydir" / "appendonly.aof.1.incr.aof").write_bytes(bytes(2000))
+    archive, wheels = folder / "webrtc-ims-gateway-1.tar.gz", folder / "wheels"
+    archive.touch()
+    wheels.mkdir()
+    (wheels / "msgspec-0.22.0-cp311-cp311-manylinux2014_x86_64.whl").touch()
+    release = {
+        "the_role": "common",
+        "the_tasks": "preflight_release",
+        "common_release_archive": str(archive),
+    }
     clashes = {"the_role": "common", "the_tasks": "preflight_clashes", "common_media_ports": [30000, 40000]}
     web = {"variable": "webapp_api_listen_port", "port": 8000, "proto": "tcp", "address": LOOPBACK}
     return {
@@ -332,6 +341,11 @@ def faults(
         "tokens-from-nobody": (
             {"the_role": "webapp_api", "gateway_registration_schemes": ["bearer"]},
             "webapp_api_key_secret is missing",
+        ),
+        "good-release": ({**release, "common_wheelhouse": str(wheels)}, ""),
+        "wheels-of-another-python": (
+            {**release, "common_wheelhouse": str(wheels), "the_python": "3.13.5"},
+            "has no wheels for wheels-of-another-python, which has Python 3.13.5 (cp313). Run `make wheelhouse`",
         ),
         "no-release": (
             {
