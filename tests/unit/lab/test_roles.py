@@ -1,5 +1,7 @@
 """Roles are rendered as Ansible renders them, and Debian's own programs accept the result."""
 
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,7 +10,14 @@ import pytest
 import yaml
 
 from tests.lab.certificate import make_certificate
-from tests.lab.roles import ROLES, UnknownRoleVariable, render_role, role_defaults, role_variables
+from tests.lab.roles import (
+    ROLES,
+    UnknownRoleVariable,
+    render_role,
+    role_defaults,
+    role_variables,
+    template_environment,
+)
 
 # The roles whose templates the lab renders.
 ROLES_WITH_TEMPLATES = ["haproxy", "kamailio", "redis", "rtpengine", "webapp_api"]
@@ -100,3 +109,28 @@ def test_redis_keeps_state_on_disk_and_asks_for_the_password_when_told_to() -> N
 def test_the_programs_of_the_roles_are_installed() -> None:
     programs = ["/usr/sbin/haproxy", "/usr/bin/redis-server", "/usr/bin/rtpengine", "/usr/sbin/kamailio"]
     assert [program for program in programs if shutil.which(program) is None] == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "writable"),
+    [
+        ("/var/lib/webrtc-ims-gateway/routing", []),
+        ("/var/lib/webrtc-ims-gateway/routing/tables", []),
+        ("/var/lib/webrtc-ims-gateway/routing2", ["/var/lib/webrtc-ims-gateway/routing2"]),
+        ("/srv/gateway", ["/srv/gateway"]),
+        ("", []),
+    ],
+)
+def test_the_gateway_may_write_where_it_keeps_the_routing_table(folder: str, writable: list[str]) -> None:
+    environment = template_environment(ROLES / "kamailio" / "templates")
+    environment.filters |= {"relpath": os.path.relpath, "basename": os.path.basename}
+    environment.globals |= {"lookup": lambda _plugin, _file: "", "role_path": ""}
+    variables = role_variables("kamailio", {"gateway_routing_directory": folder})
+    text = environment.get_template("kamailio-service.conf.j2").render(variables)
+    assert re.findall(r"^ReadWritePaths=(.*)$", text, re.MULTILINE) == writable
+    tasks = yaml.safe_load((ROLES / "kamailio" / "tasks" / "main.yml").read_text())
+    (made,) = [task for task in tasks if "{{ gateway_routing_directory }}" in str(task)]
+    assert (made["ansible.builtin.file"]["owner"], made["ansible.builtin.file"]["mode"]) == (
+        "kamailio",
+        "0750",
+    )
