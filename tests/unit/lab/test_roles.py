@@ -98,6 +98,11 @@ def test_haproxies_are_not_restarted_all_at_once() -> None:
     }
 
 
+def test_relays_are_not_restarted_all_at_once() -> None:
+    handlers = yaml.safe_load((ROLES / "rtpengine" / "handlers" / "main.yml").read_text())
+    assert [handler.get("throttle") for handler in handlers if handler["name"] == "Restart rtpengine"] == [1]
+
+
 def test_redis_keeps_state_on_disk_and_asks_for_the_password_when_told_to() -> None:
     text = render_role("redis", "redis.conf.j2", {"redis_password": "word"})
     assert "requirepass word" in text
