@@ -52,6 +52,13 @@ def test_an_override_that_the_role_does_not_know_is_refused() -> None:
         pytest.param({}, id="defaults"),
         pytest.param({"haproxy_http_port": 0, "haproxy_metrics_port": 0}, id="https-only"),
         pytest.param({"haproxy_trusted_networks": ["192.0.2.0/24", "2001:db8::/32"]}, id="somebody-trusted"),
+        pytest.param(
+            {
+                "haproxy_trusted_networks": [f"10.{number}.0.0/16" for number in range(100)],
+                "haproxy_metrics_sources": [f"10.0.0.{number}" for number in range(100)],
+            },
+            id="many",
+        ),
         pytest.param({"haproxy_log_target": "stderr", "haproxy_hsts_max_age_s": 0}, id="to-stderr"),
     ],
 )
