@@ -129,8 +129,8 @@ ksr-api: setup ## write the typing stub of Kamailio's functions from a running K
 release: sdk ## pack this commit for the Ansible role `common`: build/release/webrtc-ims-gateway-VERSION.tar.gz
 	ansible/make_release
 
-wheelhouse: setup ## fetch the Python packages of a release as wheels, for machines without a network: build/wheelhouse
-	$(PYTHON) -m pip wheel --quiet --wheel-dir build/wheelhouse --constraint constraints.txt $$($(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"])')
+wheelhouse: setup ## fetch the Python packages of a release as wheels for Debian 12 and 13, for machines without a network: build/wheelhouse
+	PYTHON=$(PYTHON) ansible/make_wheelhouse build/wheelhouse 3.11 3.13
 
 clean: ## remove what the commands above made, except the Python environment
 	rm -rf build lab-run webapp_api/static/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -23,7 +23,7 @@ SECRETS = [
         r"(\buser\s+default\s.*?#)[0-9a-f]{64}",
         r'(\bBearer\s+)[^"\s]+',
         r'(://[^:@/\s"]*:)[^@\s"]+(?=@)',
-        r'([?&]sentinel_password=)[^&"\s]+',
+        r'([?&](?:sentinel_)?password=)[^&"\s]+',
     )
 ]
 

@@ -61,7 +61,14 @@ def root_of(suite: str) -> Root:
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
             _make_root(suite, place / "root", packages)
-            _make_wheelhouse(suite, place / "wheelhouse", requirements)
+            make_wheelhouse = str(REPOSITORY / "ansible/make_wheelhouse")
+            _run(
+                "env",
+                f"PYTHON={sys.executable}",
+                make_wheelhouse,
+                str(place / "wheelhouse"),
+                PYTHON_OF[suite],
+            )
             (place / "complete").touch()
     return Root(suite, place / "root", place / "wheelhouse")
 
@@ -128,15 +135,6 @@ def _make_root(suite: str, root: Path, packages: list[str]) -> None:
     (root / "var/lib/apt/lists/partial").mkdir(parents=True)
     _run("chroot", str(root), "apt-get", "update")
     (root / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
-
-
-def _make_wheelhouse(suite: str, place: Path, requirements: list[str]) -> None:
-    constraints = ("--constraint", str(REPOSITORY / "constraints.txt"))
-    python = ("--python-version", PYTHON_OF[suite], "--only-binary", ":all:")
-    _run(
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(place)),
-        *(*constraints, *python, *requirements),
-    )
 
 
 def _run(*command: str, cwd: Path | None = None) -> str:

@@ -38,6 +38,8 @@ PLAY: Final = """
       distribution_version: "{{ the_debian | default('12') }}"
       python_version: "{{ the_python | default('3.11.2') }}"
       service_mgr: systemd
+  environment:
+    SSH_CONNECTION: "{{ the_connection | default('') }}"
   tasks:
     - name: Pre-flight
       ansible.builtin.include_role:
@@ -101,6 +103,15 @@ def faults(
     (filled / "appendonlydir").mkdir(parents=True)
     empty.mkdir()
     (filled / "appendonlydir" / "appendonly.aof.1.incr.aof").write_bytes(bytes(2000))
+    archive, wheels = folder / "webrtc-ims-gateway-1.tar.gz", folder / "wheels"
+    archive.touch()
+    wheels.mkdir()
+    (wheels / "msgspec-0.22.0-cp311-cp311-manylinux2014_x86_64.whl").touch()
+    release = {
+        "the_role": "common",
+        "the_tasks": "preflight_release",
+        "common_release_archive": str(archive),
+    }
     clashes = {"the_role": "common", "the_tasks": "preflight_clashes", "common_media_ports": [30000, 40000]}
     web = {"variable": "webapp_api_listen_port", "port": 8000, "proto": "tcp", "address": LOOPBACK}
     return {
@@ -289,9 +300,52 @@ def faults(
             "whoever reaches the control port controls all calls",
         ),
         "deaf-relay": ({"the_role": "rtpengine"}, "no page would hear of the far end's keys"),
+        "good-filter": (
+            {
+                "the_role": "firewall",
+                "firewall_admin_networks": ["192.0.2.0/24", "2001:db8::/32", "::1", "192.0.2.1-192.0.2.9"],
+                "gateway_core_networks": ["198.51.100.0/24"],
+            },
+            "",
+        ),
+        "good-operator": (
+            {
+                "the_role": "firewall",
+                "the_connection": "192.0.2.77 50022 192.0.2.10 2222",
+                "ansible_port": 2222,
+                "firewall_admin_networks": ["192.0.2.0/24"],
+            },
+            "",
+        ),
+        "operator-from-elsewhere": (
+            {
+                "the_role": "firewall",
+                "the_connection": "203.0.113.7 50022 192.0.2.10 22",
+                "firewall_admin_networks": ["192.0.2.0/24"],
+            },
+            "lock you out of operator-from-elsewhere: this play comes from 203.0.113.7, which is not in "
+            "firewall_admin_networks (192.0.2.0/24)",
+        ),
+        "another-port-of-ssh": (
+            {"the_role": "firewall", "the_connection": "203.0.113.7 50022 192.0.2.10 2222"},
+            "SSH is on port 2222 there, and firewall_ssh_port is 22",
+        ),
+        "name-in-filter": (
+            {"the_role": "firewall", "firewall_admin_networks": ["192.0.2.0/24", "bastion.example.com"]},
+            "firewall_admin_networks has bastion.example.com: name addresses or networks",
+        ),
+        "name-in-filter-of-relay": (
+            {"the_role": "firewall", "rtpengine_gateways": ["sig1"]},
+            "rtpengine_gateways has sig1: name addresses or networks",
+        ),
         "tokens-from-nobody": (
             {"the_role": "webapp_api", "gateway_registration_schemes": ["bearer"]},
             "webapp_api_key_secret is missing",
+        ),
+        "good-release": ({**release, "common_wheelhouse": str(wheels)}, ""),
+        "wheels-of-another-python": (
+            {**release, "common_wheelhouse": str(wheels), "the_python": "3.13.5"},
+            "has no wheels for wheels-of-another-python, which has Python 3.13.5 (cp313). Run `make wheelhouse`",
         ),
         "no-release": (
             {

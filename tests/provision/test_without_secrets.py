@@ -24,6 +24,7 @@ SPEC.loader.exec_module(PLUGIN)
             'redis_url = "redis+sentinel://:hush@192.0.2.1:26379/gateway?sentinel_password=hush"',
             'redis_url = "redis+sentinel://:***@192.0.2.1:26379/gateway?sentinel_password=***"',
         ),
+        ('redis_url = "redis://h/0?db=1&password=hush"', 'redis_url = "redis://h/0?db=1&password=***"'),
         ("requirepass hush", "requirepass ***"),
         ("sentinel auth-pass gateway hush", "sentinel auth-pass gateway ***"),
         (f"user default on #{'5e' * 32} ~* &* +@all", "user default on #*** ~* &* +@all"),

@@ -1,5 +1,6 @@
 """What holds for all playbooks."""
 
+import re
 from typing import Any
 
 import pytest
@@ -34,6 +35,17 @@ def test_a_way_back_is_found_on_all_nodes_before_one_is_drained() -> None:
 
 def test_a_backup_is_nobody_elses_before_anything_is_in_it() -> None:
     for play in plays("backup"):
-        first, *_ = play["tasks"]
+        named, first, *_ = play["tasks"]
+        assert "ansible.builtin.set_fact" in named
         folder = {"path": "{{ backup_dir }}", "state": "directory", "mode": "0700"}
         assert (first["ansible.builtin.file"], first["delegate_to"]) == (folder, "localhost"), play["name"]
+
+
+def test_backups_are_kept_where_nothing_removes_them_or_writes_over_them() -> None:
+    """Both plays of one run have the same folder, another run has another one."""
+    (folder,) = {play["vars"]["backup_dir"] for play in plays("backup")}
+    below, _, last = folder.removeprefix("{{ playbook_dir }}/../../").partition("/")
+    assert last == "{{ backup_time }}"
+    (cleaned,) = re.findall(r"^clean:.*\n\trm -rf (.*)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    assert below not in cleaned.split()
+    assert f"/{below}/" in (REPOSITORY / ".gitignore").read_text().split()

@@ -48,7 +48,7 @@ def test_urls(url: str, wanted: SentinelAddress | None) -> None:
 
 
 def test_the_inventory_makes_a_url_that_gives_the_password_back() -> None:
-    of_all = yaml.safe_load((REPOSITORY / "ansible/inventories/example/group_vars/all.yml").read_text())
+    of_all = yaml.safe_load((REPOSITORY / "ansible/inventories/example/group_vars/all/main.yml").read_text())
     assertion = yaml.safe_load((ROLES / "redis/tasks/preflight.yml").read_text())[2]
     allowed = re.search(r"redis_password is match\('\^\[(\S+)\]", assertion["ansible.builtin.assert"]["that"])
     assert allowed is not None

@@ -1,5 +1,6 @@
 """The role's library and its packet filter each keep from rtpengine what it would die of, and the firewall's role keeps
-floods from media ports, and no DHCPv6 server from the machine; in a network namespace, which needs root."""
+floods from media ports, SIP of strangers from signalling nodes, and no DHCPv6 server from the machine; in a network
+namespace, which needs root."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("program", ["short_report", "media_floods", "dhcp_answers"])
+@pytest.mark.parametrize("program", ["short_report", "media_floods", "dhcp_answers", "sip_of_strangers"])
 def test_in_a_network_of_its_own(program: str) -> None:
     if os.geteuid() != 0:
         pytest.skip("a packet filter needs root (a network namespace and nftables)")

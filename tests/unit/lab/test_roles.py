@@ -1,5 +1,7 @@
 """Roles are rendered as Ansible renders them, and Debian's own programs accept the result."""
 
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,7 +10,14 @@ import pytest
 import yaml
 
 from tests.lab.certificate import make_certificate
-from tests.lab.roles import ROLES, UnknownRoleVariable, render_role, role_defaults, role_variables
+from tests.lab.roles import (
+    ROLES,
+    UnknownRoleVariable,
+    render_role,
+    role_defaults,
+    role_variables,
+    template_environment,
+)
 
 # The roles whose templates the lab renders.
 ROLES_WITH_TEMPLATES = ["haproxy", "kamailio", "redis", "rtpengine", "webapp_api"]
@@ -43,6 +52,13 @@ def test_an_override_that_the_role_does_not_know_is_refused() -> None:
         pytest.param({}, id="defaults"),
         pytest.param({"haproxy_http_port": 0, "haproxy_metrics_port": 0}, id="https-only"),
         pytest.param({"haproxy_trusted_networks": ["192.0.2.0/24", "2001:db8::/32"]}, id="somebody-trusted"),
+        pytest.param(
+            {
+                "haproxy_trusted_networks": [f"10.{number}.0.0/16" for number in range(100)],
+                "haproxy_metrics_sources": [f"10.0.0.{number}" for number in range(100)],
+            },
+            id="many",
+        ),
         pytest.param({"haproxy_log_target": "stderr", "haproxy_hsts_max_age_s": 0}, id="to-stderr"),
     ],
 )
@@ -89,6 +105,11 @@ def test_haproxies_are_not_restarted_all_at_once() -> None:
     }
 
 
+def test_relays_are_not_restarted_all_at_once() -> None:
+    handlers = yaml.safe_load((ROLES / "rtpengine" / "handlers" / "main.yml").read_text())
+    assert [handler.get("throttle") for handler in handlers if handler["name"] == "Restart rtpengine"] == [1]
+
+
 def test_redis_keeps_state_on_disk_and_asks_for_the_password_when_told_to() -> None:
     text = render_role("redis", "redis.conf.j2", {"redis_password": "word"})
     assert "requirepass word" in text
@@ -100,3 +121,39 @@ def test_redis_keeps_state_on_disk_and_asks_for_the_password_when_told_to() -> N
 def test_the_programs_of_the_roles_are_installed() -> None:
     programs = ["/usr/sbin/haproxy", "/usr/bin/redis-server", "/usr/bin/rtpengine", "/usr/sbin/kamailio"]
     assert [program for program in programs if shutil.which(program) is None] == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "writable"),
+    [
+        ("/var/lib/webrtc-ims-gateway/routing", []),
+        ("/var/lib/webrtc-ims-gateway/routing/tables", []),
+        ("/var/lib/webrtc-ims-gateway/routing2", ["/var/lib/webrtc-ims-gateway/routing2"]),
+        ("/srv/gateway", ["/srv/gateway"]),
+        ("", []),
+    ],
+)
+def test_the_gateway_may_write_where_it_keeps_the_routing_table(folder: str, writable: list[str]) -> None:
+    environment = template_environment(ROLES / "kamailio" / "templates")
+    environment.filters |= {"relpath": os.path.relpath, "basename": os.path.basename}
+    environment.globals |= {"lookup": lambda _plugin, _file: "", "role_path": ""}
+    variables = role_variables("kamailio", {"gateway_routing_directory": folder})
+    text = environment.get_template("kamailio-service.conf.j2").render(variables)
+    assert re.findall(r"^ReadWritePaths=(.*)$", text, re.MULTILINE) == writable
+    tasks = yaml.safe_load((ROLES / "kamailio" / "tasks" / "main.yml").read_text())
+    (made,) = [task for task in tasks if "{{ gateway_routing_directory }}" in str(task)]
+    assert (made["ansible.builtin.file"]["owner"], made["ansible.builtin.file"]["mode"]) == (
+        "kamailio",
+        "0750",
+    )
+
+
+def test_the_folders_that_redis_writes_are_made_before_anything_is_written_there() -> None:
+    """A service whose ReadWritePaths is not there does not start."""
+    tasks = yaml.safe_load((ROLES / "redis" / "tasks" / "main.yml").read_text())
+    (made,) = [task for task in tasks if "{{ redis_data_dir }}" in str(task)]
+    (sentinel,) = [task for task in tasks if "sentinel.yml" in str(task)]
+    assert tasks.index(made) < tasks.index(sentinel)
+    assert made["loop"] == ["{{ redis_data_dir }}", "{{ redis_sentinel_dir }}"]
+    file = made["ansible.builtin.file"]
+    assert (file["owner"], file["group"], file["mode"]) == ("redis", "redis", "0750")

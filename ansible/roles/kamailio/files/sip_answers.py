@@ -1,6 +1,7 @@
 """Tells whether one of some SIP entry points answers OPTIONS, over UDP or TCP: sip_answers.py OWN_ADDRESS URI...
 
-Run on a node before anything is installed there: Python's standard library only.  Exit status 0: one answers.
+Run on a node before anything is installed there: Python's standard library only.  Exit status 0: one answers, or is
+named by NAPTR and SRV records alone (RFC 3263 §4), which are not looked up here.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ def request(protocol: str, own: str, host: str, port: int) -> bytes:
 
 
 def answers(own: str, host: str, port: int) -> bool:
-    """Ask over UDP, then over TCP; any SIP response counts."""
+    """Ask over UDP, then over TCP, by IPv4, as the gateway does; any SIP response counts."""
     bare = host.strip("[]")
-    family, _, _, _, address = socket.getaddrinfo(bare, port, type=socket.SOCK_DGRAM)[0]
+    family, _, _, _, address = socket.getaddrinfo(bare, port, family=socket.AF_INET, type=socket.SOCK_DGRAM)[
+        0
+    ]
     for kind, protocol in ((socket.SOCK_DGRAM, "UDP"), (socket.SOCK_STREAM, "TCP")):
         for _ in range(ATTEMPTS if kind is socket.SOCK_DGRAM else 1):
             with socket.socket(family, kind) as line:
@@ -55,6 +58,7 @@ def answers(own: str, host: str, port: int) -> bool:
 def main() -> int:
     """Ask all of them."""
     own, *uris = sys.argv[1:]
+    status = 1
     for uri in uris:
         found = URI.match(uri)
         if found is None:
@@ -64,9 +68,15 @@ def main() -> int:
             if answers(own, found["host"], int(found["port"] or DEFAULT_PORT)):
                 return 0
             print(f"{uri} does not answer;", end=" ")
+        except socket.gaierror as error:
+            if found["port"] is None and not found["host"].startswith("["):
+                status = 0
+                print(f"{uri} has no address of its own, and was not asked;", end=" ")
+            else:
+                print(f"{uri}: {error};", end=" ")
         except OSError as error:
             print(f"{uri}: {error};", end=" ")
-    return 1
+    return status
 
 
 if __name__ == "__main__":
