@@ -120,7 +120,6 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         self._border = Border(settings, self._trunks.calls.knows_sender)
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
-        revoked = HtableTable("revoked")
         self._doors = Doors(settings, self._flows, self._calls, routes, self._border.is_of_core)
         self._front = WebSocketFront(
             settings, self._flows, leaving.is_leaving, self._doors.overload.refuses_connections
@@ -128,7 +127,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         admission = self._doors.admission
         self._hidden = HiddenUsers(settings, for_registration, self._flows)
         self._registrar = Registrar(
-            *(settings, for_registration, self._flows, revoked, self._executor, admission, entry_points),
+            *(settings, for_registration, self._flows, self._executor, admission, entry_points),
             self._hidden,
         )
         self._dialog_ids = DialogIds(self._calls, self._call_settings)
@@ -184,7 +183,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             subscriptions,
             issuers=tuple(issuer.issuer for issuer in settings.tokens.issuers),
             key_sets=HtableTable("jwks"),
-            revoked=revoked,
+            revoked=HtableTable("revoked"),
             restored=self._registrar.token_use.restore,
             notices=HtableTable("notice"),
             nodes=nodes,

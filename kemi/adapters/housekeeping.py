@@ -263,8 +263,7 @@ class Housekeeping:
         self._adopt((), now)
         for command in commands:
             if isinstance(command, Logout):
-                for key in self._flows.bindings_of_session(command.session):
-                    self._flows.end(key, Cause.LOGGED_OUT, now)
+                self._flows.log_out(command.session, command.at, now)
             elif isinstance(command, EndRegistration):
                 self._flows.end(command.key, Cause.REMOVED, now)
             elif isinstance(command, ListCalls):

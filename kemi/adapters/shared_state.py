@@ -372,7 +372,9 @@ class SharedState:
             log_event(logging.WARNING, what, node=node, by="operator")
         for command in heard.commands:
             if isinstance(command, Logout):
-                self._revoked.set(command.session, "1")
+                known = self._revoked.get(command.session)
+                if known is None or float(known) < command.at:  # commands of before are read once more
+                    self._revoked.set(command.session, f"{command.at:.3f}")
 
     def _compare(self, now: float) -> None:
         """See to it that Redis, which was away, keeps of this gateway what that has, and nothing of an older state."""

@@ -199,11 +199,6 @@ class FlowStore:
         owner = one_spelling(impu)
         return [key for key, binding in self._having(_OF + owner) if binding.owner == owner]
 
-    def bindings_of_session(self, session: str) -> list[str]:
-        """Return the keys of all bindings whose token came from this web session."""
-        found = self._having(_IN + session) if session else ()
-        return [key for key, binding in found if binding.grant.session == session]
-
     def successor(self, owner: str, contact: str, now: float) -> Flow | None:
         """Return the connection over which a page registered again: the same identity with the same Contact."""
         for _, found in self._having(_OF + owner):
@@ -277,6 +272,11 @@ class FlowStore:
         self._ended.set(f"{key} {found.sent.call_id} {found.sent.cseq} {now:.6f}", Ended(found, cause))
         self._changed.set(key, "1")
         return found
+
+    def log_out(self, session: str, at: float, now: float) -> None:
+        """End the bindings whose token came from a web session before that ended, ``at`` seconds since the epoch."""
+        for key in self._index.names(_IN + session):
+            self.end(key, Cause.LOGGED_OUT, now, lambda found: found.grant.is_ended_by(session, at))
 
     def restore(self, key: str, registration: Registration, away_until: float) -> bool:
         """Take over a binding of before a restart, whose page is not here yet; False when there is a newer one."""

@@ -33,7 +33,8 @@ gateway | web API; also to know which nodes there are |
 | gw:trace:KEY | list of compressed entries (kemi/state/traces.py); ends by itself | gateway | web API |
 
 Commands: ``{"type": "logout", "sid": SID, "impi": IMPI, "at": SECONDS}`` ends every registration whose token came from
-web session SID; ``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "by": "operator" | "user", "at": SECONDS}``
+web session SID and was issued by then (a provider may name a later session alike);
+``{"type": "end_call", "call_id": CALL-ID, "impu": IMPU, "by": "operator" | "user", "at": SECONDS}``
 ends one call, or all calls of a public identity (one of the two is "" or left out; with both, the call if it is of that
 identity); ``{"type": "end_registration", "key": BINDING, "at": SECONDS}`` ends one binding, which the page may make
 again; ``{"type": "list_calls", "asked": NAME, ..., "at": SECONDS}`` with the members of CallQuestion

@@ -6,6 +6,7 @@ Every call has a short deadline and raises RedisUnavailable; nothing is tried ag
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
 
@@ -44,9 +45,11 @@ return text
 
 @dataclass(frozen=True, slots=True)
 class Logout:
-    """Command: every registration whose token came from this web session ends."""
+    """Command: every registration ends whose token came from this web session before that ended."""
 
     session: str
+    at: float
+    """When it ended, seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ class _Command(msgspec.Struct):
     impu: str = ""
     by: str = ""
     key: str = ""
+    at: float = 0.0
 
 
 class RedisLink:
@@ -347,9 +351,9 @@ class RedisLink:
             latest = _entries(self._run(pipeline)[0])
             entries = [*entries, *latest]
         for identifier, fields in entries:
-            self._position = identifier
-            command = _command(fields.get(keys.STREAM_FIELD, ""))
-            is_old = _ms(identifier) < self._first_exchange_ms
+            self._position, came_ms = identifier, _ms(identifier)
+            command = _command(fields.get(keys.STREAM_FIELD, ""), came_ms / 1000)
+            is_old = came_ms < self._first_exchange_ms
             if command is not None and not (
                 is_old and isinstance(command, EndCalls | ListCalls | EndRegistration)
             ):
@@ -396,9 +400,7 @@ class RedisLink:
             kept = cast("str | None", self._redis.get(keys.position(self.node)))
         except redis.RedisError as error:
             raise redis_failure(error) from error
-        if kept is not None and _ms(kept) < oldest:
-            return kept
-        return f"{oldest}-0"
+        return kept if kept is not None and _ms(kept) < oldest else f"{oldest}-0"
 
     def _run(self, pipeline: Any, *, raise_on_error: bool = True) -> list[Any]:
         try:
@@ -416,14 +418,14 @@ def _entries(streams: Any) -> list[tuple[str, dict[str, str]]]:
     return [(identifier, fields or {}) for _, entries in streams or [] for identifier, fields in entries]
 
 
-def _command(text: str) -> Command | None:
+def _command(text: str, came_at: float) -> Command | None:
     """Return a command; None for what this release does not know, which another may."""
     try:
         command = msgspec.json.decode(text, type=_Command)
     except msgspec.MsgspecError:
         return None
     if command.type == "logout" and command.sid:
-        return Logout(command.sid)
+        return Logout(command.sid, command.at or came_at)
     if command.type == "end_call" and (command.call_id or command.impu):
         return EndCalls(command.call_id, command.impu, "user" if command.by == "user" else "operator")
     if command.type == "end_registration" and command.key:
@@ -443,8 +445,6 @@ def _listing(asked: str, text: str) -> ListCalls | None:
 def _decoded(texts: Mapping[str, str], kind: type[Any]) -> dict[str, Any]:
     found = {}
     for key, text in texts.items():
-        try:
+        with suppress(msgspec.MsgspecError):
             found[key] = msgspec.json.decode(text, type=kind)
-        except msgspec.MsgspecError:
-            continue
     return found

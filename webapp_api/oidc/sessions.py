@@ -156,7 +156,9 @@ class ProviderSessions:
             if self._left_s(tokens) <= 0:
                 raise
             return tokens  # is good still, and asked about again
-        self._sessions.change(secret, msgspec.structs.replace(newest, provider_tokens=renewed))
+        if not self._sessions.change(secret, msgspec.structs.replace(newest, provider_tokens=renewed)):
+            # Logged out meanwhile: the gateway, which goes by the time, might take what was issued after that.
+            raise not_logged_in("OpenID Connect")
         return renewed
 
     def _kept(self, answer: TokenAnswer, former_refresh_token: str = "") -> ProviderTokens:

@@ -49,7 +49,6 @@ from kemi.core.registration.token import (
 from kemi.core.trust import TOPOLOGY, TOWARDS_PAGE, warnings_for_page
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
-from kemi.state.table import Table
 
 CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 
@@ -62,14 +61,12 @@ class Registrar:
         settings: Settings,
         registration_settings: RegistrationSettings,
         flows: FlowStore,
-        revoked: Table,
         executor: Executor,
         admission: Admission,
         entry_points: EntryPoints,
         hidden: HiddenUsers,
     ) -> None:
         self._flows = flows
-        self._revoked = revoked
         self._executor = executor
         self._admission = admission
         self._entry_points = entry_points
@@ -133,7 +130,7 @@ class Registrar:
             return self._grant_from_token(request, token, flow, current, now)
         if current is not None and current.grant.scheme == BEARER and not has_digest:
             # Stock libraries send no token when they sign off (RFC 8898 §2.1.4 lets the connection vouch).
-            self.token_use.check(current.grant.session)
+            self.token_use.check(current.grant)
             return current.grant
         if DIGEST not in self._settings.schemes:
             told = NO_PASSWORDS if has_digest else REFUSAL
@@ -145,7 +142,7 @@ class Registrar:
     ) -> Grant:
         verified = self._tokens.verified(token)
         grant = grant_from_token(verified, origin=flow.origin, now=now)
-        self.token_use.check(grant.session)
+        self.token_use.check(grant)
         self.token_use.claim(grant.issuer, grant.token_id, page_of(request, current))
         return grant
 
@@ -165,10 +162,10 @@ class Registrar:
             return True
         try:
             if token_hash(token) == registration.grant.token_hash:  # its signature was right at the REGISTER
-                self.token_use.check(registration.grant.session)
+                self.token_use.check(registration.grant)
                 return True
             grant = grant_from_token(self._tokens.verified(token), origin=flow.origin, now=time.time())
-            self.token_use.check(grant.session)
+            self.token_use.check(grant)
             if grant.impi != registration.grant.impi:
                 raise TokenRefused("the token of somebody else")
         except TokenRefused as refused:
@@ -316,11 +313,10 @@ class Registrar:
         ):  # the same instance over a new connection (RFC 5626 §6): the old one is of no use any more
             connections.close_connection(replaced, *REPLACED)
             self._flows.note_closed(replaced)
-        session = registration.grant.session
-        if session and self._revoked.has(session):
+        if self.token_use.is_over(registration.grant):
             # Logged out while the core was asked: whoever ends the session's bindings may have missed this one.
             self._flows.end(
-                registration.key, Cause.LOGGED_OUT, now, lambda found: found.grant.session == session
+                registration.key, Cause.LOGGED_OUT, now, lambda found: self.token_use.is_over(found.grant)
             )
         contacts = shown_contacts(pending, reply, registration, now)
         if contacts:

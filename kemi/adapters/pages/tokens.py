@@ -20,7 +20,7 @@ import msgspec
 
 from kemi.adapters.log import log_event
 from kemi.core.registration.contact import page_at
-from kemi.core.registration.records import Registration
+from kemi.core.registration.records import Grant, Registration
 from kemi.core.registration.token import ALGORITHMS, TokenIssuer, TokenRefused, VerifiedToken, token_hash
 from kemi.state.table import Table
 
@@ -168,9 +168,14 @@ class TokenUse:
         self._used = used
         self._revoked = revoked
 
-    def check(self, session: str) -> None:
-        """Raise TokenRefused when the web session a token came from has ended; "" is no session."""
-        if session and self._revoked.has(session):
+    def is_over(self, grant: Grant) -> bool:
+        """Whether the web session that a token came from has ended since it was issued."""
+        ended_at = self._revoked.get(grant.session) if grant.session else None
+        return ended_at is not None and grant.is_ended_by(grant.session, float(ended_at))
+
+    def check(self, grant: Grant) -> None:
+        """Raise TokenRefused when the web session a token came from has ended since it was issued."""
+        if self.is_over(grant):
             raise TokenRefused("its web session has ended")
 
     def claim(self, issuer: str, token_id: str, page: str) -> None:

@@ -71,6 +71,11 @@ class Unregistered:
         return now - self.waited_from >= patience_s or now - self.since >= MOST_PATIENCE * patience_s
 
 
+CLOCKS_APART_S: Final = 1.0
+"""How far the clocks of who issues tokens and of who tells of a logout may be apart for it to end all that were issued
+before.  The price: what is issued so soon after it, is ended, too."""
+
+
 @dataclass(slots=True)
 class Grant:
     """What a page's credentials allow: with digest the core decides, with an access token we do (TS 24.371 §6)."""
@@ -93,6 +98,16 @@ class Grant:
     """Of the token as it was sent: who sends the same one again has proven nothing new, and needs not to."""
     issuer: str = ""
     """Claim iss."""
+    issued_at: float = 0.0
+    """Claim iat, or when the token came if that was earlier: an issuer's clock may be ahead.  0: written by a release
+    that did not tell."""
+
+    def is_ended_by(self, session: str, ended_at: float) -> bool:
+        """Whether the end of a web session, in seconds since the epoch, ends this, too.
+
+        A provider may call a person's next login by the same name (claim sid), so the name alone does not tell.
+        """
+        return self.session == session and self.issued_at <= ended_at + CLOCKS_APART_S
 
 
 @dataclass(slots=True)

@@ -131,6 +131,7 @@ def grant_from_token(token: VerifiedToken, *, origin: str, now: float) -> Grant:
         user_class=_text(claims, "user_class", required=False),
         token_hash=token.token_hash,
         issuer=issuer.issuer,
+        issued_at=min(_seconds(claims, "iat"), now),
     )
 
 

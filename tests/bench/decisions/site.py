@@ -120,7 +120,6 @@ class Worker:
             settings,
             registration_settings(settings),
             self.flows,
-            HtableTable("revoked"),
             nobody,
             self.doors.admission,
             nobody,

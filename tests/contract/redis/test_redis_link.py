@@ -185,10 +185,18 @@ def test_events_are_a_stream_that_does_not_grow_for_ever(link: RedisLink, databa
 def test_commands_are_heard_once_and_in_order(link: RedisLink, database: Any) -> None:
     logout(database, "a")
     logout(database, "b")
-    assert link.exchange((), time.time()).commands == [Logout("a"), Logout("b")]
+    assert link.exchange((), time.time()).commands == [Logout("a", 1.0), Logout("b", 1.0)]
     assert link.exchange((), time.time()).commands == []
     logout(database, "c")
-    assert link.exchange((), time.time()).commands == [Logout("c")]
+    assert link.exchange((), time.time()).commands == [Logout("c", 1.0)]
+
+
+def test_a_logout_of_no_time_counts_from_when_it_came(link: RedisLink, database: Any) -> None:
+    link.exchange((), time.time() - 1)
+    for more in ({}, {"at": 0}):
+        entry = database.xadd(keys.COMMANDS, {"json": json.dumps({"type": "logout", "sid": "a"} | more)})
+        came_at = int(entry.partition("-")[0]) / 1000
+        assert link.exchange((), time.time()).commands == [Logout("a", came_at)]
 
 
 def test_many_commands_come_in_parts(link: RedisLink, database: Any) -> None:
@@ -207,9 +215,9 @@ def test_a_restarted_node_knows_at_once_who_logged_out_however_much_was_asked_si
         stream.list_calls(str(number), time.time(), CallQuestion())
     logout(database, "a")
     time.sleep(0.002)
-    assert link.exchange((), time.time()).commands == [Logout("a")]
+    assert link.exchange((), time.time()).commands == [Logout("a", 1.0)]
     logout(database, "b")
-    assert link.exchange((), time.time()).commands == [Logout("b")]
+    assert link.exchange((), time.time()).commands == [Logout("b", 1.0)]
 
 
 def test_a_restarted_node_hears_what_may_still_matter(link: RedisLink, database: Any) -> None:
@@ -219,10 +227,10 @@ def test_a_restarted_node_hears_what_may_still_matter(link: RedisLink, database:
     logout(database, "missed")
     # a token of this session may still be alive: it must be known as revoked again
     again = RedisLink(_url(database), NODE)
-    assert again.exchange((), time.time()).commands == [Logout("done"), Logout("missed")]
+    assert again.exchange((), time.time()).commands == [Logout("done", 1.0), Logout("missed", 1.0)]
     # after a long time only what was not done, whatever its age
     late = RedisLink(_url(database), NODE)
-    assert late.exchange((), time.time() + 100_000).commands == [Logout("missed")]
+    assert late.exchange((), time.time() + 100_000).commands == [Logout("missed", 1.0)]
 
 
 def test_a_command_to_end_a_registration_is_for_the_bindings_of_now(link: RedisLink, database: Any) -> None:
@@ -240,7 +248,7 @@ def test_commands_to_end_calls_are_for_the_calls_of_now(link: RedisLink, databas
     stream.end_calls(impu="sip:alice@ims.example", now=time.time())
     logout(database, "a")
     # The node has started since: calls of before are gone, and those of now were not meant.
-    assert link.exchange((), time.time() + 1).commands == [Logout("a")]
+    assert link.exchange((), time.time() + 1).commands == [Logout("a", 1.0)]
     again = RedisLink(_url(database), NODE)
     again.exchange((), time.time() - 1)
     stream.end_calls(call_id="call-1", now=time.time())
@@ -267,11 +275,11 @@ def test_what_ends_something_gets_through_a_full_redis_and_fills_nothing(
     try:
         stream.end_calls(call_id="call-1", now=time.time())
         stream.end_registration("sip:a@b urn:1 1", time.time())
-        stream.logout("a", "", time.time())
+        stream.logout("a", "", 1.0)
         assert link.exchange((), time.time()).commands == [
             EndCalls(call_id="call-1"),
             EndRegistration("sip:a@b urn:1 1"),
-            Logout("a"),
+            Logout("a", 1.0),
         ]
         with pytest.raises(redis.OutOfMemoryError):
             stream.list_calls("question", time.time(), CallQuestion())
@@ -307,7 +315,7 @@ def test_nonsense_on_the_stream_is_passed_over(link: RedisLink, database: Any) -
         database.xadd(keys.COMMANDS, {"json": text})
     database.xadd(keys.COMMANDS, {"other": "x"})
     logout(database, "a")
-    assert link.exchange((), time.time()).commands == [Logout("a")]
+    assert link.exchange((), time.time()).commands == [Logout("a", 1.0)]
 
 
 def test_the_key_sets_of_the_issuers_that_are_there(link: RedisLink, database: Any) -> None:

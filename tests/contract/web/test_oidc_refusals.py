@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from unittest.mock import Mock
 
+import jwt
 import pytest
 import redis
 from flask import Flask
 from werkzeug.exceptions import BadGateway
 
 from kemi.state import keys
+from kemi.state.web.sessions import LoginMethod, ProviderTokens, Session
 from tests.contract.web.client import WebPage
 from tests.contract.web.test_tokens import published
 from webapp_api import create_app
 from webapp_api.login_settings import OidcSettings
-from webapp_api.oidc.provider import Provider
+from webapp_api.logins import new_secret
+from webapp_api.oidc.keys import ProviderKeys
+from webapp_api.oidc.provider import Provider, TokenAnswer
+from webapp_api.sealing import Seal
 from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import Settings
 
@@ -72,3 +78,40 @@ def test_an_answer_without_keys_replaces_none(
     with pytest.raises(BadGateway):
         services.provider_keys.refresh()
     assert published(store, ISSUER) == KEYS
+
+
+@pytest.mark.conformance("R-67", "X-12")
+def test_who_logs_out_while_the_provider_renews_a_token_does_not_get_it(
+    with_provider: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is issued after the logout, so the gateway would take it."""
+    services: Services = with_provider.extensions[EXTENSION]
+    page, now, cookie = WebPage(with_provider), time.time(), new_secret()
+    sealed = Seal(services.settings.key_secret).seal("token", "provider tokens")
+    services.sessions.begin(
+        cookie,
+        Session(
+            sid="s",
+            method=LoginMethod.OIDC,
+            name="carol",
+            impi="carol@ims.example.com",
+            impus=["sip:carol@ims.example.com"],
+            expires_at=now + 600,
+            provider_tokens=ProviderTokens(access_token=sealed, refresh_token=sealed, expires_at=now + 30),
+        ),
+        now,
+    )
+    page.set_cookie(cookie)
+    renewed = TokenAnswer(access_token=jwt.encode({"exp": now + 600}, "k" * 32), token_type="Bearer")
+
+    has_asked = []
+
+    def refresh(*_: object) -> TokenAnswer:
+        has_asked.append(True)
+        services.logins.end(cookie)
+        return renewed
+
+    monkeypatch.setattr(ProviderKeys, "has_key_of", lambda *_: True)
+    monkeypatch.setattr(Provider, "refresh", refresh)
+    assert page.token().status_code == 401
+    assert has_asked == [True]

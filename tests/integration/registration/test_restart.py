@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from kemi.adapters.shared_state import POLL_S
+from kemi.core.registration.records import CLOCKS_APART_S
 from tests.integration.calls.stage import CAROL
 from tests.integration.registration.registering import (
     GRACE_S,
@@ -16,6 +18,7 @@ from tests.integration.registration.registering import (
     RegistrationStage,
     registration_lab_of,
 )
+from tests.integration.trust.issuers import register, token_for
 from tests.lab.lab import Lab
 from tests.lab.options import Part
 
@@ -133,6 +136,30 @@ async def test_a_logout_during_the_restart_is_not_missed(stage: RegistrationStag
         ),
         "signed off at the core",
     )
+
+
+@pytest.mark.conformance("R-67", "X-12")
+async def test_a_new_login_that_the_provider_names_as_the_former_outlives_a_restart(
+    stage: RegistrationStage,
+) -> None:
+    """The logout of before is read once more, and is nothing to what came after it."""
+    token = token_for(sid="sid-of-sso")
+    former = await stage.join(stage.new_page(), registered=False)
+    assert (await register(former, token)).status == 200
+    stage.log_out("sid-of-sso")
+    await stage.closed_with(former, 4401)
+    await former.connect()
+    assert (await register(former, token)).status == 401
+    await asyncio.sleep(CLOCKS_APART_S + 1)  # and iat is in whole seconds
+    page = await stage.page_with_token("sid-of-sso")
+    await stored(stage, page)
+    restart(stage)
+    await asyncio.sleep(4 * POLL_S)
+    assert stage.binding(page) is not None
+    await page.lost.wait()
+    await page.connect()
+    assert (await register(page, token_for(sid="sid-of-sso"))).status == 200
+    await stage.state_of(page, "registered")
 
 
 async def test_without_redis_it_starts_all_the_same(stage: RegistrationStage) -> None:

@@ -76,7 +76,9 @@ async def test_after_a_restart_a_page_goes_on_with_the_token_it_has(stage: Regis
     token = token_for(sid="sid-restart")
     page = await stage.join(stage.new_page(), registered=False)
     assert (await register(page, token)).status == 200
-    ended = await stage.page_with_token("sid-ended")
+    token_of_ended = token_for(sid="sid-ended")
+    ended = await stage.join(stage.new_page(), registered=False)
+    assert (await register(ended, token_of_ended)).status == 200
     await stage.soon(lambda: stage.stored(page) is not None, "stored")
     old_path = stage.path_of(page)
     call = await stage.answered(page)
@@ -89,7 +91,7 @@ async def test_after_a_restart_a_page_goes_on_with_the_token_it_has(stage: Regis
     stage.lab.start_again("gateway", Part.GATEWAY)
     await asyncio.gather(page.lost.wait(), ended.lost.wait())
     await asyncio.gather(page.connect(), ended.connect())
-    refused, again = await asyncio.gather(register(ended, token_for(sid="sid-ended")), register(page, token))
+    refused, again = await asyncio.gather(register(ended, token_of_ended), register(page, token))
     assert (refused.status, again.status) == (401, 200)
     assert (
         stage.core.trace.requests("REGISTER")[-1].headers.fields("Authorization")[0].count("auth-done") == 1

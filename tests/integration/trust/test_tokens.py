@@ -243,7 +243,7 @@ class TestRefusedTokens:
         page = await stage.page(registered=False)
         token = token_for(sid=sid)
         assert (await register(page, token)).status == 200
-        stage.lab.gateway_rpc("htable.sets", "revoked", sid, "1")
+        stage.lab.gateway_rpc("htable.sets", "revoked", sid, f"{time.time():.3f}")
         refused(await register(page, token))
         refused(await page.register())
 

@@ -74,6 +74,19 @@ def test_a_late_answer_of_a_session_that_ended_leaves_the_page_that_is_logged_in
     assert kamailio.tables.get("closed", {}) == {}
 
 
+@pytest.mark.conformance("R-67")
+def test_a_new_login_that_the_provider_names_as_the_one_that_ended_registers(
+    kamailio: FakeKamailio, connected: Gateway
+) -> None:
+    kamailio.tables["revoked"] = {"sid-1": "100.000"}
+    expect(kamailio, grant=replace(TOKEN, issued_at=110.0))
+    kamailio.receive(registered())
+    connected.ksr_reply_route(MESSAGE)
+    (registration,) = registrations(kamailio)
+    assert '"session":"sid-1"' in registration
+    assert kamailio.tables.get("ended", {}) == {}
+
+
 @pytest.mark.conformance("R-45")
 def test_the_page_is_shown_the_tokens_end(
     kamailio: FakeKamailio, connected: Gateway, monkeypatch: pytest.MonkeyPatch

@@ -245,10 +245,10 @@ class TestFull:
         for tick in range(30):
             world.shared.ship(tick / 10)
             if tick == 10:
-                world.redis.commands = [Logout("sid-1")]
+                world.redis.commands = [Logout("sid-1", 7.0)]
             heard += world.shared.poll(tick / 10)
             world.shared.ship_nodes(tick / 10)
-        assert heard == [Logout("sid-1")]
+        assert heard == [Logout("sid-1", 7.0)]
         assert world.redis.calls.count("ship") + world.redis.calls.count("ship_nodes") <= 3 / BACK_OFF_S
         assert world.redis.calls.count("exchange") == 3 / POLL_S
         assert not world.shared.is_up
@@ -282,14 +282,21 @@ class TestHearing:
     """Commands and keys."""
 
     def test_a_logout_is_revoked_returned_and_confirmed(self, world: World) -> None:
-        world.redis.commands = [Logout("sid-1")]
-        assert world.shared.poll(0.0) == [Logout("sid-1")]
-        assert world.tables["revoked"].entries == {"sid-1": "1"}
+        world.redis.commands = [Logout("sid-1", 7.0)]
+        assert world.shared.poll(0.0) == [Logout("sid-1", 7.0)]
+        assert world.tables["revoked"].entries == {"sid-1": "7.000"}
         assert world.redis.confirmed == 0  # not before it was carried out
         world.shared.ship(0.0)
         assert world.redis.confirmed == 1
         world.shared.ship(0.1)
         assert world.redis.confirmed == 1
+
+    def test_of_two_logouts_of_one_name_the_later_counts(self, world: World) -> None:
+        for at, last in ((7.0, "7.000"), (9.0, "9.000"), (7.0, "9.000")):  # a start has them read once more
+            world.redis.commands = [Logout("sid-1", at)]
+            world.shared.poll(at * 10)
+            world.shared.poll(at * 10 + 1)
+            assert world.tables["revoked"].entries == {"sid-1": last}
 
     def test_it_is_asked_twice_a_second(self, world: World) -> None:
         for tick in range(10):
@@ -335,12 +342,12 @@ class TestRestart:
     ) -> None:
         at_start = ScriptedRedis()
         for link in (at_start, world.redis):  # either one reads the stream for itself
-            link.commands, link.key_sets = [Logout("ended")], {ISSUER: "keys"}
+            link.commands, link.key_sets = [Logout("ended", 7.0)], {ISSUER: "keys"}
         assert world.shared.restore(0.0, 30.0, cast(RedisLink, at_start))
         assert world.tables["jwks"].entries[ISSUER] == "keys"
-        assert world.tables["revoked"].entries == {"ended": "1"}
+        assert world.tables["revoked"].entries == {"ended": "7.000"}
         assert at_start.confirmed == 0
-        assert world.shared.poll(0.5) == [Logout("ended")]
+        assert world.shared.poll(0.5) == [Logout("ended", 7.0)]
 
     @pytest.mark.conformance("X-12")
     def test_a_token_still_belongs_to_its_page(self, world: World) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi.adapters.pages.tokens import KeySets, TokenUse, TokenVerifier
+from kemi.core.registration.records import Grant
 from kemi.core.registration.token import TokenIssuer, TokenRefused
 from tests.fakes.table import MemoryTable
 from tests.peers.access_token import ALGORITHMS, Issuer, SigningKey, base64url, key_set, tampered
@@ -182,12 +183,18 @@ def test_of_two_pages_at_the_same_moment_one_gets_it() -> None:
         use.claim("https://a", "1", "second")
 
 
+@pytest.mark.conformance("R-67", "X-12")
 def test_a_web_session_that_ended() -> None:
     revoked = MemoryTable()
     use = TokenUse(MemoryTable(), revoked)
-    use.check("")
-    use.check("s")
-    revoked.set("s", "1")
-    use.check("")
+    nobodys, before, after = (
+        Grant("bearer", session=session, issued_at=issued_at)
+        for session, issued_at in (("", 90.0), ("s", 90.0), ("s", 110.0))
+    )
+    for grant in (nobodys, before, after):
+        use.check(grant)
+    revoked.set("s", "100.000")
+    for grant in (nobodys, after):
+        use.check(grant)
     with pytest.raises(TokenRefused):
-        use.check("s")
+        use.check(before)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi.core.registration import Grant
+from kemi.core.registration.records import CLOCKS_APART_S
 from kemi.core.registration.token import (
     CLOCK_SKEW_S,
     TokenIssuer,
@@ -53,7 +54,31 @@ def test_a_good_token() -> None:
         session="s1",
         token_id="t1",
         issuer=ISSUER.issuer,
+        issued_at=CLAIMS["iat"],
     )
+
+
+@pytest.mark.conformance("R-67", "X-12")
+@pytest.mark.parametrize(
+    ("issued_at", "session", "ends"),
+    [
+        (NOW - 300, "s1", True),
+        (NOW, "s1", True),
+        (NOW + CLOCKS_APART_S, "s1", True),
+        (NOW + CLOCKS_APART_S + 1, "s1", False),
+        (NOW - 300, "s2", False),
+    ],
+)
+def test_a_logout_ends_what_was_issued_before_and_no_later_login_of_the_same_name(
+    issued_at: float, session: str, ends: bool
+) -> None:
+    found = replace(grant(), issued_at=issued_at, session=session)
+    assert found.is_ended_by("s1", NOW) is ends
+
+
+def test_a_token_was_issued_when_it_came_at_the_latest() -> None:
+    """By an issuer whose clock is ahead: else a logout would leave it what it has."""
+    assert grant(iat=NOW + 30).issued_at == NOW
 
 
 def test_a_class_of_users_is_taken_from_the_token() -> None:

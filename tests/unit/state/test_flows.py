@@ -248,17 +248,25 @@ class TestBindings:
         assert flows.successor(ALICE, "sip:y@page.invalid", now=0.0) is None
         assert flows.successor("sip:bob@ims.example", "sip:x@page.invalid", now=0.0) is None
 
-    def test_bindings_are_found_by_identity_and_by_web_session(self, flows: FlowStore) -> None:
+    def test_bindings_are_found_by_identity(self, flows: FlowStore) -> None:
         flows.open(FLOW)
-        binding = alice()
-        binding.grant.session = "sid-1"
-        flows.register("7", binding, away_until=30.0)
+        flows.register("7", alice(), away_until=30.0)
         assert flows.bindings_of(ALICE) == [KEY]
         assert flows.bindings_of("sip:%61lice@IMS.example;user=phone") == [KEY]
         assert flows.bindings_of("sip:alice") == []
-        assert flows.bindings_of_session("sid-1") == [KEY]
-        assert flows.bindings_of_session("sid") == []
-        assert flows.bindings_of_session("") == []
+
+    def test_a_logout_ends_the_bindings_of_its_session_of_before(self, flows: FlowStore) -> None:
+        flows.open(FLOW)
+        binding = alice()
+        binding.grant.session, binding.grant.issued_at = "sid-1", 100.0
+        flows.register("7", binding, away_until=30.0)
+        for session, at in (("sid", 200.0), ("", 200.0), ("sid-1", 90.0)):
+            flows.log_out(session, at, now=201.0)
+            assert flows.bindings_of(ALICE) == [KEY]
+        flows.log_out("sid-1", 101.0, now=201.0)
+        assert flows.bindings_of(ALICE) == []
+        (ended,) = flows.take_ended()
+        assert ended.cause is Cause.LOGGED_OUT
 
 
 class TestRestore:
