@@ -44,12 +44,11 @@ _ENDS_THE_DIALOG: Final = frozenset({408, 481})
 def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action] | None:
     """Take the core's response to a re-INVITE or UPDATE of the page; None where it is no such response."""
     opened = record.exchange
-    asked = record.to_core.get(str(reply.cseq), reply.cseq)
     if (
         opened is None
         or opened.offerer is not Offerer.WIC
         or not opened.ims_description
-        or (opened.method, opened.cseq) != (reply.method, asked)
+        or (opened.method, _went_out_as(record, opened.cseq)) != (reply.method, reply.cseq)
     ):
         return _repeated(record, reply)
     if reply.status < 200:
@@ -76,6 +75,14 @@ def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> l
         settings,
     )
     return [*clock, *errands]
+
+
+def _went_out_as(record: CallRecord, page_cseq: int) -> int:
+    """Return our CSeq towards the core of a request of the page.
+
+    Its own number may be that of a request of ours, whose 2xx may come again (RFC 3261 §13.3.1.4).
+    """
+    return next((int(ours) for ours, page in record.to_core.items() if page == page_cseq), page_cseq)
 
 
 def _repeated(record: CallRecord, reply: Reply) -> list[act.Action] | None:

@@ -246,6 +246,18 @@ class TestAskedOfTheCore:
         assert again.names == ["DropReply", "SendRequest"]
         assert "CSeq: 7 ACK" in again.only(act.SendRequest).headers
 
+    def test_an_answer_to_a_request_of_ours_with_the_pages_number_is_none(self) -> None:
+        call = running()
+        call.record.ims_cseq = 6
+        ours = call.record.next_ims_cseq()  # a refresh, whose ACK is lost
+        forward = asked(call, cseq=ours)
+        assert forward.edits.cseq == ours + 1
+        again = reply(call, 200, sdp.core_answer(), cseq=ours)
+        assert again == []
+        assert call.record.exchange is not None and not call.record.exchange.settling
+        gate = reply(call, 200, sdp.core_answer(), cseq=ours + 1).only(act.GateMedia)
+        assert done(call, gate).only(act.ForwardReply).edits.cseq == ours
+
 
 class TestVideo:
     """RFC 3264 §8.1, §8.2."""
