@@ -360,8 +360,11 @@ class TestRefusedByTheCore:
         refused = await change(call, offer_again(local(call), {"0": "sendonly"}), method)
         assert refused.status == 488
         assert warning_of(refused)
-        if method == "INVITE":
-            await call.ims.wait_request("ACK", count=2)
+        # The far end believes in the hold: it is offered what still holds.
+        await call.ims.wait_request("ACK", count=3 if method == "INVITE" else 2)
+        assert directions(
+            (await call.ims.wait_request("INVITE", count=3 if method == "INVITE" else 2)).body
+        ) == ["sendrecv"]
         assert (await change(call, offer_again(local(call), {"0": "sendonly"}), method)).status == 200
         await still_works(call)
 

@@ -35,7 +35,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Reply, uri_from_address
 from kemi.core.sdp.interwork.avpf import agreed
-from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines
+from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines, to_be_taken_back
 
 _ENDS_THE_DIALOG: Final = frozenset({408, 481})
 """What to a request inside a dialog ends it (RFC 3261 §12.2.1.2)."""
@@ -178,7 +178,8 @@ def _on_relay_failed(
 
 def _refuse_for_core(record: CallRecord, reply: Reply, error: GatewayError) -> list[act.Action]:
     """The core's 2xx cannot be used, and a 2xx cannot be turned into a refusal: it ends here, and the page is refused
-    in the core's name (RFC 3261 §14.1: the session goes on as if nothing had been offered)."""
+    in the core's name (RFC 3261 §14.1: the session goes on as if nothing had been offered).  For the core it does not;
+    see ``_refused``."""
     lines = headers.response_of_ims(reply, error.detail)
     actions: list[act.Action] = [
         act.Note("core_answer_unusable", logging.WARNING, {"detail": error.detail}),
@@ -190,7 +191,15 @@ def _refuse_for_core(record: CallRecord, reply: Reply, error: GatewayError) -> l
 
 
 def _refused(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
-    """The page gets the core's refusal, the session stays (RFC 3261 §14.1); some refusals end the dialog."""
+    """The page gets the core's refusal, the session stays (RFC 3261 §14.1); some refusals end the dialog.
+
+    One of ours in its name stands for a 2xx, by which the core has changed its session (RFC 3264 §8): it is offered
+    what still holds.
+    """
+    opened = open_exchange(record)
+    if opened.settling:
+        record.ims_description = to_be_taken_back(opened.ims_description, record.ims_description)
+        record.core_behind, record.far_checksum = True, ""
     back = exchange.rollback(record)
     actions = [_forward(record, reply, settings, ""), *back]
     if reply.status in _ENDS_THE_DIALOG and not record.ended:
