@@ -86,8 +86,13 @@ def _went_out_as(record: CallRecord, page_cseq: int) -> int:
 
 
 def _repeated(record: CallRecord, reply: Reply) -> list[act.Action] | None:
-    """A 2xx that comes again has lost its ACK (RFC 3261 §13.2.2.4); the page has had it."""
-    if reply.method != "INVITE" or record.last_invite is None or reply.cseq != record.last_invite[1]:
+    """A 2xx that comes again has lost its ACK (RFC 3261 §13.2.2.4); the page has had it, and may have offered anew.
+
+    While a re-INVITE of ours is out the page sends none, so that what is older than its newest one has been answered.
+    """
+    if reply.method != "INVITE" or record.last_invite is None or reply.cseq > record.last_invite[1]:
+        return None
+    if reply.to_tag != record.confirmed_tag:
         return None
     if reply.cseq == record.ims_invite_cseq and record.incoming is None:
         return None  # the call's first INVITE, sent again with another number
