@@ -73,7 +73,6 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.InviteGuardExpired: preconditions.on_guard_expired,
         events.CancelReceived: preconditions.on_cancel,
         events.IncomingConnected: page_answer.on_connected,
-        events.ImsReoffered: page_answer.on_late_answer_taken,
         events.UpdateAnswered: dialog.on_update_answered,
         events.MediaFailed: page_answer.on_media_failed,
         events.OwnRequestAnswered: own_requests.on_own_request_answered,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
-from kemi.core.call.events import ImsRequest
+from kemi.core.call.events import Continuation, ImsRequest
 from kemi.core.call.from_page import early_media, forks
 from kemi.core.call.from_page.answer import hear
 from kemi.core.call.in_dialog.common import (
@@ -188,7 +188,8 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
     if again or record.ended:
         return [forward]
     try:
-        return [forward, *take_answer(record, request)]
+        then = Continuation(page_answer.on_late_answer_taken, page_answer.on_media_failed)
+        return [forward, *take_answer(record, request, then)]
     except GatewayError as error:
         record.doomed = error.detail
         return [forward, *hang_up_both(record, settings)]
