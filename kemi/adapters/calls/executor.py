@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
+from kemi.adapters.calls import editing
 from kemi.adapters.calls.history import CallNotes
 from kemi.adapters.calls.progress import ProgressNotes
 from kemi.adapters.kamailio import ksr, transactions
@@ -20,7 +21,6 @@ from kemi.adapters.relay.media_actions import MediaActions
 from kemi.adapters.trunks.challenges import Challenges
 from kemi.adapters.trunks.choice import Trunks
 from kemi.adapters.trunks.room import running
-from kemi.core.bodies import SDP, exchanged, written_out
 from kemi.core.call import actions as act
 from kemi.core.call.events import (
     ChangeFailed,
@@ -36,7 +36,6 @@ from kemi.core.call.record import CallRecord
 from kemi.core.entry_points import UNAVAILABLE, attempt_key, attempt_key_of
 from kemi.core.errors import LocalProtocolError, RemoteProtocolError, SipReject
 from kemi.core.messages import Side
-from kemi.core.trickle import without_ice
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.schedule import Schedule
@@ -78,6 +77,8 @@ class Executor:
         self._progress = ProgressNotes(HtableTable("progress"))
         self.reporting: Side | None = None
         """Where the request being sent right now goes if its replies are wanted (read by tm's local-request event)."""
+        self.sending_to: Side | None = None
+        """The same, whether they are wanted or not."""
         self._handlers: dict[type[act.Action], Callable[[Any], Event | None]] = {
             act.CreateTransaction: self._create_transaction,
             act.SuspendInvite: self._suspend,
@@ -263,13 +264,15 @@ class Executor:
         return None if sent or not action.change else ChangeFailed(Side.WIC, method, _NOT_SENT[0])
 
     def _relay_of(self, action: act.ForwardRequest, method: str) -> Callable[[], bool]:
-        if not action.change:
-            return transactions.relay_goodbye if method == "BYE" else transactions.relay
-        callback, timers = FAILURE_CHANGE[action.to], self._settings.timers
-        if method == "INVITE":
-            return partial(transactions.relay_invite, callback, timers.update_s, timers.ims_answer_s)
-        transactions.on_failure(callback)
-        return transactions.relay
+        to_core = action.to is Side.IMS
+        if action.change and method == "INVITE":
+            timers = self._settings.timers
+            first_s = transactions.LONGEST_S if to_core else timers.update_s
+            return partial(transactions.relay_invite, FAILURE_CHANGE[action.to], first_s, timers.ims_answer_s)
+        if action.change:
+            transactions.on_failure(FAILURE_CHANGE[action.to])
+        # A page has a connection, over which nothing is lost, and is found if it comes back over another one.
+        return transactions.relay_patiently if to_core or method == "BYE" else transactions.relay
 
     def forward_to_page(
         self, edits: act.MessageEdits, relay: Callable[[], bool], *, trying: bool = False
@@ -299,7 +302,7 @@ class Executor:
         edits, of_core = action.edits, ksr.side() is Side.IMS
         if edits.vias:  # the core's: it goes there, though we may have sent it ourselves
             ksr.add_vias(edits.vias)
-        self._edit_ends(edits)
+        editing.edit_ends(edits)
         self._edit_headers(edits, Side.WIC if of_core and not edits.vias else Side.IMS)
 
     def _drop_reply(self, _action: act.DropReply) -> None:
@@ -314,12 +317,13 @@ class Executor:
         socket = sip.wic_socket if action.to is Side.WIC else sip.socket_towards(action.next_hop)
         self.challenges.sends(action)
         self.reporting = action.to if action.report or action.trunk else None
+        self.sending_to = action.to
         try:
             sent = transactions.send_request(
                 action.method, action.request_uri, action.next_hop, socket, action.headers, action.body
             )
         finally:
-            self.reporting = None
+            self.reporting = self.sending_to = None
         if sent:
             return None
         log_event(logging.WARNING, "request_not_sent", method=action.method, to=action.to.value)
@@ -354,7 +358,7 @@ class Executor:
         """
         if edits.request_uri is not None:
             ksr.set_request_uri(edits.request_uri)
-        self._edit_ends(edits)
+        editing.edit_ends(edits)
         self._edit_headers(edits, to)
         if at_once:
             ksr.apply_changes()
@@ -363,48 +367,8 @@ class Executor:
         sip = self._settings.sip
         ksr.set_send_socket(sip.wic_socket if to is Side.WIC else sip.socket_towards(edits.next_hop or ""))
 
-    @staticmethod
-    def _edit_ends(edits: act.MessageEdits) -> None:
-        for name, value, tag in (
-            ("From", edits.from_value, edits.from_tag),
-            ("To", edits.to_value, edits.to_tag),
-        ):
-            if value is not None:
-                ksr.replace_header(name, value)
-            if tag is not None:
-                ksr.set_tag(name, tag)
-        if edits.cseq is not None:
-            ksr.set_cseq(edits.cseq)
-
     def _edit_headers(self, edits: act.MessageEdits, to: Side) -> None:
-        edits = without_ice(edits, ksr.headers)
-        if edits.remove:
-            ksr.remove_headers(edits.remove)
-        routes = [line for line in edits.insert if line.startswith("Route:")]
-        if routes:
-            ksr.insert_headers(routes)
-        if others := [line for line in edits.insert if not line.startswith("Route:")]:
-            ksr.append_headers(others)
-        if edits.body is not None:
-            self._describe(edits.body, to)
-
-    def _describe(self, sdp: str, to: Side) -> None:
-        """Put a session description in the place of the message's own; what else is in the body passes."""
-        change = None
-        if ksr.has_body() and not (body := ksr.body()).is_plain:
-            change = exchanged(body, sdp, parts=to is Side.IMS or self._takes_parts())
-            if not ksr.headers("Content-Length"):  # of a page (RFC 7118 §5); only with a new body it gets one
-                change = written_out(body, change)
-        if change is None:
-            whole: tuple[str, str] | None = (SDP, sdp) if sdp else ("", "")
-        else:
-            whole = change.whole
-            for old, new in change.exchanges:
-                ksr.exchange_in_body(old, new)
-        if whole == ("", ""):
-            ksr.remove_body()
-        elif whole is not None:
-            ksr.set_body(whole[1], whole[0])
+        editing.edit_headers(edits, lambda: to is Side.IMS or self._takes_parts())
 
     def _takes_parts(self) -> bool:
         record = self._calls.get(self._performing)

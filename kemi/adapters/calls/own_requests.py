@@ -26,6 +26,9 @@ FAILURE: Final[Mapping[Side, str]] = MappingProxyType(
     {Side.WIC: "ksr_failure_own_request_to_page", Side.IMS: "ksr_failure_own_request"}
 )
 
+_OUTSIDE_CALLS: Final = frozenset({"REGISTER", "SUBSCRIBE"})
+"""What is soon sent to the next entry point where one is silent."""
+
 
 class OwnRequests:
     """Gives each response to whoever sent the request."""
@@ -45,9 +48,10 @@ class OwnRequests:
         self._trunks = trunks
 
     def being_sent(self) -> None:
-        """Ask tm for the responses to the request it is building, when somebody wants them."""
-        if ksr.method() == "BYE":
-            transactions.repeat_goodbye()
+        """Set how long the request is sent that tm is building, and ask for its responses when somebody wants them."""
+        method = ksr.method()
+        if method == "BYE" or (self._executor.sending_to is Side.IMS and method not in _OUTSIDE_CALLS):
+            transactions.repeat_patiently()
         to = self._executor.reporting
         if to is not None:
             transactions.on_local_request(REPLY, FAILURE[to])

@@ -11,8 +11,12 @@ from kemi.adapters.kamailio import ksr
 from kemi.adapters.kamailio.facts import FACTS
 from kemi.adapters.monitoring.trace_notes import NOTES
 
-_GOODBYE_S = 32.0
-"""How long a BYE is sent again (64*T1, RFC 3261 §17.1.2.2): who never hears of it goes on paying for the call."""
+LONGEST_S = 32.0
+"""How long a request is sent again at most (64*T1, RFC 3261 §17.1.2.2).
+
+A BYE to either side: who never hears of it goes on paying for the call.  All that a call wants of the far end: that it
+is silent for so long means that the dialog is gone (§12.2.1.2).
+"""
 
 _LONGEST_CALL_ID = 1000
 """Bytes that ``tmx.t_reply_callid`` has room for, with name and line end."""
@@ -84,9 +88,9 @@ def relay_within(response_timeout_s: float, answer_timeout_s: float = 0) -> bool
     return KSR.tm.t_relay() > 0
 
 
-def relay_goodbye() -> bool:
-    """Forward the current BYE statefully, and again for as long as anybody may."""
-    return relay_within(_GOODBYE_S)
+def relay_patiently() -> bool:
+    """Forward the current request of a dialog statefully, and again for as long as anybody may."""
+    return relay_within(LONGEST_S)
 
 
 def forget_replies() -> None:
@@ -164,9 +168,9 @@ def send_request(
     )
 
 
-def repeat_goodbye() -> None:
-    """Inside tm's event for a BYE of our own: let it be sent again for as long as anybody may."""
-    KSR.tm.t_set_fr(0, int(_GOODBYE_S * 1000))
+def repeat_patiently() -> None:
+    """Inside tm's event for a request of our own: let it be sent again for as long as anybody may."""
+    KSR.tm.t_set_fr(0, int(LONGEST_S * 1000))
 
 
 def on_local_request(reply_callback: str, failure_callback: str) -> None:

@@ -325,7 +325,7 @@ class TrunkCalls:
         ksr.set_send_socket(self._settings.sip.socket_towards(target))
         if method == "BYE":
             self._store.end(call_id, to_tag if by_trunk else from_tag, time.time())
-        if not transactions.relay() and method != "ACK":
+        if not transactions.relay_patiently() and method != "ACK":
             raise SipReject("it could not be sent on", status=480, reason_phrase="Temporarily Unavailable")
 
     @staticmethod

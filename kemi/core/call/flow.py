@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from kemi.core.call import events, exchange
-from kemi.core.call.actions import Action, Schedule
+from kemi.core.call.actions import Action, ReleaseMedia, Schedule
 from kemi.core.call.from_page import answer, challenged, credentials, setup, trunk_call
 from kemi.core.call.in_dialog import core_requests, dialog, page_requests
 from kemi.core.call.lifetime import own_requests, refresh, release, session_timer
@@ -74,7 +74,6 @@ INCOMING_STEPS: Final[Mapping[type[events.Event], Step]] = MappingProxyType(
         events.InviteGuardExpired: preconditions.on_guard_expired,
         events.CancelReceived: preconditions.on_cancel,
         events.IncomingConnected: page_answer.on_connected,
-        events.ImsReoffered: page_answer.on_late_answer_taken,
         events.UpdateAnswered: dialog.on_update_answered,
         events.MediaFailed: page_answer.on_media_failed,
         events.OwnRequestAnswered: own_requests.on_own_request_answered,
@@ -166,7 +165,10 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
     """Change ``record`` by ``event`` and return what is to be done, in order."""
     before = record.dialog
     settings = settings.of(record.profile)
+    came_late = record.ended and isinstance(_bearer(event), events.Continuation)
     actions = _step(record, event)(record, event, settings)
+    if came_late and not isinstance(event, events.MediaGated):
+        actions = [*actions, *_left_at_relay(record, actions)]
     message = _SAID.get(type(event), _nothing_said)(event)
     if message is not None:
         digits.learn(record, message)
@@ -186,6 +188,14 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
     return with_terms(record, trunk_call.dressed(record, actions, settings))
 
 
+def _left_at_relay(record: CallRecord, actions: list[Action]) -> list[Action]:
+    """The call ended while the relay was asked, which has perhaps made its own call anew."""
+    if any(isinstance(action, ReleaseMedia) for action in actions):
+        return []
+    media = [*record.media, *(record.exchange.media if record.exchange is not None else ())]
+    return [ReleaseMedia(record.key, record.node, tuple(sorted({medium.kind for medium in media})))]
+
+
 def _longest_s(record: CallRecord, settings: CallSettings) -> float:
     """Return how long an answered call may take; 0: no limit."""
     if record.longest_s is None:
@@ -193,9 +203,13 @@ def _longest_s(record: CallRecord, settings: CallSettings) -> float:
     return min(record.longest_s, settings.longest_call_s or record.longest_s)
 
 
+def _bearer(event: events.Event) -> Any:
+    return event.context if isinstance(event, events.MediaReserved) else getattr(event, "bearer", None)
+
+
 def _step(record: CallRecord, event: events.Event) -> Step:
     kind = type(event)
-    bearer = event.context if isinstance(event, events.MediaReserved) else getattr(event, "bearer", None)
+    bearer = _bearer(event)
     if isinstance(bearer, events.Continuation):  # what asked the relay says itself how it goes on
         return bearer.failed if kind is events.MediaFailed else bearer.done
     if isinstance(event, events.TimerFired) and event.due in DUES:

@@ -43,6 +43,8 @@ LOGGED_WITHIN_S: Final = 3.0
 
 PRACK_TIMEOUT_S: Final = 2
 UPDATE_TIMEOUT_S: Final = 1
+LONG_FOR_A_PAGE_S: Final = 2.5
+"""After which a page that says nothing has been given up, however coarse Kamailio's timers are."""
 IMS_RESPONSE_TIMEOUT_S: Final = 1
 IMS_ANSWER_TIMEOUT_S: Final = 4
 FLOW_RECOVERY_S: Final = 1

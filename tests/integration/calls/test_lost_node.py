@@ -11,13 +11,13 @@ import pytest
 from tests.integration.calls.incoming import answered as answered_by_page
 from tests.integration.calls.incoming import ringing as ringing_at_page
 from tests.integration.calls.offers import AUDIO, AUDIO_AND_VIDEO, AUDIO_BOTH_WAYS
-from tests.integration.calls.stage import BOB, FLOW_RECOVERY_S, until, warning_of
+from tests.integration.calls.stage import BOB, FLOW_RECOVERY_S, LONG_FOR_A_PAGE_S, until, warning_of
 from tests.integration.calls.two_nodes import Nodes, NodeStage, stage_with_nodes
 from tests.lab.lab import Lab
 from tests.peers.call_plan import IGNORED, CallPlan, Go, OfferReply, Step, refused
 from tests.peers.core_call import SILENT
 from tests.peers.core_script import CoreScript, Provisional, UntilCancelled, answers
-from tests.peers.device_sdp import DeviceMedia, device_offer
+from tests.peers.device_sdp import DeviceMedia, device_answer, device_offer
 from tests.peers.sdp import offer_again, sdp_from_text
 from tests.peers.sip import SipRequest
 from tests.peers.wic_call import TextMedia, WicCall
@@ -201,11 +201,17 @@ class TestTrouble:
         stage.lose_node(call.call_id)
         await ended(call, status)
 
-    async def test_a_core_that_does_not_answer(self, stage: NodeStage) -> None:
+    async def test_a_core_that_answers_late(self, stage: NodeStage) -> None:
         call = await stage.answered(await stage.page())
+        node = stage.node_of(call.call_id)
         call.ims.statuses["INVITE"] = SILENT
         stage.lose_node(call.call_id)
-        await ended(call, 408, timeout_s=12)
+        asked = await call.ims.wait_request("INVITE", count=2)
+        await asyncio.sleep(LONG_FOR_A_PAGE_S)
+        call.ims.statuses.clear()
+        call.ims.respond_to(asked, 200, sdp=device_answer(asked.body, DeviceMedia()))
+        await moved(stage, call.call_id, node)
+        await call.hang_up()
 
     async def test_the_new_node_dies_as_well(self, stage: NodeStage) -> None:
         gate = asyncio.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ from tests.integration.calls.offers import (
     without_codecs_in_common,
     without_lines,
 )
-from tests.integration.calls.stage import Call, Stage, warning_of
+from tests.integration.calls.stage import LONG_FOR_A_PAGE_S, Call, Stage, warning_of
 from tests.peers.core_call import SILENT
 from tests.peers.core_script import CoreScript, Provisional, UntilCancelled, answers
 from tests.peers.device_sdp import DeviceMedia, device_answer, device_offer
@@ -330,12 +331,17 @@ class TestRefusedByTheCore:
         await call.wic.wait_request("BYE")
         await call.ims.wait_request("BYE")
 
-    async def test_silence_ends_the_call_too(self, stage: Stage) -> None:
+    @pytest.mark.parametrize("method", [pytest.param(name, id=name) for name in ("INVITE", "UPDATE")])
+    async def test_a_silent_far_end_is_waited_for(self, stage: Stage, method: str) -> None:
         call = await stage.answered(await stage.page(), AUDIO_BOTH_WAYS)
-        call.ims.statuses["INVITE"] = SILENT
-        assert (await change(call, offer_again(local(call), {"0": "sendonly"}))).status == 408
-        await call.wic.wait_request("BYE")
-        await call.ims.wait_request("BYE")
+        call.ims.statuses[method] = SILENT
+        changing = asyncio.create_task(change(call, offer_again(local(call), {"0": "sendonly"}), method))
+        asked = await call.ims.wait_request(method, count=2 if method == "INVITE" else 1)
+        await asyncio.sleep(LONG_FOR_A_PAGE_S)
+        call.ims.statuses.clear()
+        call.ims.respond_to(asked, 200, sdp=device_answer(asked.body, DeviceMedia()))
+        assert (await changing).status == 200
+        await still_works(call)
 
     @pytest.mark.parametrize("method", [pytest.param(name, id=name) for name in ("INVITE", "UPDATE")])
     @pytest.mark.parametrize(
@@ -354,8 +360,11 @@ class TestRefusedByTheCore:
         refused = await change(call, offer_again(local(call), {"0": "sendonly"}), method)
         assert refused.status == 488
         assert warning_of(refused)
-        if method == "INVITE":
-            await call.ims.wait_request("ACK", count=2)
+        # The far end believes in the hold: it is offered what still holds.
+        await call.ims.wait_request("ACK", count=3 if method == "INVITE" else 2)
+        assert directions(
+            (await call.ims.wait_request("INVITE", count=3 if method == "INVITE" else 2)).body
+        ) == ["sendrecv"]
         assert (await change(call, offer_again(local(call), {"0": "sendonly"}), method)).status == 200
         await still_works(call)
 

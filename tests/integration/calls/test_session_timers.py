@@ -5,14 +5,16 @@ The lab's sessions last some seconds only.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from tests.integration.calls.incoming import answered
 from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS
-from tests.integration.calls.stage import BOB, Call, Stage, gateway_options
+from tests.integration.calls.stage import BOB, LONG_FOR_A_PAGE_S, Call, Stage, gateway_options
 from tests.lab.lab import Lab
+from tests.peers.core_call import SILENT
 from tests.peers.core_script import CoreScript, Final, Provisional
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.sip import SipRequest, SipResponse
@@ -111,6 +113,18 @@ class TestTowardsTheCore:
         call = await stage.answered(await stage.page())
         call.ims.statuses["UPDATE"] = status
         await ended(call)
+
+    async def test_a_far_end_that_answers_late_keeps_the_call(self, stage: Stage) -> None:
+        stage.core.script = answer(("Session-Expires", WE_REFRESH), ("Require", "timer"), UPDATE_ALLOWED)
+        call = await stage.answered(await stage.page())
+        call.ims.statuses["UPDATE"] = SILENT
+        call.ims.reply_headers["UPDATE"] = [("Session-Expires", WE_REFRESH)]
+        refresh = await call.ims.wait_request("UPDATE", timeout_s=SOON_S)
+        await asyncio.sleep(LONG_FOR_A_PAGE_S)
+        call.ims.statuses.clear()
+        call.ims.respond_to(refresh, 200, headers=call.ims.reply_headers["UPDATE"])
+        assert (await call.wic.info()).status == 200
+        await call.hang_up()
 
     async def test_a_refused_refresh_is_tried_again(self, stage: Stage) -> None:
         stage.core.script = answer(("Session-Expires", WE_REFRESH), ("Require", "timer"), UPDATE_ALLOWED)

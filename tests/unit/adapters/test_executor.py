@@ -319,6 +319,31 @@ class TestRequests:
         assert seen == [Side.WIC if report else None]
         assert executor.reporting is None
 
+    @pytest.mark.parametrize(
+        ("to", "method", "change", "patience_ms"),
+        [
+            pytest.param(Side.IMS, "UPDATE", True, [(0, 32000)], id="change for the core"),
+            pytest.param(Side.IMS, "INVITE", True, [(180000, 32000)], id="re-INVITE for the core"),
+            pytest.param(Side.IMS, "PRACK", False, [(0, 32000)], id="anything for the core"),
+            pytest.param(Side.WIC, "UPDATE", True, [], id="change for the page"),
+            pytest.param(Side.WIC, "INVITE", True, [(180000, 5000)], id="re-INVITE for the page"),
+            pytest.param(Side.WIC, "INFO", False, [], id="anything for the page"),
+            pytest.param(Side.WIC, "BYE", False, [(0, 32000)], id="goodbye for the page"),
+        ],
+    )
+    def test_a_silent_page_is_soon_given_up_and_a_silent_far_end_late(
+        self,
+        kamailio: FakeKamailio,
+        executor: Executor,
+        to: Side,
+        method: str,
+        change: bool,
+        patience_ms: list[tuple[int, int]],
+    ) -> None:
+        kamailio.receive(from_core(f"{method} sip:x SIP/2.0\nCSeq: 1 {method}\n"))
+        executor.perform("c", act.ForwardRequest(to, act.MessageEdits(next_hop="sip:hop"), change=change))
+        assert kamailio.called("tm.t_set_fr") == patience_ms
+
     def test_a_request_of_ours_that_is_not_sent_is_logged(
         self, kamailio: FakeKamailio, executor: Executor, caplog: pytest.LogCaptureFixture
     ) -> None:

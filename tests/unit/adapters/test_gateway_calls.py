@@ -8,12 +8,14 @@ from dataclasses import replace
 import pytest
 
 from kemi.adapters.gateway import Gateway
+from kemi.core.call.actions import SendRequest
 from kemi.core.call.events import CallForbidden, MediaConnected, MediaReserved
 from kemi.core.call.media_actions import ConnectMedia, ReserveMedia
 from kemi.core.errors import MediaUnavailable
+from kemi.core.messages import Side
 from kemi.state.calls import record_from_text
 from tests.fakes.ksr import FakeKamailio
-from tests.unit.adapters.messages import core_reply, from_page, invite, page_reply, page_request
+from tests.unit.adapters.messages import core_reply, from_core, from_page, invite, page_reply, page_request
 from tests.unit.adapters.played import MESSAGE, called, forwarded
 from tests.unit.adapters.relay import ScriptedRelay
 from tests.unit.core.call import descriptions as sdp
@@ -235,6 +237,30 @@ class TestOwnUpdate:
         page.ksr_request_route(MESSAGE)
         assert kamailio.called("tm.t_on_reply") == [("ksr_onreply_own_request",)]
         assert kamailio.called("tm.t_on_failure")[-1] == ("ksr_failure_own_request_to_page",)
+
+    @pytest.mark.parametrize(
+        ("to", "method", "patience_ms"),
+        [
+            pytest.param(Side.IMS, "UPDATE", [(0, 32000)], id="change for the core"),
+            pytest.param(Side.IMS, "INVITE", [(0, 32000)], id="re-INVITE for the core"),
+            pytest.param(Side.IMS, "PRACK", [(0, 32000)], id="whose response nobody wants"),
+            pytest.param(Side.IMS, "SUBSCRIBE", [], id="another entry point may have it"),
+            pytest.param(Side.WIC, "UPDATE", [], id="change for the page"),
+            pytest.param(Side.WIC, "BYE", [(0, 32000)], id="goodbye for the page"),
+        ],
+    )
+    def test_a_silent_page_is_soon_given_up_and_a_silent_far_end_late(
+        self, kamailio: FakeKamailio, page: Gateway, to: Side, method: str, patience_ms: list[tuple[int, int]]
+    ) -> None:
+        def build(*_: str) -> int:
+            kamailio.receive(from_core(f"{method} sip:x SIP/2.0\nCSeq: 1 {method}\n"))
+            page.ksr_tm_event(MESSAGE, "tm:local-request")
+            return 1
+
+        before = len(kamailio.called("tm.t_set_fr"))
+        kamailio.script("tm.t_uac_send", build)
+        page._executor.perform("c", SendRequest(to, method, "sip:a", "sip:b", ()))
+        assert kamailio.called("tm.t_set_fr")[before:] == patience_ms
 
     @pytest.mark.parametrize(
         ("value", "delay_s"),

@@ -34,6 +34,7 @@ def follow(record: CallRecord, successor: Flow | None) -> None:
     """The page is back on a new connection and has said nothing in this call yet."""
     if successor is not None:
         record.connection_id, record.source = successor.connection_id, successor.source
+        record.ack_awaited = None  # our 2xx went to the connection before
 
 
 def retarget_page(record: CallRecord, event: UpdateAnswered | OwnRequestAnswered) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
-from kemi.core.call.events import ImsRequest
+from kemi.core.call.events import Continuation, ImsRequest
 from kemi.core.call.from_page import early_media, forks
 from kemi.core.call.from_page.answer import hear
 from kemi.core.call.in_dialog.common import (
@@ -180,8 +180,8 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
     """The caller's ACK goes to the page that was called; of a call of the page the ACK is the page's."""
     if late.awaits(record, request):
         return late.take_answer(record, request, settings)
-    if record.last_core_invite is not None and record.last_core_invite[0] == request.cseq:
-        cseq = record.last_core_invite[1]
+    cseq = _of_later_invite(record, request)
+    if cseq is not None:
         record.outstanding.pop(str(cseq), None)  # the 2xx will not come again
         return [act.ForwardRequest(Side.WIC, edits_to_page(record, request, cseq, settings))]
     if record.incoming is None or not record.confirmed_tag or request.cseq != record.invite_cseq:
@@ -196,10 +196,20 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
     if again or record.ended:
         return [forward]
     try:
-        return [forward, *take_answer(record, request)]
+        then = Continuation(page_answer.on_late_answer_taken, page_answer.on_media_failed)
+        return [forward, *take_answer(record, request, then)]
     except GatewayError as error:
         record.doomed = error.detail
         return [forward, *hang_up_both(record, settings)]
+
+
+def _of_later_invite(record: CallRecord, ack: Request) -> int | None:
+    """Return the number of the core's re-INVITE at the page; the next one may have overtaken its ACK."""
+    for ours, asked in record.outstanding.items():
+        if (asked.tag, asked.cseq) == (ack.from_tag, ack.cseq):
+            return int(ours)
+    last = record.last_core_invite
+    return last[1] if last is not None and last[0] == ack.cseq else None
 
 
 def _ims_bye(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:

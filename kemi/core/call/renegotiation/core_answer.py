@@ -35,7 +35,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Reply, uri_from_address
 from kemi.core.sdp.interwork.avpf import agreed
-from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines
+from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines, to_be_taken_back
 
 _ENDS_THE_DIALOG: Final = frozenset({408, 481})
 """What to a request inside a dialog ends it (RFC 3261 §12.2.1.2)."""
@@ -44,12 +44,11 @@ _ENDS_THE_DIALOG: Final = frozenset({408, 481})
 def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action] | None:
     """Take the core's response to a re-INVITE or UPDATE of the page; None where it is no such response."""
     opened = record.exchange
-    asked = record.to_core.get(str(reply.cseq), reply.cseq)
     if (
         opened is None
         or opened.offerer is not Offerer.WIC
         or not opened.ims_description
-        or (opened.method, opened.cseq) != (reply.method, asked)
+        or (opened.method, _went_out_as(record, opened.cseq)) != (reply.method, reply.cseq)
     ):
         return _repeated(record, reply)
     if reply.status < 200:
@@ -78,9 +77,22 @@ def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> l
     return [*clock, *errands]
 
 
+def _went_out_as(record: CallRecord, page_cseq: int) -> int:
+    """Return our CSeq towards the core of a request of the page.
+
+    Its own number may be that of a request of ours, whose 2xx may come again (RFC 3261 §13.3.1.4).
+    """
+    return next((int(ours) for ours, page in record.to_core.items() if page == page_cseq), page_cseq)
+
+
 def _repeated(record: CallRecord, reply: Reply) -> list[act.Action] | None:
-    """A 2xx that comes again has lost its ACK (RFC 3261 §13.2.2.4); the page has had it."""
-    if reply.method != "INVITE" or record.last_invite is None or reply.cseq != record.last_invite[1]:
+    """A 2xx that comes again has lost its ACK (RFC 3261 §13.2.2.4); the page has had it, and may have offered anew.
+
+    While a re-INVITE of ours is out the page sends none, so that what is older than its newest one has been answered.
+    """
+    if reply.method != "INVITE" or record.last_invite is None or reply.cseq > record.last_invite[1]:
+        return None
+    if reply.to_tag != record.confirmed_tag:
         return None
     if reply.cseq == record.ims_invite_cseq and record.incoming is None:
         return None  # the call's first INVITE, sent again with another number
@@ -171,7 +183,8 @@ def _on_relay_failed(
 
 def _refuse_for_core(record: CallRecord, reply: Reply, error: GatewayError) -> list[act.Action]:
     """The core's 2xx cannot be used, and a 2xx cannot be turned into a refusal: it ends here, and the page is refused
-    in the core's name (RFC 3261 §14.1: the session goes on as if nothing had been offered)."""
+    in the core's name (RFC 3261 §14.1: the session goes on as if nothing had been offered).  For the core it does not;
+    see ``_refused``."""
     lines = headers.response_of_ims(reply, error.detail)
     actions: list[act.Action] = [
         act.Note("core_answer_unusable", logging.WARNING, {"detail": error.detail}),
@@ -183,7 +196,15 @@ def _refuse_for_core(record: CallRecord, reply: Reply, error: GatewayError) -> l
 
 
 def _refused(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
-    """The page gets the core's refusal, the session stays (RFC 3261 §14.1); some refusals end the dialog."""
+    """The page gets the core's refusal, the session stays (RFC 3261 §14.1); some refusals end the dialog.
+
+    One of ours in its name stands for a 2xx, by which the core has changed its session (RFC 3264 §8): it is offered
+    what still holds.
+    """
+    opened = open_exchange(record)
+    if opened.settling:
+        record.ims_description = to_be_taken_back(opened.ims_description, record.ims_description)
+        record.core_behind, record.far_checksum = True, ""
     back = exchange.rollback(record)
     actions = [_forward(record, reply, settings, ""), *back]
     if reply.status in _ENDS_THE_DIALOG and not record.ended:

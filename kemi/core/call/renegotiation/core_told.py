@@ -7,6 +7,7 @@
 A caller with preconditions, or one that made a late offer, is answered before the page is asked.  A page that then
 refuses video, or one of its directions, has nobody else to say so.  What the page wants more than that it says itself,
 except in an answer to an offer of ours: a far end that opens a one-way call by UPDATE is answered before such a page.
+A change of the page that the core has taken and the relay cannot follow is taken back here (core_answer.py).
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ def told_otherwise(record: CallRecord) -> bool:
     """Whether the core has been told of a medium, or of a direction of one, that the page does not want, or not of one
     that both sides want."""
     told = sdp_from_text(record.ims_description).media if record.ims_description else ()
+    carried = {medium.ims_line for medium in record.media}
+    if any(line.port and place not in carried for place, line in enumerate(told)):
+        return True
     for medium in record.media:
         line = told[medium.ims_line] if medium.ims_line < len(told) else None
         if line is None or line.port == 0:

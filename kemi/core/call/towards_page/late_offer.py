@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kemi.core.call import actions as act
+from kemi.core.call.events import Continuation
 from kemi.core.call.media.session import medium_change, offer_to_text
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
@@ -59,8 +60,11 @@ def offer_to_core(record: CallRecord, relay_answers: Mapping[str, str], settings
     return offer_to_text(offer, settings)
 
 
-def take_answer(record: CallRecord, request: Request) -> list[act.Action]:
-    """Read the answer in the core's ACK; raise what it deserves."""
+def take_answer(record: CallRecord, request: Request, then: Continuation) -> list[act.Action]:
+    """Read the answer in the core's ACK; raise what it deserves.
+
+    ``then``: what follows the relay's work, whatever change of the core has begun by then.
+    """
     if not request.has_sdp:
         raise RemoteProtocolError("the ACK has no session description to answer ours")
     kinds = tuple(medium.kind for medium in record.media)
@@ -86,7 +90,7 @@ def take_answer(record: CallRecord, request: Request) -> list[act.Action]:
             medium.codec = answer.codec or ""
         changes.append(medium_change(medium))
     actions: list[act.Action] = [
-        act.ReofferFromIms(record.key, record.node, record.transport, tuple(changes))
+        act.ReofferFromIms(record.key, record.node, record.transport, tuple(changes), bearer=then)
     ]
     if refused:
         actions.append(act.ReleaseMedia(record.key, record.node, tuple(refused)))

@@ -14,7 +14,7 @@ from kemi.core.sdp.build import media_description, off_line, session_description
 from kemi.core.sdp.interwork.ims import ImsMedium, core_line, ims_medium, ordered_codecs
 from kemi.core.sdp.interwork.relay import only_line
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
-from kemi.core.sdp.text import sdp_from_text
+from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 _DIRECTIONS: Final = frozenset(f"a={direction}" for direction in Direction)
 _OF_AN_ANSWER: Final = ("a=curr:", "a=des:", "a=conf:", "a=acfg:")
@@ -69,6 +69,19 @@ def ims_answer_lines(offer_text: str, answer_text: str, lines: Mapping[str, int]
             f"The answer describes {' and '.join(answered) or 'nothing'}, not {' and '.join(offered)}"
         )
     return {kind: ims_medium(answer.media[place], offer.media[place]) for kind, place in lines.items()}
+
+
+def to_be_taken_back(told: str, before: str) -> str:
+    """Return what the core was told last, where all that it changed of ``before`` is to be offered back.
+
+    A line that it switched off is told as inactive: it is to be on again, for which its port is needed.
+    """
+    offer, former = sdp_from_text(told), sdp_from_text(before).media
+    media = [
+        _turned(former[place], Direction.INACTIVE) if line.port == 0 and place < len(former) else line
+        for place, line in enumerate(offer.media)
+    ]
+    return sdp_to_text(session_description(offer.session, media))
 
 
 def is_answer(ours: str) -> bool:

@@ -1,12 +1,13 @@
-"""The core changes its call, and the call ends while the relay is asked: nothing stays at the relay."""
+"""A side changes its call, and the call ends while the relay is asked: nothing stays at the relay."""
 
 from __future__ import annotations
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from tests.peers.sdp import offer_again
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import Incoming, offer
-from tests.unit.core.call.ladder import Actions
+from tests.unit.core.call.ladder import Actions, Call
 
 
 def ended(actions: Actions) -> None:
@@ -53,3 +54,13 @@ def test_an_answer_that_is_at_the_relay_when_the_call_ends() -> None:
     asked = call.on(call.ims_request("ACK", cseq=8, body=sdp.core_answer("audio"))).only(act.RenewMedia)
     call.on(call.wic_request("BYE", cseq=3))
     assert call.on(renewed(asked)).names == ["ReleaseMedia"]
+
+
+def test_a_change_of_the_page() -> None:
+    call = Call.confirmed(body=sdp.chromium("audio-sendrecv"))
+    restart = offer_again(sdp.chromium("audio-sendrecv"), ice="fresh")
+    asked = call.on(call.wic_request("INVITE", cseq=7, body=restart)).only(act.RenewMedia)
+    call.on(call.ims_request("BYE", cseq=3))
+    late = call.on(renewed(asked))
+    assert late.only(act.SendReply).status == 481
+    assert late.only(act.ReleaseMedia).kinds == ("audio",)

@@ -204,6 +204,17 @@ class TestAskedOfThePage:
         assert ack.edits.cseq == cseq_of(asked)
         assert not call.record.outstanding
 
+    def test_an_ack_that_the_next_invite_has_overtaken_goes_there_too(self) -> None:
+        call = Call.confirmed()
+        first = call.on(call.ims_request("INVITE", cseq=7, body=HOLD))
+        relay_knows(call, page_answers(call, first, cseq_of(first)))
+        second = call.on(call.ims_request("INVITE", cseq=8, body=sdp.core_answer()))
+        for cseq, asked in ((7, first), (8, second), (8, second)):
+            ack = call.on(call.ims_request("ACK", cseq=cseq)).only(act.ForwardRequest)
+            assert ack.edits.cseq == cseq_of(asked)
+        assert call.on(call.ims_request("ACK", cseq=6)) == []
+        assert not call.record.outstanding
+
     @pytest.mark.parametrize("status", [488, 491, 603])
     def test_a_refusal_is_passed_on_and_changes_nothing(self, status: int) -> None:
         call = Call.confirmed()

@@ -8,7 +8,13 @@ from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Side
+from kemi.core.registration import Flow
+from tests.peers.sdp import offer_again
+from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import ALICE, CORE_CONTACT, SETTINGS, Call
+
+TWO_WAY = sdp.chromium("audio-sendrecv")
+HOLD = offer_again(TWO_WAY, {"0": "sendonly"})
 
 
 class TestLoss:
@@ -67,6 +73,17 @@ class TestRecovery:
         assert call.on(call.wic_request(method, connection_id="8", owner=owner)).reply[0] == 481
         assert call.record.connection_id == "7"
         assert not call.record.ended
+
+    def test_a_page_that_is_back_owes_no_ack_of_the_connection_before(self) -> None:
+        call = Call.confirmed(body=TWO_WAY)
+        forward = call.on(call.wic_request("INVITE", cseq=7, body=HOLD)).only(act.ForwardRequest)
+        call.on(ev.FlowClosed())
+        taken = call.on(call.ims_reply(200, method="INVITE", cseq=7, body=sdp.core_answer()))
+        call.on(ev.MediaGated(taken.only(act.GateMedia).bearer))
+        assert forward.change and call.record.ack_awaited == 7
+        back = Flow("8", "n", "192.0.2.77", "127.0.0.1:40777")
+        call.on(ev.TimerFired(ev.Due.ICE_RESTART, True, back))
+        assert call.on(ev.TimerFired(ev.Due.ICE_RESTART)).names == ["RestartIce"]
 
     def test_the_timer_finds_the_page_back_and_does_nothing(self) -> None:
         call = Call.confirmed()

@@ -183,14 +183,30 @@ def test_an_answer_that_does_not_fit_ends_the_call_on_both_sides(body: str) -> N
 def test_a_relay_that_fails_at_the_answer_ends_it_too() -> None:
     call = Late()
     call.answer()
-    call.acknowledged()
-    call.on(ev.MediaFailed(ERROR))
+    asked = call.acknowledged().only(act.ReofferFromIms)
+    call.on(ev.MediaFailed(ERROR, bearer=asked.bearer))
     assert [bye.method for bye in call.actions.all(act.SendRequest)] == ["BYE", "BYE"]
 
 
 def test_hung_up_while_the_relay_was_at_it() -> None:
     call = Late()
     call.answer()
-    call.acknowledged()
+    asked = call.acknowledged().only(act.ReofferFromIms)
     call.on(call.ims_request("BYE"))
-    assert call.on(ev.ImsReoffered({})).names == ["ReleaseMedia"]
+    assert call.on(ev.ImsReoffered({}, asked.bearer)).names == ["ReleaseMedia"]
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_the_cores_next_change_while_the_relay_was_at_it(works: bool) -> None:
+    call = Late()
+    call.answer()
+    asked = call.acknowledged().only(act.ReofferFromIms)
+    moved = call.on(call.ims_request("INVITE", cseq=6, body=sdp.core_answer(port=43000), contact=CALLER))
+    change = moved.only(act.ReofferFromIms)
+    if works:
+        assert call.on(ev.ImsReoffered({}, asked.bearer)) == []
+    else:
+        byes = call.on(ev.MediaFailed(ERROR, bearer=asked.bearer)).all(act.SendRequest)
+        assert [bye.method for bye in byes] == ["BYE", "BYE"]
+    answer = call.on(ev.ImsReoffered({"audio": sdp.relay_offer("audio")}, change.bearer)).only(act.SendReply)
+    assert answer.status == (200 if works else 487)

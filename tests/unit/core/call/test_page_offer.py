@@ -9,6 +9,7 @@ from kemi.core.call import events as ev
 from kemi.core.call.record import CallRecord, Exchange, Offerer
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Reply, Side
+from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
 from tests.peers.sdp import offer_again
 from tests.unit.core.call import descriptions as sdp
@@ -219,14 +220,17 @@ class TestAskedOfTheCore:
     )
     def test_an_answer_that_cannot_be_used_is_refused_in_the_cores_name(self, body: str) -> None:
         call = running()
-        before = state(call.record)
+        before = call.record.wic_description
         asked(call)
         actions = reply(call, 200, body)
         assert actions.names == ["DropReply", "SendRequest", "AnswerForCore"]
         assert actions.only(act.SendRequest).method == "ACK"
         assert actions.only(act.AnswerForCore).status == 488
-        assert reply(call, 488).names == ["ForwardReply"]  # as it comes in again
-        assert state(call.record) == before
+        back = reply(call, 488)  # as it comes in again
+        assert back.names == ["ForwardReply", "SendRequest"]
+        (line,) = sdp_from_text(back.only(act.SendRequest).body).media
+        assert line.direction is Direction.SENDRECV  # it believes in the hold
+        assert call.record.wic_description == before
 
     def test_a_relay_that_cannot_follow_the_answer_keeps_what_was(self) -> None:
         call = running()
