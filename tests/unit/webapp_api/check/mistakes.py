@@ -140,7 +140,7 @@ MISTAKES: Final = tuple(
         (R, "mos = LQ\n", "", "mos", "LQ"),
         (R, "listen-ng = 127.0.0.1:2223", "listen-ng = 127.0.0.1", "listen-ng", "port"),
         (R, "silent-timeout =", "silent-timout =", "silent-timout", "silent-timeout"),
-        (R, "timeout = 3600\nsilent", "timeout = 1h\nsilent", "timeout", "number"),
+        (R, "timeout = 14400\nsilent", "timeout = 1h\nsilent", "timeout", "number"),
         # redis.conf
         (D, "noeviction", "allkeys-lru", "maxmemory-policy", "noeviction"),
         (D, "bind 127.0.0.1", "bind 0.0.0.0", "bind", "password"),
