@@ -4,6 +4,8 @@ address from its checks.  So nobody is told that the other end knows it, and a p
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +16,8 @@ PACKAGE: Final = "trickle-ice"
 FRAGMENT: Final = "application/trickle-ice-sdpfrag"
 _TAGS: Final = frozenset({PACKAGE, "ice"})
 """RFC 8840 §10.2, RFC 5768 §4."""
+_SAID: Final = re.compile(r"(?:^|[\s,])(?:trickle-)?ice\b", re.IGNORECASE)
+"""Nearly nobody says so, and a look is all that it costs then."""
 _ENDING: Final = (("Supported", _TAGS), ("Require", _TAGS), ("Recv-Info", frozenset({PACKAGE})))
 
 
@@ -28,11 +32,13 @@ def has_candidates(request: Request) -> bool:
 def without_ice(edits: MessageEdits, read: HeaderReader) -> MessageEdits:
     """Return edits that also take from a message what it says of ICE; ``read`` gives its header fields as they came."""
     for name, ending in _ENDING:
-        edits = _without(edits, name, ending, [] if name in edits.remove else read(name))
+        own = () if name in edits.remove else read(name)
+        if _SAID.search(",".join((*own, *edits.insert))):
+            edits = _without(edits, name, ending, own)
     return edits
 
 
-def _without(edits: MessageEdits, name: str, ending: frozenset[str], own: list[str]) -> MessageEdits:
+def _without(edits: MessageEdits, name: str, ending: frozenset[str], own: Sequence[str]) -> MessageEdits:
     start = f"{name}: "
     added = [line.removeprefix(start) for line in edits.insert if line.startswith(start)]
     words = [word.strip() for value in (*own, *added) for word in value.split(",")]
