@@ -21,7 +21,7 @@ SECRETS = [
         r'((?:secret|password)\s*=\s*")(?:[^"\\]|\\.)+',
         r"\b((?:requirepass|masterauth|sentinel-pass|auth-pass\s+\S+)\s+)\S+",
         r"(\buser\s+default\s.*?#)[0-9a-f]{64}",
-        r'(\bBearer\s+)[^"\s]+',
+        r"(\bBearer\s+)[^\x1b\n]+",
         r'(://[^:@/\s"]*:)[^@\s"]+(?=@)',
         r'([?&](?:sentinel_)?password=)[^&"\s]+',
     )

@@ -103,6 +103,8 @@ def faults(
     (filled / "appendonlydir").mkdir(parents=True)
     empty.mkdir()
     (filled / "appendonlydir" / "appendonly.aof.1.incr.aof").write_bytes(bytes(2000))
+    # Of Sentinels that there are no more.
+    (empty / "sentinel.conf").write_text("sentinel monitor gateway 192.0.2.50 6379 2\n")
     archive, wheels = folder / "webrtc-ims-gateway-1.tar.gz", folder / "wheels"
     archive.touch()
     wheels.mkdir()
@@ -288,7 +290,7 @@ def faults(
             "has others than A-Z a-z 0-9",
         ),
         "empty-master": (
-            {"the_role": "redis", "redis_data_dir": str(empty)},
+            {"the_role": "redis", "redis_data_dir": str(empty), "redis_sentinel_dir": str(empty)},
             "empty-master would be master and has no data",
         ),
         "filled-replica": (

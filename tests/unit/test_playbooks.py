@@ -1,6 +1,7 @@
 """What holds for all playbooks."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -49,3 +50,22 @@ def test_backups_are_kept_where_nothing_removes_them_or_writes_over_them() -> No
     (cleaned,) = re.findall(r"^clean:.*\n\trm -rf (.*)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
     assert below not in cleaned.split()
     assert f"/{below}/" in (REPOSITORY / ".gitignore").read_text().split()
+
+
+def environments(tasks: Any) -> Iterator[str]:
+    """Find what tasks, plays or handlers give to programs, in blocks too."""
+    if isinstance(tasks, list):
+        for task in tasks:
+            yield from environments(task)
+    elif isinstance(tasks, dict):
+        yield str(tasks.get("environment", ""))
+        for part in ("tasks", "block", "rescue", "always"):
+            yield from environments(tasks.get(part))
+
+
+def test_no_secret_is_in_what_other_accounts_of_a_machine_see() -> None:
+    """Ansible writes the environment of a task into the arguments of a shell."""
+    files = [*PLAYBOOKS.glob("*.yml"), *REPOSITORY.glob("ansible/roles/*/[th]*/*.yml")]
+    found = {text for file in files for text in environments(yaml.safe_load(file.read_text()))}
+    assert any("WEBAPP_SETTINGS" in text for text in found)
+    assert not [text for text in found if re.search("password|secret", text, re.IGNORECASE)]

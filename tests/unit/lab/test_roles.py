@@ -152,7 +152,7 @@ def test_the_folders_that_redis_writes_are_made_before_anything_is_written_there
     """A service whose ReadWritePaths is not there does not start."""
     tasks = yaml.safe_load((ROLES / "redis" / "tasks" / "main.yml").read_text())
     (made,) = [task for task in tasks if "{{ redis_data_dir }}" in str(task)]
-    (sentinel,) = [task for task in tasks if "sentinel.yml" in str(task)]
+    (sentinel,) = [task for task in tasks if "'sentinel.yml'" in str(task)]
     assert tasks.index(made) < tasks.index(sentinel)
     assert made["loop"] == ["{{ redis_data_dir }}", "{{ redis_sentinel_dir }}"]
     file = made["ansible.builtin.file"]
