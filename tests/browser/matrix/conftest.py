@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import cycle
 from typing import Any, Final
 
@@ -12,8 +13,10 @@ import pytest
 from tests.browser.matrix.cells import Cell, Engine
 from tests.browser.matrix.clients import AiortcClient, MatrixClient, PageClient
 from tests.browser.matrix.engines import Browsers
+from tests.browser.matrix.far_end import FarEnd
 from tests.lab.lab import Lab
-from tests.lab.options import LabOptions, PhoneOptions
+from tests.lab.options import LabOptions, Part, PhoneOptions
+from tests.lab.ports import LOOPBACK, own_port
 from tests.lab.proof import wait_clean
 from tests.lab.world import UserInfo
 
@@ -47,6 +50,23 @@ def running(**kamailio: Any) -> Iterator[Lab]:
         for phone in PHONES:
             lab.phone(phone.name).listen()
         yield lab
+        wait_clean(lab)
+
+
+@contextmanager
+def before_far_end() -> Iterator[tuple[Lab, FarEnd]]:
+    """Run the gateway and its web service before a scripted core."""
+    port = own_port()
+    options = LabOptions(
+        parts=frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY, Part.WEB_API, Part.HAPROXY}),
+        phones=(),
+        role_variables={
+            "rtpengine": {"rtpengine_wic_address": address_of_host()},
+            "kamailio": {"gateway_icscf_uris": [f"sip:{LOOPBACK}:{port}"], "kamailio_udp_mtu": 0},
+        },
+    )
+    with Lab(options) as lab, FarEnd(LOOPBACK, port) as far_end:
+        yield lab, far_end
         wait_clean(lab)
 
 

@@ -9,13 +9,11 @@ import pytest
 
 from tests.browser.matrix.cells import Cell, Client, Engine, Shape, Way
 from tests.browser.matrix.clients import PageClient, wait
-from tests.browser.matrix.conftest import address_of_host
+from tests.browser.matrix.conftest import before_far_end
 from tests.browser.matrix.engines import TONE_HZ, Browsers
 from tests.browser.matrix.far_end import Device, FarEnd
 from tests.lab.lab import Lab
-from tests.lab.options import LabOptions, Part
-from tests.lab.ports import LOOPBACK, own_port
-from tests.lab.proof import TOLERANCE_HZ, wait_clean
+from tests.lab.proof import TOLERANCE_HZ
 from tests.lab.subscribers import REALM
 from tests.lab.waiting import wait_until
 from tests.lab.world import UserInfo
@@ -23,7 +21,6 @@ from tests.peers.digest import Challenge, challenge_to_text
 
 pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(120)]
 
-PARTS = frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY, Part.WEB_API, Part.HAPROXY})
 CELLS = [
     Cell(Client.SDK, Engine.CHROMIUM, Way.OUTGOING, video=False, shape=Shape.ONE_WAY),
     Cell(Client.SDK, Engine.CHROMIUM, Way.OUTGOING, video=True, shape=Shape.ONE_WAY),
@@ -38,18 +35,8 @@ PATIENCE_S = 10.0
 @pytest.fixture(scope="module")
 def lab_and_core() -> Iterator[tuple[Lab, FarEnd]]:
     """The gateway before a scripted core."""
-    port = own_port()
-    options = LabOptions(
-        parts=PARTS,
-        phones=(),
-        role_variables={
-            "rtpengine": {"rtpengine_wic_address": address_of_host()},
-            "kamailio": {"gateway_icscf_uris": [f"sip:{LOOPBACK}:{port}"], "kamailio_udp_mtu": 0},
-        },
-    )
-    with Lab(options) as lab, FarEnd(LOOPBACK, port) as core:
-        yield lab, core
-        wait_clean(lab)
+    with before_far_end() as found:
+        yield found
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=[cell.name for cell in CELLS])

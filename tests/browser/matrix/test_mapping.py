@@ -7,40 +7,23 @@ from collections.abc import Iterator
 import pytest
 
 from tests.browser.matrix.cells import BROWSERS, Engine
-from tests.browser.matrix.conftest import address_of_host
+from tests.browser.matrix.conftest import before_far_end
 from tests.browser.matrix.engines import Browsers
-from tests.browser.matrix.far_end import FarEnd
 from tests.browser.matrix.mapping import Mapped, mapped
 from tests.browser.matrix.mapping_run import MappingRun
-from tests.lab.lab import Lab
-from tests.lab.options import LabOptions, Part
-from tests.lab.ports import LOOPBACK, own_port
-from tests.lab.proof import wait_clean
 
 pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(400)]
-
-PARTS = frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY, Part.WEB_API, Part.HAPROXY})
 
 
 @pytest.fixture(scope="module")
 def run(request: pytest.FixtureRequest, browsers: Browsers) -> Iterator[MappingRun]:
     """All calls that are wanted, made already."""
-    port = own_port()
-    options = LabOptions(
-        parts=PARTS,
-        phones=(),
-        role_variables={
-            "rtpengine": {"rtpengine_wic_address": address_of_host()},
-            "kamailio": {"gateway_icscf_uris": [f"sip:{LOOPBACK}:{port}"], "kamailio_udp_mtu": 0},
-        },
-    )
     chosen = {item.name for item in request.session.items if item.path == request.path}
     wanted = [call for call in mapped() if any(f"[{call.name}]" in name for name in chosen)]
-    with Lab(options) as lab, FarEnd(LOOPBACK, port) as far_end:
+    with before_far_end() as (lab, far_end):
         run = MappingRun(lab, far_end, browsers)
         run.carry_out(wanted)
         yield run
-        wait_clean(lab)
 
 
 @pytest.mark.parametrize("call", [pytest.param(call, id=call.name) for call in mapped()])
