@@ -31,6 +31,7 @@ PARTS: Final = frozenset(
 CONNECTIONS: Final = 40
 CONNECTIONS_PER_10S: Final = 60
 NEW_PER_S: Final = 150
+WAITING: Final = 90
 REQUESTS_PER_10S: Final = 200
 ERRORS_PER_10S: Final = 30
 POINTS: Final = 8
@@ -62,6 +63,7 @@ def hostile_options(**gateway: Any) -> LabOptions:
         "haproxy_client_connections": CONNECTIONS,
         "haproxy_client_connections_per_10s": CONNECTIONS_PER_10S,
         "haproxy_new_connections_per_s": NEW_PER_S,
+        "haproxy_new_connections_waiting": WAITING,
         "haproxy_client_requests_per_10s": REQUESTS_PER_10S,
         "haproxy_client_errors_per_10s": ERRORS_PER_10S,
         "haproxy_trusted_networks": [TRUSTED],

@@ -24,6 +24,7 @@ from tests.integration.hostile.site import (
     LOGIN_ATTEMPTS,
     MARK_S,
     NEW_PER_S,
+    WAITING,
     Client,
     bans,
     log_of,
@@ -36,6 +37,8 @@ from webapp_api.bans import FIELD
 pytestmark = pytest.mark.lab
 
 FORGED = "203.0.113.99"
+SLICES_S = 10.0
+"""For so long a connection without an answer is waited for at the most."""
 
 
 def survivors(lines: list[socket.socket]) -> int:
@@ -83,7 +86,7 @@ class TestFloods:
 
     def test_more_clients_than_can_be_served(self, lab: Lab) -> None:
         asked = 380
-        time.sleep(1.1)  # the second in which other tests have connected
+        time.sleep(SLICES_S)  # in which other tests have connected
         with ExitStack() as stack:
             lines = []
             began = time.monotonic()
@@ -98,6 +101,33 @@ class TestFloods:
             assert Client(lab, LOOPBACK).is_let_in()  # trusted
         wait_until(Client(lab).is_let_in, "let in", 3)
         assert Client(lab).get("/config.json") == 200
+
+    def test_more_clients_than_are_answered(self, lab: Lab) -> None:
+        time.sleep(SLICES_S)  # in which other tests have connected
+        answered = [Client(lab) for _ in range(WAITING // 4 + 2)]
+        for client in answered:
+            assert [client.get("/config.json") for _ in range(4)] == [200] * 4
+        time.sleep(1.1)  # the rate is that of a second
+        with ExitStack() as stack:
+            lines = []
+            began = time.monotonic()
+            for client in [Client(lab) for _ in range(WAITING // 4 + 10)]:
+                for _ in range(4):
+                    with suppress(ConnectionResetError):
+                        lines.append(stack.enter_context(client.tcp()))
+            took_s = time.monotonic() - began
+            assert WAITING - 4 <= survivors(lines) <= WAITING + (1 + NEW_PER_S // 20) * (1 + took_s)
+        wait_until(Client(lab).is_let_in, "they are no longer waited for", SLICES_S + 2)
+
+    def test_one_client_who_says_nothing_keeps_no_others_out(self, lab: Lab) -> None:
+        time.sleep(SLICES_S)
+        with ExitStack() as stack:
+            for client in [Client(lab) for _ in range(3)]:
+                for _ in range(CONNECTIONS - 2):
+                    with suppress(ConnectionResetError):
+                        stack.enter_context(client.tcp())
+                time.sleep(0.5)  # these are less than the rate
+            assert [Client(lab).get("/config.json") for _ in range(20)] == [200] * 20
 
     def test_what_is_not_there(self, lab: Lab) -> None:
         client = Client(lab)
