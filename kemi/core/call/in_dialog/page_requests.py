@@ -20,6 +20,7 @@ from kemi.core.call.from_page.setup import cancel_forwarded, on_answer_acknowled
 from kemi.core.call.in_dialog.common import (
     NO_DIALOG,
     PASSED_ON,
+    ask_again_when_registered,
     offer_in_prack,
     passes,
     unknown,
@@ -50,6 +51,8 @@ def on_wic_request(record: CallRecord, event: WicRequest, settings: CallSettings
         return unknown(request)
     if request.connection_id != record.connection_id:
         registration = event.registration()
+        if registration is None and record.dialog is Dialog.CONFIRMED:
+            return ask_again_when_registered(request)
         if registration is None or registration.owner != record.owner:
             return unknown(request)
         # The page is back on a new connection (RFC 5626 §4.4): its calls follow it.
