@@ -51,6 +51,8 @@ Found in their sources, not by calls of the matrix:
 - `inviteWithoutSdp: true` of SIP.js: a page's INVITE needs a description, else it gets 488.
 - They read no URI in From, To, Contact and Refer-To but sip: and sips:. The gateway gives them a number as a SIP URI; a
   REFER of the core to something else, as `Refer-To: <urn:service:...>`, they drop without an answer.
+- They escape `;` and `=` in the user part of whatever they call or refer to. The gateway writes a number's parameters as
+  such again (`7042;phone-context=...`), as the core would look for a user of that name.
 - A page that calls with `anonymous: true` knows only the Contact it registered as its own, and is reached there.
 
 ## Firefox

@@ -49,6 +49,11 @@ NUMBER = "<sip:+15550100@ims.example;user=phone>"
         pytest.param(["<sip:elsewhere@ims.example>;q=0.5"], None, id="as it is"),
         pytest.param([], None, id="none"),
         pytest.param(["<tel:+15550100>"], [NUMBER], id="a number"),
+        pytest.param(
+            ["<tel:*31#030;phone-context=x.example>"],
+            ["<sip:*31%23030;phone-context=x.example@ims.example;user=phone>"],
+            id="a code",
+        ),
         pytest.param(["tel:+15550100;q=0.5"], [f"{NUMBER};q=0.5"], id="without brackets"),
         pytest.param(
             ['"B, C" <tel:+15550100>, <SIPS:b@x>', "sip:c@x;q=0.1"],
@@ -69,7 +74,12 @@ def test_a_page_can_read_where_it_is_sent(contacts: list[str], shown: list[str] 
 
 @pytest.mark.parametrize(
     "target",
-    ["tel:+15550100", "tel:+1-202-555-0100;npdi;rn=+12025550123", "tel:100;phone-context=ims.example"],
+    [
+        "tel:+15550100",
+        "tel:+1-202-555-0100;npdi;rn=+12025550123",
+        "tel:100;phone-context=ims.example",
+        "tel:*31#030;phone-context=x.example",
+    ],
 )
 def test_a_number_it_is_sent_to_is_known_again(target: str) -> None:
     call = Call.ringing()
