@@ -26,8 +26,9 @@ _SIP = re.compile(
 _TEL = re.compile(r"tel:([+0-9a-f*#().-]+)((?:;.*)?)", re.IGNORECASE)
 _SEPARATORS = str.maketrans("", "", "-.()")
 _LOCAL_PHONE = re.compile(
-    r"(sips?):([0-9*#().-]+)@([^;?]+)((?:;[^?]*)?;user=phone(?:;[^?]*)?)", re.IGNORECASE
+    r"(sips?):((?:[0-9*#().-]|%23)+)@([^;?]+)((?:;[^?]*)?;user=phone(?:;[^?]*)?)", re.IGNORECASE
 )
+_ESCAPED_NUMBER = re.compile(r'(sips?:(?:[+0-9*#().-]|%23)+)(%3b[^@;?<>"\s]*)(?=@)', re.IGNORECASE)
 _LOCAL_TEL = re.compile(r"tel:[0-9a-f*#().-]+((?:;.*)?)", re.IGNORECASE)
 _KEPT_LENGTH: Final = 256
 """Longer ones are nobody's, and would only fill memory."""
@@ -179,7 +180,7 @@ def target_for_core(uri: str, realm: str) -> str:
     may be a name.  Portability and carrier parameters are taken away (RFC 4694 §6).  Everything else passes unchanged:
     numbers are resolved in the core.
     """
-    uri = without_routing_parameters(uri)
+    uri = number_for_core(without_routing_parameters(uri))
     if _PHONE_CONTEXT in uri.lower():
         return uri
     if match := _LOCAL_TEL.fullmatch(uri):
@@ -189,3 +190,16 @@ def target_for_core(uri: str, realm: str) -> str:
         scheme, user, host, parameters = match.groups()
         return f"{scheme}:{user};phone-context={realm}@{host}{parameters}"
     return uri
+
+
+def number_for_core(text: str) -> str:
+    """Return a page's URI, or an address with it, whose number has its parameters as such (RFC 3261 §19.1.6).
+
+    SIP.js and JsSIP escape ``;`` and ``=`` in the user part of whatever they are given, and so name another user (RFC
+    3261 §19.1.4).
+    """
+    return _ESCAPED_NUMBER.sub(lambda match: match.group(1) + _unescaped(match.group(2)), text, count=1)
+
+
+def _unescaped(parameters: str) -> str:
+    return re.sub("%3b|%3d", lambda match: unquote(match.group()), parameters, flags=re.IGNORECASE)

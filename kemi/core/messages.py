@@ -110,8 +110,9 @@ def is_tel(uri: str) -> bool:
 
 
 def readable_uri(uri: str, realm: str) -> str:
-    """Return a URI as a page can read it in From and To: a tel URI as the SIP URI of its number (RFC 3261 §19.1.6)."""
-    return f"sip:{uri[4:]}@{realm};user=phone" if is_tel(uri) else uri
+    """Return a URI as a page can read it in From and To: a tel URI as the SIP URI of its number (RFC 3261 §19.1.6),
+    in which a ``#`` has to be escaped."""
+    return f"sip:{uri[4:].replace('#', '%23')}@{realm};user=phone" if is_tel(uri) else uri
 
 
 def addresses_from_headers(values: list[str]) -> list[str]:

@@ -411,3 +411,13 @@ def learn_from_reply(dialog: PageDialog, reply: Reply, now: float) -> bool:
 def no_dialog() -> SipReject:
     """Return the answer to a request inside a dialog that nobody knows."""
     return SipReject("no such dialog", status=481, reason_phrase="Call/Transaction Does Not Exist")
+
+
+def not_registered_yet() -> SipReject:
+    """Return the answer to one of a page whose new connection has no registration (yet): a 481 would end it."""
+    return SipReject(
+        "this connection has no registration (yet)",
+        status=500,
+        reason_phrase="Not Registered Yet",
+        lines=("Retry-After: 1",),
+    )

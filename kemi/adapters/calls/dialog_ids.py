@@ -21,6 +21,7 @@ from kemi.core.dialog_ids import (
     translated,
     with_far_end,
 )
+from kemi.core.identity import number_for_core
 from kemi.core.messages import Request, Side
 from kemi.state.calls import CallStore
 
@@ -33,8 +34,9 @@ class DialogIds:
         self._settings = settings
 
     def with_far_end(self, request: Request, owner: Callable[[], str]) -> Request:
-        """Return a page's request as it reads with whom it refers to, where it knows that one by our Contact; to be
-        judged so before it goes on.  ``owner`` as in `translate`, which writes it into the message."""
+        """Return a page's request as it reads with whom it refers to, where it knows that one by our Contact, and with
+        a number's parameters as such; to be judged so before it goes on.  ``owner`` as in `translate`, which writes it
+        into the message."""
         if request.method != "REFER":
             return request
 
@@ -45,7 +47,7 @@ class DialogIds:
             return next(found, "")
 
         read, contact = request.headers, self._settings.wic_contact
-        values = [with_far_end(value, contact, far_end_of) for value in read(REFER_TO)]
+        values = [number_for_core(with_far_end(value, contact, far_end_of)) for value in read(REFER_TO)]
         return replace(
             request, headers=lambda name: values if name.lower() == REFER_TO.lower() else read(name)
         )

@@ -116,6 +116,8 @@ class StandaloneRequests:
     def _inside_from_page(self, key: str, dialog: PageDialog, request: Request) -> None:
         now = time.time()
         registration = self._flows.registration(request.connection_id, now)
+        if registration is None and dialog.owner:
+            raise standalone.not_registered_yet()
         if registration is None or registration.owner != dialog.owner:
             raise standalone.no_dialog()
         if not self._registrar.check_token(request, registration):

@@ -27,10 +27,11 @@ from kemi.core.messages import (
     with_tag,
 )
 from kemi.core.registration import Registration
-from kemi.core.registration.authorization import credentials_from_headers
+from kemi.core.registration.authorization import challenge_without_body, credentials_from_headers
 
 NOT_OF_PAGES: Final = frozenset({"timer", "precondition"})
 """Extensions that end at the gateway, on each side for itself."""
+_CHALLENGE_FIELDS: Final = ("WWW-Authenticate", "Proxy-Authenticate")
 RELIABLE: Final = frozenset({"100rel"})
 """Reliable provisional responses (RFC 3262); of the INVITE that begins a call alone."""
 ICSI_REF = f'+g.3gpp.icsi-ref="{headers.MMTEL_ICSI_TAG}"'
@@ -117,7 +118,8 @@ def as_of_page(record: CallRecord, edits: MessageEdits) -> MessageEdits:
         from_value=f"<{record.wic_uri}>;tag={record.wic_tag}",
         to_value=f"<{record.target_uri}>;tag={record.gateway_tag}",
         to_tag=None,
-        remove=(*edits.remove, "WWW-Authenticate", "Proxy-Authenticate"),
+        remove=(*edits.remove, *_CHALLENGE_FIELDS),
+        insert=tuple(line for line in edits.insert if line.partition(":")[0] not in _CHALLENGE_FIELDS),
     )
 
 
@@ -245,7 +247,21 @@ def as_core_wrote(record: CallRecord, edits: MessageEdits) -> MessageEdits:
 
 def towards_page(message: Message, settings: CallSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return names to remove from a message of the core on its way to the page, and lines to add."""
+    remove, insert = trust.withheld_from_page(message), _challenges(message)
+    if insert:
+        remove += _CHALLENGE_FIELDS
     warnings = message.headers("Warning")
-    if not warnings:
-        return trust.withheld_from_page(message), ()
-    return (*trust.withheld_from_page(message), "Warning"), trust.warnings_for_page(warnings, settings.realm)
+    if warnings:
+        remove, insert = (*remove, "Warning"), (*insert, *trust.warnings_for_page(warnings, settings.realm))
+    return remove, insert
+
+
+def _challenges(message: Message) -> tuple[str, ...]:
+    """Return the challenges of a response to what has a body of ours, where they ask for a hash of it beside others."""
+    if not isinstance(message, Reply) or message.status not in (401, 407):
+        return ()
+    if message.method not in ("INVITE", "UPDATE"):
+        return ()
+    asked = [(name, value) for name in _CHALLENGE_FIELDS for value in message.headers(name)]
+    passed = [(name, challenge_without_body(value)) for name, value in asked]
+    return () if passed == asked else tuple(f"{name}: {value}" for name, value in passed)

@@ -24,6 +24,7 @@ _BEARER = re.compile(r'(?:access_token\s*=\s*)?(?:"([\w.~+/-]+=*)"|([\w.~+/-]+=*
 _KEY = r'(?:ck|ik)\s*=\s*(?:"[^"]*"|[^,\s]*)'
 _KEYS = re.compile(rf"(?<!\s)\s*,\s*{_KEY}|(?<=\s){_KEY}\s*,?\s*", re.IGNORECASE)
 """ck and ik of a challenge for AKA (RFC 3310 with TS 24.229 §7.2A.1), with the comma before or behind them."""
+_QOP = re.compile(r'(\bqop\s*=\s*)"([^"\\]*)"', re.IGNORECASE)
 _NOT_IN_AN_IMPI: Final = frozenset('"\\<>,; ')
 AUTH_DONE: Final = "auth-done"
 """The trusted node has authenticated this user (TS 33.203 annex U)."""
@@ -133,6 +134,19 @@ def impi_from_impu(public_identity: str) -> str:
     if known is None or not known.startswith("sip:") or not _NOT_IN_AN_IMPI.isdisjoint(known):
         raise RemoteProtocolError("To is not a public identity that a private one could be derived from")
     return known.removeprefix("sip:")
+
+
+def challenge_without_body(value: str) -> str:
+    """Return a challenge that asks for no hash of the body (RFC 7616 §3.4.3) where it need not: JsSIP prefers that one,
+    and the core gets another body than the page has hashed."""
+    return _QOP.sub(lambda match: f'{match.group(1)}"{_without_body(match.group(2))}"', value)
+
+
+def _without_body(options: str) -> str:
+    asked = [one.strip() for one in options.split(",")]
+    if "auth" not in map(str.lower, asked):
+        return options
+    return ",".join(one for one in asked if one.lower() != "auth-int")
 
 
 def challenge_for_page(value: str) -> str:

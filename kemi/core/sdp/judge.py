@@ -313,7 +313,8 @@ def _leave_out_video_without_transport(
                 index,
                 video,
                 Role.REJECTED,
-                "has no transport of its own (bundle policy max-bundle), audio goes on",
+                "has no transport of its own (bundle policy max-bundle, or the offer was sent before video had a "
+                "candidate), audio goes on",
             )
             usable["video"].remove(index)
     if not usable["video"]:

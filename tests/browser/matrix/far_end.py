@@ -224,8 +224,8 @@ class FarEnd:
             self._scripts.first[device.user] = asks
         self._scripts[device.user] = answers(device.media)
 
-    def called(self, device: Device) -> None:
-        """Wait for the page's call to the device and its ACK."""
+    def called(self, device: Device) -> str:
+        """Wait for the page's call to the device and its ACK; return its credentials, "" for none."""
 
         async def find() -> CoreCall:
             while True:
@@ -242,6 +242,7 @@ class FarEnd:
 
         device.call = self._run(find())
         device.call.media = device.media
+        return device.call.invite.headers.get("Authorization") or ""
 
     def dial(self, device: Device, aor: str, *, video: bool) -> None:
         """Let the device call a page."""

@@ -48,9 +48,17 @@ Found in their sources, not by calls of the matrix:
 - Where the core challenges INVITE (401, 407) the page has the gateway's answer by then, and takes no other one: SIP.js
   with `earlyMedia: true` hangs up a call that is answered in another dialog, JsSIP has no sound in it. So the gateway
   goes on with the first dialog and answer; `tests/browser/matrix/test_challenged.py` calls so with both, and the SDK.
+- JsSIP prefers `qop="auth-int"`, and hashes a body that the core does not get. The gateway takes that option away from
+  what INVITE and UPDATE are asked, where `auth` is beside it; where a core asks for nothing else no page can call.
+- `session.on("icecandidate", event => event.ready())` of JsSIP sends the offer at the first candidate, audio's:
+  video then seems to have no transport of its own, as with max-bundle, and is refused. Wait for one of each line.
 - `inviteWithoutSdp: true` of SIP.js: a page's INVITE needs a description, else it gets 488.
 - They read no URI in From, To, Contact and Refer-To but sip: and sips:. The gateway gives them a number as a SIP URI; a
   REFER of the core to something else, as `Refer-To: <urn:service:...>`, they drop without an answer.
+- JsSIP answers 416 to any request with a sips: URI in To, and to a REFER with one in Refer-To: who dials
+  `sips:alice@...` does not reach it.
+- They escape `;` and `=` in the user part of whatever they call or refer to. The gateway writes a number's parameters
+  as such again (`7042;phone-context=...`), as the core would look for a user of that name.
 - A page that calls with `anonymous: true` knows only the Contact it registered as its own, and is reached there.
 
 ## Firefox

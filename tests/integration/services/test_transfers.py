@@ -81,6 +81,15 @@ class TestBlindTransfer:
         )
         await hang_up(call)
 
+    async def test_to_a_number_as_sipjs_and_jssip_write_it(self, stage: Stage) -> None:
+        call = await established(stage, await stage.page())
+        call.ims.statuses["REFER"] = 202
+        written = "<sip:7042%3Bphone-context%3Dims.test@ims.test;user=phone>"
+        assert (await page_asks(call, "REFER", headers=[("Refer-To", written)])).status == 202
+        refer = await call.ims.wait_request("REFER")
+        assert refer.headers.get("Refer-To") == "<sip:7042;phone-context=ims.test@ims.test;user=phone>"
+        await hang_up(call)
+
     @pytest.mark.conformance("S-41")
     @pytest.mark.parametrize("by_page", WAYS)
     async def test_by_the_core(self, stage: Stage, by_page: bool) -> None:

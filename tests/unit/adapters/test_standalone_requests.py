@@ -20,16 +20,7 @@ PAGES = {7: "x", 8: "y"}
 def pages(kamailio: FakeKamailio, page: Gateway) -> Gateway:
     """The worker process of two pages of alice, over two connections."""
     kamailio.script("tcpops.tcp_conid_alive", 1)
-    kamailio.receive(
-        FakeMessage.from_bytes(
-            HANDSHAKE.encode(),
-            protocol="tcp",
-            source=("127.0.0.1", 40001),
-            connection_id=8,
-            received_port=WS_PORT,
-        )
-    )
-    page.ksr_xhttp_event(MESSAGE, "xhttp:request")
+    connected(kamailio, page, 8)
     for message, run in ((register(), page.ksr_request_route), (registered(), page.ksr_reply_route)):
         message.headers = [
             (name, value.replace("reg-1", "reg-2").replace("sip:x@", "sip:y@"))
@@ -41,6 +32,20 @@ def pages(kamailio: FakeKamailio, page: Gateway) -> Gateway:
         run(MESSAGE)
     kamailio.relayed.clear()
     return page
+
+
+def connected(kamailio: FakeKamailio, page: Gateway, connection: int) -> None:
+    """Open another WebSocket."""
+    kamailio.receive(
+        FakeMessage.from_bytes(
+            HANDSHAKE.encode(),
+            protocol="tcp",
+            source=("127.0.0.1", 40001),
+            connection_id=connection,
+            received_port=WS_PORT,
+        )
+    )
+    page.ksr_xhttp_event(MESSAGE, "xhttp:request")
 
 
 def asked(
@@ -90,8 +95,8 @@ Expires: 600
     return message
 
 
-def notified(kamailio: FakeKamailio, pages: Gateway, connection: int) -> FakeMessage:
-    """Let a page notify; return what goes to the core."""
+def notify(kamailio: FakeKamailio, pages: Gateway, connection: int, over: int) -> FakeMessage:
+    """Let a page notify over a connection."""
     message = from_page(
         f"""NOTIFY sip:gateway.invalid SIP/2.0
 From: <sip:alice@ims.example>;tag=page{connection}
@@ -104,10 +109,16 @@ Event: x
 Subscription-State: active;expires=600
 
 """,
-        connection_id=connection,
+        connection_id=over,
     )
     kamailio.receive(message)
     pages.ksr_request_route(MESSAGE)
+    return message
+
+
+def notified(kamailio: FakeKamailio, pages: Gateway, connection: int) -> FakeMessage:
+    """Let a page notify; return what goes to the core."""
+    message = notify(kamailio, pages, connection, connection)
     assert kamailio.relayed[-1:] == [message], kamailio.replies
     return message
 
@@ -143,3 +154,15 @@ def test_the_refusal_of_one_page_leaves_the_dialog_of_the_other(
     refused = answered(kamailio, pages, 8, 481)
     assert refused.sent_values("Record-Route") == []
     notified(kamailio, pages, 7)
+
+
+def test_a_page_that_is_not_registered_again_yet_keeps_its_dialog(
+    kamailio: FakeKamailio, pages: Gateway
+) -> None:
+    asked(kamailio, pages, 7)
+    answered(kamailio, pages, 7)
+    connected(kamailio, pages, 9)
+    kamailio.relayed.clear()
+    notify(kamailio, pages, 7, 9)
+    assert not kamailio.relayed
+    assert (kamailio.replies[-1].status, kamailio.replies[-1].reason_phrase) == (500, "Not Registered Yet")

@@ -12,6 +12,7 @@ from kemi.core.errors import RemoteProtocolError
 from kemi.core.registration.authorization import (
     Credentials,
     challenge_for_page,
+    challenge_without_body,
     clean_digest,
     credentials_from_headers,
     digest_protection,
@@ -180,6 +181,24 @@ def test_a_token_is_in_no_representation() -> None:
 )
 def test_what_we_vouch_for_beside_a_digest(digest: str, access: str, bound: bool, expected: str) -> None:
     assert digest_protection(digest, access, bound=bound) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "passed"),
+    [
+        ('qop="auth,auth-int"', 'qop="auth"'),
+        ('qop="auth-int, auth"', 'qop="auth"'),
+        ('QOP = "AUTH-INT,Auth"', 'QOP = "Auth"'),
+        ('qop="auth-int"', None),
+        ('qop="auth"', None),
+        ('qop=""', None),
+        ("qop=auth", None),
+        ('opaque="auth,auth-int"', None),
+    ],
+)
+def test_a_challenge_asks_for_a_hash_of_the_body_only_where_it_must(asked: str, passed: str | None) -> None:
+    challenge = 'Digest realm="r", {}, nonce="n"'
+    assert challenge_without_body(challenge.format(asked)) == challenge.format(passed or asked)
 
 
 @pytest.mark.conformance("R-06")

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi.core.errors import SipReject
-from kemi.core.identity import ANONYMOUS, asserted_identity, canonical, check_from, known_as, target_for_core
+from kemi.core.identity import (
+    ANONYMOUS,
+    asserted_identity,
+    canonical,
+    check_from,
+    known_as,
+    number_for_core,
+    target_for_core,
+)
 
 ALICE = '"Alice" <sip:alice@ims.example>'
 WORK = "<sip:alice.work@ims.example>"
@@ -158,6 +166,27 @@ def test_from_may_be_withheld() -> None:
             "sip:7042;phone-context=ims.example@IMS.example;user=phone;x=1",
         ),
         ("sip:7042;phone-context=x.test@ims.example;user=phone", None),
+        # as SIP.js and JsSIP write what they are given
+        (
+            "sip:7042%3Bphone-context%3Dx.test@ims.example;user=phone",
+            "sip:7042;phone-context=x.test@ims.example;user=phone",
+        ),
+        (
+            "sip:*100%23%3bphone-context%3dims.example@ims.example;user=dialstring",
+            "sip:*100%23;phone-context=ims.example@ims.example;user=dialstring",
+        ),
+        ("sips:+49301%3Bisub%3D1%40x@ims.example", "sips:+49301;isub=1%40x@ims.example"),
+        (
+            "sip:7042%3Bext%3D5@ims.example;user=phone",
+            "sip:7042;ext=5@ims.example;user=phone",
+        ),
+        ("sip:%2A21%3Bx%3D1@ims.example", None),
+        ("sip:bob%3Bx%3D1@ims.example", None),
+        ("sip:7042@ims.example;x=%3Bphone-context%3D1", None),
+        (
+            "sip:*21*030123%23@ims.example;user=phone",
+            "sip:*21*030123%23;phone-context=ims.example@ims.example;user=phone",
+        ),
         ("sip:7042@ims.example", None),
         ("sip:7042@elsewhere.test;user=phone", None),
         ("urn:service:sos", None),
@@ -174,3 +203,11 @@ def test_from_may_be_withheld() -> None:
 )
 def test_a_local_number_says_whose(uri: str, expected: str | None) -> None:
     assert target_for_core(uri, "ims.example") == (expected or uri)
+
+
+def test_the_number_of_an_address_is_readable_to_the_core() -> None:
+    fields = "?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc"
+    written = f'"1%3Bx" <sip:7042%3Bphone-context%3Dx.test@ims.example;user=phone{fields}>;y=1%3B2'
+    wanted = f'"1%3Bx" <sip:7042;phone-context=x.test@ims.example;user=phone{fields}>;y=1%3B2'
+    assert number_for_core(written) == wanted
+    assert number_for_core(wanted) == wanted

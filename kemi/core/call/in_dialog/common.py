@@ -24,6 +24,20 @@ def unknown(request: Request) -> list[act.Action]:
     return [] if request.method == "ACK" else [NO_DIALOG]
 
 
+def ask_again_when_registered(request: Request) -> list[act.Action]:
+    """Answer a request that knows a running call, over a connection that nobody has registered over (yet).
+
+    JsSIP begins to speak as soon as its new WebSocket is open, before its REGISTER is answered, and takes a 481 for the
+    end of the call.  After 491 it sends a re-INVITE once more; nothing else is lost by a 500.  Until it is known who
+    asks nothing happens; a BYE is not worth a second one.
+    """
+    if request.method == "INVITE":
+        return [act.SendReply(491, "Request Pending")]
+    if request.method == "UPDATE" or request.method in PASSED_ON:
+        return [act.SendReply(500, "Not Registered Yet", ("Retry-After: 1",))]
+    return unknown(request)
+
+
 def offer_in_prack(settings: CallSettings) -> act.SendReply:
     """Refuse a PRACK whose offer (RFC 3262 §5) neither the other side nor we can answer."""
     why = headers.explanation("no offer is expected in this PRACK", settings.realm)

@@ -20,6 +20,7 @@ from kemi.core.call.from_page.setup import cancel_forwarded, on_answer_acknowled
 from kemi.core.call.in_dialog.common import (
     NO_DIALOG,
     PASSED_ON,
+    ask_again_when_registered,
     offer_in_prack,
     passes,
     unknown,
@@ -50,6 +51,8 @@ def on_wic_request(record: CallRecord, event: WicRequest, settings: CallSettings
         return unknown(request)
     if request.connection_id != record.connection_id:
         registration = event.registration()
+        if registration is None and record.dialog is Dialog.CONFIRMED:
+            return ask_again_when_registered(request)
         if registration is None or registration.owner != record.owner:
             return unknown(request)
         # The page is back on a new connection (RFC 5626 §4.4): its calls follow it.
@@ -101,8 +104,8 @@ def _wic_prack(record: CallRecord, request: Request, settings: CallSettings) -> 
 
 
 def _wic_ack(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
-    if record.ack_awaited == request.cseq:
-        record.ack_awaited = None
+    if record.ack_awaited is not None and record.acknowledged:
+        return _ack_of_change(record, request, settings)
     if record.first_cseq == request.cseq and record.first_cseq and not record.acknowledged:
         # JsSIP numbers it by the INVITE that was challenged (from_page/challenged.py)
         record.invite_cseq, record.last_invite = request.cseq, (request.cseq, record.ims_invite_cseq)
@@ -124,6 +127,20 @@ def _wic_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
     if record.doomed and not record.ended:
         return [forward, *hang_up_both(record, settings)]
     return [forward]
+
+
+def _ack_of_change(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+    """The page has one INVITE out at a time, so this is the ACK that is awaited, whatever its number.
+
+    JsSIP 3.10.9 numbers it by the first INVITE, or by chance in a call that it was called in; later ones by the INVITE
+    that got 491 or a challenge.
+    """
+    awaited, record.ack_awaited = record.ack_awaited, None
+    if record.last_invite is None or record.last_invite[0] != awaited:
+        return []  # answered here
+    edits = edits_to_ims(record, request, record.confirmed_tag, settings)
+    cseq = record.last_invite[1]
+    return [act.ForwardRequest(Side.IMS, replace(edits, cseq=cseq if cseq != request.cseq else None))]
 
 
 def _wic_bye(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:

@@ -9,11 +9,12 @@ import pytest
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.from_page import redirection
+from kemi.core.call.record import Outbound
 from kemi.core.call.towards_page import page_answer
 from kemi.core.messages import Reply, Side, uri_from_address
 from kemi.core.policy import CallPolicy, TargetRules
 from tests.unit.core.call.incoming_ladder import Incoming
-from tests.unit.core.call.ladder import SETTINGS, Call
+from tests.unit.core.call.ladder import SETTINGS, Call, header_reader
 
 OURS = "<sip:gateway@ims.example;transport=ws>"
 
@@ -49,6 +50,11 @@ NUMBER = "<sip:+15550100@ims.example;user=phone>"
         pytest.param(["<sip:elsewhere@ims.example>;q=0.5"], None, id="as it is"),
         pytest.param([], None, id="none"),
         pytest.param(["<tel:+15550100>"], [NUMBER], id="a number"),
+        pytest.param(
+            ["<tel:*31#030;phone-context=x.example>"],
+            ["<sip:*31%23030;phone-context=x.example@ims.example;user=phone>"],
+            id="a code",
+        ),
         pytest.param(["tel:+15550100;q=0.5"], [f"{NUMBER};q=0.5"], id="without brackets"),
         pytest.param(
             ['"B, C" <tel:+15550100>, <SIPS:b@x>', "sip:c@x;q=0.1"],
@@ -69,7 +75,12 @@ def test_a_page_can_read_where_it_is_sent(contacts: list[str], shown: list[str] 
 
 @pytest.mark.parametrize(
     "target",
-    ["tel:+15550100", "tel:+1-202-555-0100;npdi;rn=+12025550123", "tel:100;phone-context=ims.example"],
+    [
+        "tel:+15550100",
+        "tel:+1-202-555-0100;npdi;rn=+12025550123",
+        "tel:100;phone-context=ims.example",
+        "tel:*31#030;phone-context=x.example",
+    ],
 )
 def test_a_number_it_is_sent_to_is_known_again(target: str) -> None:
     call = Call.ringing()
@@ -134,3 +145,33 @@ class TestDeflection:
         told = [line for line in forward.edits.insert if line.startswith("Alert-Info:")]
         assert told == [f"Alert-Info: {one}" for one in passing]
         assert "Alert-Info" in forward.edits.remove
+
+
+WITH_BODY = 'Digest realm="r", nonce="n", qop="auth,auth-int"'
+WITHOUT_BODY = 'Digest realm="r", nonce="n", qop="auth"'
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "asked", "passed"),
+    [
+        ("INVITE", 401, WITH_BODY, WITHOUT_BODY),
+        ("UPDATE", 407, WITH_BODY, WITHOUT_BODY),
+        ("INVITE", 407, WITHOUT_BODY, None),
+        ("MESSAGE", 407, WITH_BODY, None),
+        ("INVITE", 403, WITH_BODY, None),
+    ],
+)
+def test_no_page_is_asked_for_a_hash_of_a_body_that_the_core_does_not_get(
+    method: str, status: int, asked: str, passed: str | None
+) -> None:
+    fields = {"Proxy-Authenticate": [asked], "WWW-Authenticate": ['Digest realm="x"']}
+    reply = Reply(Side.IMS, method, "c", "f", "t", 1, status=status, headers=header_reader(fields))
+    remove, insert = boundary.towards_page(reply, SETTINGS)
+    shown = ('WWW-Authenticate: Digest realm="x"', f"Proxy-Authenticate: {passed}") if passed else ()
+    assert insert == shown
+    assert ("Proxy-Authenticate" in remove) is (passed is not None)
+    call = Call.confirmed()
+    call.record.outbound = Outbound([], "+493012345678", trunk="one")
+    trunk = boundary.as_of_page(call.record, act.MessageEdits(remove=remove, insert=insert))
+    assert trunk.insert == ()
+    assert {"Proxy-Authenticate", "WWW-Authenticate"} <= set(trunk.remove)

@@ -9,6 +9,7 @@ from kemi.core.call import events as ev
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Side
 from kemi.core.registration import Flow
+from kemi.state.calls import record_to_text
 from tests.peers.sdp import offer_again
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import ALICE, CORE_CONTACT, SETTINGS, Call
@@ -63,16 +64,42 @@ class TestRecovery:
         to_page = call.on(call.ims_request("INFO")).only(act.ForwardRequest)
         assert to_page.edits.next_hop == "sip:127.0.0.1:40777;transport=ws"
 
-    @pytest.mark.parametrize(
-        "owner",
-        [pytest.param("sip:mallory@ims.example", id="another owner"), pytest.param("", id="not registered")],
-    )
-    @pytest.mark.parametrize("method", ["INFO", "BYE", "UPDATE"])
-    def test_anybody_else_gets_481_and_changes_nothing(self, owner: str, method: str) -> None:
+    @pytest.mark.parametrize("method", ["INFO", "BYE", "UPDATE", "INVITE"])
+    def test_anybody_else_gets_481_and_changes_nothing(self, method: str) -> None:
         call = Call.confirmed()
-        assert call.on(call.wic_request(method, connection_id="8", owner=owner)).reply[0] == 481
-        assert call.record.connection_id == "7"
-        assert not call.record.ended
+        before = record_to_text(call.record)
+        stranger = call.wic_request(method, connection_id="8", owner="sip:mallory@ims.example")
+        assert call.on(stranger).reply[0] == 481
+        assert record_to_text(call.record) == before
+
+    @pytest.mark.parametrize(
+        ("method", "status"),
+        [("INVITE", 491), ("UPDATE", 500), ("INFO", 500), ("REFER", 500), ("BYE", 481), ("PRACK", 481)],
+    )
+    def test_who_has_not_registered_yet_is_to_ask_again_and_changes_nothing(
+        self, method: str, status: int
+    ) -> None:
+        """A 481 would end the call at JsSIP, which asks before its REGISTER is answered."""
+        call = Call.confirmed(body=TWO_WAY)
+        call.on(ev.FlowClosed())
+        before = record_to_text(call.record)
+        body = HOLD if method in ("INVITE", "UPDATE") else ""
+        answered = call.on(call.wic_request(method, cseq=7, body=body, connection_id="8", owner=""))
+        assert answered.names == ["SendReply"]
+        assert answered.reply[0] == status
+        assert record_to_text(call.record) == before
+        again = call.on(call.wic_request("INVITE", cseq=8, body=HOLD, connection_id="8"))
+        assert again.only(act.ForwardRequest).to is Side.IMS
+
+    @pytest.mark.parametrize("change", [{"to_tag": "guessed"}, {"from_tag": "guessed"}])
+    def test_who_knows_one_tag_learns_of_no_call(self, change: dict[str, str]) -> None:
+        call = Call.confirmed()
+        assert call.on(call.wic_request("UPDATE", connection_id="8", owner="", **change)).reply[0] == 481
+
+    def test_a_call_that_is_over_is_over(self) -> None:
+        call = Call.confirmed()
+        call.on(call.wic_request("BYE"))
+        assert call.on(call.wic_request("UPDATE", connection_id="8", owner="")).reply[0] == 481
 
     def test_a_page_that_is_back_owes_no_ack_of_the_connection_before(self) -> None:
         call = Call.confirmed(body=TWO_WAY)

@@ -410,3 +410,15 @@ def _media_texts(name: str) -> tuple[str, str]:
     _, _, media = golden(name).partition("m=audio")
     audio, _, video = media.partition("m=video")
     return "m=audio" + audio, "m=video" + video
+
+
+def test_video_that_has_no_candidate_yet_may_be_told_so() -> None:
+    """JsSIP sends its offer at the first candidate where the page asks for that; the two cases look the same."""
+    audio, mark, video = golden("chromium-156-av-sendrecv").partition("m=video")
+    gathered = "".join(
+        line for line in video.splitlines(keepends=True) if not line.startswith("a=candidate:")
+    )
+    assert gathered != video
+    lines = judge_offer(sdp_from_text(audio + mark + gathered), OUR_SDK).lines
+    assert [line.role for line in lines] == [F, X]
+    assert "or the offer was sent before video had a candidate" in lines[1].reason
