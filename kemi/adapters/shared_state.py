@@ -290,7 +290,7 @@ class SharedState:
         views = trunks.views()
         text = msgspec.json.encode(GatewayTrunks(now, views)).decode()
         try:
-            seen = seen_trunks(self._link.exchange_trunks(text), now)
+            seen = seen_trunks(*self._link.exchange_trunks(text), now)
         except RedisUnavailable as error:
             self._failed(error, now)
             return

@@ -30,6 +30,7 @@ from kemi.state.commands import (
 from kemi.state.connection import redis_client
 from kemi.state.continuity import Change, Continuity
 from kemi.state.redis_errors import RedisRefused, redis_failure
+from kemi.state.stamps import age_s, read_stamped, seconds, write_stamped
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TracePortion
 
@@ -81,6 +82,11 @@ class _Identities(msgspec.Struct):
 
     impi: str
     impus: list[str]
+
+
+class _Seen(msgspec.Struct):
+    at: float = 0.0
+    written_at: float = 0.0
 
 
 class RedisLink:
@@ -182,16 +188,19 @@ class RedisLink:
                 pipeline.sadd(keys.DRAINED, node)
             else:
                 pipeline.srem(keys.DRAINED, node)
-        pipeline.hset(keys.RELAY_NODES, self.node, view)
+        write_stamped(pipeline, keys.RELAY_NODES, self.node, view)
         self._continuity.write(pipeline)
         self._continuity.found(self._run(pipeline)[0])
         self._continuity.written()
 
-    def gateways(self) -> dict[str, str]:
-        """Return what each gateway of the site wrote last of itself and its relay nodes; its time is ``at``."""
+    def gateways(self, now: float) -> dict[str, float]:
+        """Return how long ago each gateway of the site has written of itself, seconds."""
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.hgetall(keys.RELAY_NODES)
-        return cast("dict[str, str]", self._run(pipeline)[0])
+        read_stamped(pipeline, keys.RELAY_NODES)
+        found, time = self._run(pipeline)
+        seen = {name: _decoded({name: text}, _Seen).get(name, _Seen()) for name, text in found.items()}
+        redis_now = seconds(time)
+        return {name: age_s(one.at, one.written_at, now, redis_now) for name, one in seen.items()}
 
     def calls_of(self, node: str) -> dict[str, str]:
         """Return the answered calls that another gateway keeps."""
@@ -260,12 +269,13 @@ class RedisLink:
         except redis.RedisError as error:
             raise redis_failure(error) from error
 
-    def exchange_trunks(self, view: str) -> dict[str, str]:
-        """Write how this node sees trunks; return how all nodes do, this one included."""
+    def exchange_trunks(self, view: str) -> tuple[dict[str, str], float]:
+        """Write how this node sees trunks; return how all nodes do, this one included, and the time of Redis."""
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.hset(keys.TRUNKS, self.node, view)
-        pipeline.hgetall(keys.TRUNKS)
-        return cast("dict[str, str]", self._run(pipeline)[1])
+        write_stamped(pipeline, keys.TRUNKS, self.node, view)
+        read_stamped(pipeline, keys.TRUNKS)
+        _, found, time = self._run(pipeline)
+        return cast("dict[str, str]", found), seconds(time)
 
     def exchange_bans(
         self, new: Mapping[str, str], over: Sequence[str], trusted: Sequence[str]

@@ -24,6 +24,7 @@ from kemi.state.redis_link import (
     DEADLINE_S,
     RedisLink,
 )
+from kemi.state.trunks import seen_trunks
 from kemi.state.web import streams
 from kemi.state.web.accounts import Account, AccountStore
 from kemi.state.web.streams import CommandStream
@@ -74,6 +75,19 @@ def _url(database: Any) -> str:
 def test_another_nodes_records_are_its_own(link: RedisLink, database: Any) -> None:
     link.ship({"key": msgspec.json.encode(binding()).decode()}, {}, [])
     assert RedisLink(_url(database), "node-2").stored().registrations == {}
+
+
+def test_who_is_silent_is_seen_by_the_clock_of_redis(link: RedisLink, database: Any) -> None:
+    wrong = time.time() - 500
+    link.ship_nodes({}, json.dumps({"at": wrong}))
+    database.hset(keys.RELAY_NODES, "of before", json.dumps({"at": time.time() - 7}))
+    database.hset(keys.RELAY_NODES, "broken", "{")
+    ages = link.gateways(time.time())
+    assert 0 <= ages[NODE] < 1
+    assert 7 <= ages["of before"] < 8
+    assert ages["broken"] > 1e9
+    texts, redis_now = link.exchange_trunks(json.dumps({"at": wrong, "trunks": []}))
+    assert seen_trunks(texts, redis_now, time.time()).keys() == {NODE}
 
 
 def test_the_names_of_what_is_kept(link: RedisLink, database: Any) -> None:
