@@ -35,7 +35,6 @@ GONE_S: Final = 86_400.0
 """A gateway that was silent for longer has been taken out of service."""
 _CLOCK_S: Final = 5.0
 """More than what the way to Redis takes."""
-_MOST_EVENTS: Final = 10_000
 _MOST_SHOWN: Final = 5
 
 
@@ -80,6 +79,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     trunks: list[Trunk]
     alarms: list[dict[str, Any]]
     """Events of the last hour that somebody should know, the oldest first."""
+    alarms_since: str = ""
+    """Only since then, because older events are not kept; "": they reach back an hour."""
     wrong: list[str]
     """What is wrong, in words; empty: all is well."""
 
@@ -136,7 +137,8 @@ def _status(place: Place, now: float) -> Status:
         if age < GONE_S
     ]
     nodes, trunks = nodes_of(place), trunks_of(place)
-    events = RecentEvents(place.redis).since(now - ALARM_S, _MOST_EVENTS)
+    recent = RecentEvents(place.redis)
+    events, known_since = recent.since(now - ALARM_S), recent.known_since()
     redis = RedisStatus(
         reachable=True, version=facts.version, used_bytes=facts.used_bytes, most_bytes=facts.most_bytes
     )
@@ -150,6 +152,7 @@ def _status(place: Place, now: float) -> Status:
         nodes=nodes,
         trunks=trunks,
         alarms=[{"seq": seq, **event} for seq, event in events if _is_alarm(event)],
+        alarms_since=when(known_since) if known_since > now - ALARM_S else "",
         wrong=[
             *((f"Redis refuses what is written to it: {refused}",) if refused else ()),
             *_wrong_gateways(gateways, silent),
@@ -234,7 +237,8 @@ def _lines(found: Status) -> list[str]:
             lines += [*table(("TRUNK", "STATE", "REGISTRATION", "CALLS", "GATEWAY"), trunks, ""), ""]
         kinds = Counter(str(event.get("type")) for event in found.alarms)
         told = ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "none"
-        lines += [f"alarms of the last hour: {told}"]
+        since = f" (events are known since {found.alarms_since} only)" if found.alarms_since else ""
+        lines += [f"alarms of the last hour{since}: {told}"]
         lines += [f"    {event_to_text(event)}" for event in found.alarms[-_MOST_SHOWN:]]
     wrong = [f"WRONG: {one}" for one in found.wrong]
     return [*lines, *(wrong or ["all is well"])]
