@@ -265,6 +265,18 @@ class TestTraces:
         ]  # fmt: skip
         link.ship_traces([TracePortion(head, entries_to_bytes(entries))], TraceRings(10, 10, 100, 1000))
 
+    def test_the_other_of_two_calls_with_one_call_id_is_named(
+        self, operator: Operator, redis_url: str
+    ) -> None:
+        other = TraceHead(
+            key="r1;in", call_id="r1", impu=CORE, peer="tel:+4930", direction="to_page", node="gw1", began_at=3.0,
+        )  # fmt: skip
+        RedisLink(redis_url, "gw1").ship_traces([TracePortion(other, b"")], TraceRings(9, 9, 99, 99))
+        heading, called, caller = operator("calls", "traces").stdout.splitlines()
+        assert heading.endswith("CALL-ID  KEY")
+        assert called.split()[-2:] == ["r1", "r1;in"]
+        assert caller.split()[-2:] == ["r1", "-"]
+
     def test_a_call_is_listed_shown_and_explained(self, operator: Operator) -> None:
         (listed,) = operator.document("calls", "traces", "--failed")["traces"]
         assert (listed["call_id"], listed["began"], listed["failed"]) == ("r1", "1970-01-01T00:00:02Z", True)
