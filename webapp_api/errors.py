@@ -7,7 +7,7 @@ from typing import Final
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
-from kemi.state.web.client import StateUnavailable
+from kemi.state.web.client import StateRefused, StateUnavailable
 
 CONTENT_TYPE: Final = "application/problem+json"
 
@@ -33,8 +33,14 @@ def problem(error: HTTPException) -> Response:
 
 
 def without_state(error: StateUnavailable) -> ServiceUnavailable:
-    """Note that Redis is away; return what the client is told."""
-    _log.error("event=state_unavailable path=%s reason=%s", ascii(request.path), type(error).__name__)
+    """Note that Redis is away, or refuses; return what the client is told."""
+    path, refuses = ascii(request.path), isinstance(error, StateRefused)
+    reason = ascii(str(error)) if refuses else type(error).__name__
+    _log.error("event=state_unavailable path=%s reason=%s", path, reason)
+    if refuses:
+        return ServiceUnavailable(
+            "The service can keep nothing new just now; try again later.", retry_after=5
+        )
     return ServiceUnavailable("The service cannot reach its data; try again.", retry_after=5)
 
 

@@ -197,6 +197,7 @@ class Hub:
             self.position = position
             if gap:
                 for listener in self._listeners:
+                    listener.floor = (0, 0)  # whoever numbers events now may be behind the one before
                     listener.put(position_text(position, gap=True))
 
     def end_sessions(self, sids: Iterable[str]) -> None:

@@ -160,7 +160,7 @@ class Services:
                 keyring=keyring,
                 logins=logins,
                 requests=AttemptStore(
-                    redis, "token", limit=_TOKENS_PER_MINUTE, window_s=60, also_when_full=True
+                    redis, "token", limit=_TOKENS_PER_MINUTE, window_s=60, also_when_refused=True
                 ),
                 provider=provider_sessions,
             ),
@@ -188,10 +188,10 @@ class Services:
             ),
             questions=AttemptStore(redis, "running-calls", limit=_QUESTIONS_PER_MINUTE, window_s=60),
             history_requests=AttemptStore(
-                redis, "history", limit=_HISTORIES_PER_MINUTE, window_s=60, also_when_full=True
+                redis, "history", limit=_HISTORIES_PER_MINUTE, window_s=60, also_when_refused=True
             ),
             calls_to_end=AttemptStore(
-                redis, "end-call", limit=_QUESTIONS_PER_MINUTE, window_s=60, also_when_full=True
+                redis, "end-call", limit=_QUESTIONS_PER_MINUTE, window_s=60, also_when_refused=True
             ),
             routes=RoutesStore(redis),
             dials=DialStore(redis),
@@ -199,7 +199,7 @@ class Services:
             audit=AuditLog(redis),
             bans=bans,
             operator_work=AttemptStore(
-                redis, "operator-work", limit=_OPERATOR_WORK_PER_MINUTE, window_s=60, also_when_full=True
+                redis, "operator-work", limit=_OPERATOR_WORK_PER_MINUTE, window_s=60, also_when_refused=True
             ),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,

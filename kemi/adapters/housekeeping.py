@@ -63,10 +63,10 @@ from kemi.core.registration.states import (
 from kemi.settings import Settings
 from kemi.state.call_history import FinishedCall
 from kemi.state.calls import CallStore
+from kemi.state.commands import EndCalls, EndRegistration, ListCalls, Logout
 from kemi.state.deadlines import Deadlines
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import Ended, FlowStore
-from kemi.state.redis_link import EndCalls, EndRegistration, ListCalls, Logout
 from kemi.state.schedule import Schedule
 
 EVERY_S: Final = 0.1

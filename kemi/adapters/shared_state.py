@@ -20,12 +20,13 @@ from kemi.core.pace import is_early
 from kemi.core.registration.records import Registration
 from kemi.state.bans import SharedBan, ban_to_text, bans_from_texts
 from kemi.state.call_history import FinishedCall
+from kemi.state.commands import Command, Logout
 from kemi.state.counters import Counters
 from kemi.state.flows import FlowStore
 from kemi.state.nodes import NodeStore
 from kemi.state.records import taken
 from kemi.state.redis_errors import RedisRefused, RedisUnavailable
-from kemi.state.redis_link import Command, Heard, Logout, RedisLink
+from kemi.state.redis_link import Heard, RedisLink
 from kemi.state.subscriptions import SubscriptionStore
 from kemi.state.table import Table
 from kemi.state.trace_link import TraceRings
@@ -289,7 +290,7 @@ class SharedState:
         views = trunks.views()
         text = msgspec.json.encode(GatewayTrunks(now, views)).decode()
         try:
-            seen = seen_trunks(self._link.exchange_trunks(text), now)
+            seen = seen_trunks(*self._link.exchange_trunks(text), now)
         except RedisUnavailable as error:
             self._failed(error, now)
             return

@@ -4,6 +4,7 @@
 |---|---|---|---|
 | gw:jwks:ISSUER | text, a JWK set (RFC 7517) | web API | gateway: keys that sign access tokens |
 | gw:commands | stream of one field, ``json`` | web API | every gateway node, from its last id on |
+| gw:orders | channel (PUBLISH), JSON | web API: what ends something, when Redis takes no writes | every gateway node |
 | gw:events | stream of one field, ``json`` | gateway | web API |
 | gw:unkept-events | channel (PUBLISH), JSON | gateway | web API: who listens at that moment |
 | gw:registrations:NODE | hash, binding -> JSON | gateway node NODE | the same node at its start; web API |
@@ -91,6 +92,7 @@ from typing import Final
 
 COMMANDS: Final = "gw:commands"
 EVENTS: Final = "gw:events"
+ORDERS: Final = "gw:orders"
 MARKS: Final = "gw:marks"
 RELAY_NODES: Final = "gw:relay-nodes"
 TRUNKS: Final = "gw:trunks"

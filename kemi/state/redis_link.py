@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
 import msgspec
 import redis
@@ -19,10 +19,18 @@ from kemi.core.registration import Registration
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import history_link, keys, trace_link
 from kemi.state.call_history import FinishedCall
-from kemi.state.call_questions import ALL_CALLS, CallQuestion
+from kemi.state.commands import (
+    Command,
+    EndCalls,
+    EndRegistration,
+    ListCalls,
+    OrderChannel,
+    command_from_text,
+)
 from kemi.state.connection import redis_client
 from kemi.state.continuity import Change, Continuity
 from kemi.state.redis_errors import RedisRefused, redis_failure
+from kemi.state.stamps import age_s, read_stamped, seconds, write_stamped
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TracePortion
 
@@ -41,45 +49,6 @@ end
 return text
 """
 """A full Redis refuses the first of the two, and nothing has changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Logout:
-    """Command: every registration ends whose token came from this web session before that ended."""
-
-    session: str
-    at: float
-    """When it ended, seconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndCalls:
-    """Command: the call of this Call-ID ends, or every call of this public identity; of both: that call if it is of
-    that identity."""
-
-    call_id: str = ""
-    impu: str = ""
-    by: str = "operator"
-    """Who wants it: operator or user."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListCalls:
-    """Command: say which calls are running."""
-
-    asked: str
-    """Name of the question, which the answer repeats."""
-    question: CallQuestion = ALL_CALLS
-
-
-@dataclass(frozen=True, slots=True)
-class EndRegistration:
-    """Command: one binding ends, whose page may register again."""
-
-    key: str
-
-
-Command: TypeAlias = Logout | EndCalls | ListCalls | EndRegistration
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +84,9 @@ class _Identities(msgspec.Struct):
     impus: list[str]
 
 
-class _Command(msgspec.Struct):
-    type: str = ""
-    asked: str = ""
-    sid: str = ""
-    call_id: str = ""
-    impu: str = ""
-    by: str = ""
-    key: str = ""
+class _Seen(msgspec.Struct):
     at: float = 0.0
+    written_at: float = 0.0
 
 
 class RedisLink:
@@ -136,11 +99,17 @@ class RedisLink:
         self._position = ""
         self._first_exchange_ms = 0
         self._continuity = Continuity(node)
-        self._redis = redis_client(url, deadline_s, Retry(NoBackoff(), 0), self._continuity.connected)
+        self._redis = redis_client(url, deadline_s, Retry(NoBackoff(), 0), self._connected)
+        self._orders = OrderChannel(redis_client(url, deadline_s, Retry(NoBackoff(), 0)))
 
     def disconnect(self) -> None:
-        """Close the connection; the next call opens a new one."""
+        """Close the connections; the next call opens new ones."""
+        self._orders.leave()
         self._redis.close()
+
+    def _connected(self) -> None:
+        self._orders.leave()  # whoever answers now may be another server
+        self._continuity.connected()
 
     def take_change(self) -> Change:
         """Return what has happened to Redis since the last time; to be asked after what went well."""
@@ -219,16 +188,19 @@ class RedisLink:
                 pipeline.sadd(keys.DRAINED, node)
             else:
                 pipeline.srem(keys.DRAINED, node)
-        pipeline.hset(keys.RELAY_NODES, self.node, view)
+        write_stamped(pipeline, keys.RELAY_NODES, self.node, view)
         self._continuity.write(pipeline)
         self._continuity.found(self._run(pipeline)[0])
         self._continuity.written()
 
-    def gateways(self) -> dict[str, str]:
-        """Return what each gateway of the site wrote last of itself and its relay nodes; its time is ``at``."""
+    def gateways(self, now: float) -> dict[str, float]:
+        """Return how long ago each gateway of the site has written of itself, seconds."""
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.hgetall(keys.RELAY_NODES)
-        return cast("dict[str, str]", self._run(pipeline)[0])
+        read_stamped(pipeline, keys.RELAY_NODES)
+        found, time = self._run(pipeline)
+        seen = {name: _decoded({name: text}, _Seen).get(name, _Seen()) for name, text in found.items()}
+        redis_now = seconds(time)
+        return {name: age_s(one.at, one.written_at, now, redis_now) for name, one in seen.items()}
 
     def calls_of(self, node: str) -> dict[str, str]:
         """Return the answered calls that another gateway keeps."""
@@ -297,12 +269,13 @@ class RedisLink:
         except redis.RedisError as error:
             raise redis_failure(error) from error
 
-    def exchange_trunks(self, view: str) -> dict[str, str]:
-        """Write how this node sees trunks; return how all nodes do, this one included."""
+    def exchange_trunks(self, view: str) -> tuple[dict[str, str], float]:
+        """Write how this node sees trunks; return how all nodes do, this one included, and the time of Redis."""
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.hset(keys.TRUNKS, self.node, view)
-        pipeline.hgetall(keys.TRUNKS)
-        return cast("dict[str, str]", self._run(pipeline)[1])
+        write_stamped(pipeline, keys.TRUNKS, self.node, view)
+        read_stamped(pipeline, keys.TRUNKS)
+        _, found, time = self._run(pipeline)
+        return cast("dict[str, str]", found), seconds(time)
 
     def exchange_bans(
         self, new: Mapping[str, str], over: Sequence[str], trusted: Sequence[str]
@@ -352,12 +325,13 @@ class RedisLink:
             entries = [*entries, *latest]
         for identifier, fields in entries:
             self._position, came_ms = identifier, _ms(identifier)
-            command = _command(fields.get(keys.STREAM_FIELD, ""), came_ms / 1000)
+            command = command_from_text(fields.get(keys.STREAM_FIELD, ""), came_ms / 1000)
             is_old = came_ms < self._first_exchange_ms
             if command is not None and not (
                 is_old and isinstance(command, EndCalls | ListCalls | EndRegistration)
             ):
                 commands.append(command)
+        commands += self._orders.read(now)
         found = {issuer: text for issuer, text in zip(issuers, key_sets, strict=True) if text}
         return Heard(commands, found, set(drained), int(routing_version or 0), dict(handed_over))
 
@@ -416,30 +390,6 @@ def _ms(identifier: str) -> int:
 def _entries(streams: Any) -> list[tuple[str, dict[str, str]]]:
     """Return the entries of XREAD's answer: one stream was asked for, and an entry removed meanwhile has no fields."""
     return [(identifier, fields or {}) for _, entries in streams or [] for identifier, fields in entries]
-
-
-def _command(text: str, came_at: float) -> Command | None:
-    """Return a command; None for what this release does not know, which another may."""
-    try:
-        command = msgspec.json.decode(text, type=_Command)
-    except msgspec.MsgspecError:
-        return None
-    if command.type == "logout" and command.sid:
-        return Logout(command.sid, command.at or came_at)
-    if command.type == "end_call" and (command.call_id or command.impu):
-        return EndCalls(command.call_id, command.impu, "user" if command.by == "user" else "operator")
-    if command.type == "end_registration" and command.key:
-        return EndRegistration(command.key)
-    if command.type == "list_calls" and command.asked:
-        return _listing(command.asked, text)
-    return None
-
-
-def _listing(asked: str, text: str) -> ListCalls | None:
-    try:
-        return ListCalls(asked, msgspec.json.decode(text, type=CallQuestion))
-    except msgspec.MsgspecError:
-        return None
 
 
 def _decoded(texts: Mapping[str, str], kind: type[Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from redis import Redis
 
 from kemi.state import keys
 from kemi.state.traces import TracePortion
+from kemi.state.trunks import LONGEST_S
 
 POPPED_AT_ONCE: Final = 500
 MOST_RUNNING: Final = 20_000
@@ -58,18 +59,20 @@ def trim(redis: Redis, rings: TraceRings, now: float) -> None:
     """Forget what is too old, and the oldest of what is too much, and more of them where Redis has little room left."""
     pipeline = redis.pipeline(transaction=False)
     for failed, kept_s in ((False, rings.kept_s), (True, rings.failed_kept_s)):
-        for name in (keys.traces, keys.ended_traces):
-            pipeline.zremrangebyscore(name(failed=failed), "-inf", now - kept_s)
-            pipeline.zcard(name(failed=failed))
+        # Those whose end nobody tells; what there is of them has ended by itself.
+        pipeline.zremrangebyscore(keys.traces(failed=failed), "-inf", now - kept_s - LONGEST_S)
+        pipeline.zcard(keys.traces(failed=failed))
+        pipeline.zcount(keys.ended_traces(failed=failed), "-inf", now - kept_s)
+        pipeline.zcard(keys.ended_traces(failed=failed))
     pipeline.info("memory")
-    _, good, _, good_over, _, bad, _, bad_over, memory = pipeline.execute()
+    _, good, good_old, good_over, _, bad, bad_old, bad_over, memory = pipeline.execute()
     limit = memory.get("maxmemory", 0)
     least = POPPED_AT_ONCE if limit and memory.get("used_memory", 0) > limit * FULL else 0
-    for failed, known, over, most in (
-        (False, good, good_over, rings.calls),
-        (True, bad, bad_over, rings.failed_calls),
+    for failed, known, old, over, most in (
+        (False, good, good_old, good_over, rings.calls),
+        (True, bad, bad_old, bad_over, rings.failed_calls),
     ):
-        _pop(redis, keys.ended_traces(failed=failed), max(over - most, least), failed=failed)
+        _pop(redis, keys.ended_traces(failed=failed), max(over - most, old, least), failed=failed)
         running = max(known - over - MOST_RUNNING, 0 if over else least)
         _pop(redis, keys.traces(failed=failed), running, failed=failed)
 

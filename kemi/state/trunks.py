@@ -13,6 +13,7 @@ from kemi.core.trunk.diversion import Diversion
 from kemi.core.trunk.health import Health, health_from_text, health_key, health_to_text
 from kemi.core.trunk.registration import Answer
 from kemi.state.records import RecordTable, taken
+from kemi.state.stamps import age_s
 from kemi.state.table import Table
 
 OLD_S: Final = 10.0
@@ -65,15 +66,17 @@ class GatewayTrunks(msgspec.Struct, frozen=True):
     at: float
     """Seconds since the epoch."""
     trunks: list[TrunkView]
+    written_at: float = 0.0
+    """The same by the clock of Redis (kemi/state/stamps.py)."""
 
 
-def seen_trunks(texts: Mapping[str, str], now: float) -> dict[str, GatewayTrunks]:
-    """Return what each running gateway sees, by its name, from the hash in Redis."""
+def seen_trunks(texts: Mapping[str, str], redis_now: float, now: float) -> dict[str, GatewayTrunks]:
+    """Return what each running gateway sees, by its name, from the hash in Redis, at this time of Redis and of ours."""
     found = {}
     for name, text in sorted(texts.items()):
         with suppress(msgspec.MsgspecError):  # of another release
             seen = msgspec.json.decode(text, type=GatewayTrunks)
-            if abs(now - seen.at) < OLD_S:
+            if abs(age_s(seen.at, seen.written_at, now, redis_now)) < OLD_S:
                 found[name] = seen
     return found
 

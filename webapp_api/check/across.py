@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -55,10 +55,12 @@ def _gateway_and_web(node: Node) -> Iterator[Finding]:
     if web.web_login:
         yield from _tokens(node.gateway, node.web)
     for server in web.stun_servers:
-        port = server.rpartition(":")[2]
+        host, _, port = server.rpartition(":")
         if port != str(gateway.sip.port):
             reason = f"{server}: the gateway answers STUN at its SIP port, {gateway.sip.port}"
-            yield node.web.finding(("stun_servers",), reason)
+            found = node.web.finding(("stun_servers",), reason)
+            # Another host may be a STUN server of its own, or a name of the gateway.
+            yield found if host.strip("[]") == gateway.sip.address else replace(found, level=Level.WARNING)
 
 
 def _tokens(gateway: OwnFile, web: OwnFile) -> Iterator[Finding]:

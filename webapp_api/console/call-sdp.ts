@@ -2,7 +2,7 @@
 
 import { h, labelled } from "./dom.ts";
 import { sdpDiff, type DiffRow } from "./sdp-diff.ts";
-import { sdpOf, type CallSdp } from "./sdp-texts.ts";
+import { choiceIn, sdpOf, type CallSdp } from "./sdp-texts.ts";
 import { countText } from "./words.ts";
 import type { TraceCard } from "./view-call.ts";
 
@@ -57,7 +57,12 @@ export function sdpCard(): TraceCard {
       result,
     ),
     show(trace) {
-      const chosen = [pair.value, before.value, after.value] as const;
+      const former = sdp;
+      const chosen = {
+        pair: pair.value === OWN_CHOICE ? -1 : Number(pair.value),
+        before: Number(before.value),
+        after: Number(after.value),
+      };
       const isFirst = sdp.texts.length === 0;
       const found = sdpOf(trace);
       // Somebody may be reading: what is the same stays.
@@ -76,7 +81,9 @@ export function sdpCard(): TraceCard {
         before.value = String(first?.before ?? 0);
         after.value = String(first?.after ?? sdp.texts.length - 1);
       } else {
-        [pair.value, before.value, after.value] = chosen;
+        const same = choiceIn(sdp, former, chosen);
+        pair.value = same.pair < 0 ? OWN_CHOICE : String(same.pair);
+        [before.value, after.value] = [String(same.before), String(same.after)];
       }
       show();
     },

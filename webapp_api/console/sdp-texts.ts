@@ -53,6 +53,23 @@ export function sdpOf(trace: Trace): CallSdp {
   return { texts, pairs: [...throughTheGateway([...place]), ...pairs] };
 }
 
+/** Places in the lists; pair: -1 for two that somebody chose. */
+export interface SdpChoice {
+  readonly pair: number;
+  readonly before: number;
+  readonly after: number;
+}
+
+/** The same choice in the lists of the call as it is now, where others have come in between. */
+export function choiceIn(found: CallSdp, former: CallSdp, chosen: SdpChoice): SdpChoice {
+  const placeOf = (text: SdpText | undefined): number =>
+    Math.max(0, found.texts.findIndex(({ label, sdp }) => label === text?.label && sdp === text.sdp));
+  const [before, after] = [placeOf(former.texts[chosen.before]), placeOf(former.texts[chosen.after])];
+  const label = former.pairs[chosen.pair]?.label;
+  const pair = found.pairs.findIndex((one) => one.label === label && one.before === before && one.after === after);
+  return { pair, before, after };
+}
+
 /** The first description that each side sent, and what the other side first got after it. */
 function throughTheGateway(messages: readonly (readonly [Entry, number])[]): SdpPair[] {
   const isPage = (entry: Entry): boolean => entry.leg === "page";

@@ -72,7 +72,7 @@ function tile(page: PageName, name: string, value: string, more: string): HTMLEl
 function errorsOf(desk: Desk): Child[] {
   const counts = desk.failures.counts(Date.now() / 1000);
   const title = h("h2", { id: "errors-title" }, "Failed calls of the last hour");
-  const since = desk.missedBeforeS > 0 && h("p", { class: "quiet" }, "There were more events than are kept: some are missing.");
+  const since = missingText(desk);
   if (counts.length === 0) return [title, since, h("p", { class: "quiet" }, "No call has failed.")];
   const bars = counts.slice(0, BARS).map(({ cause, count }) => ({ label: cause, value: count }));
   const rows = counts.map(({ cause, count, lastAtS, lastKey }) => [
@@ -97,11 +97,19 @@ function alarmsOf(desk: Desk, known: Known): Child[] {
   const recent = desk.alarms.recent(Date.now() / 1000);
   return [
     h("h2", { id: "alarms-title" }, "Alarms"),
+    missingText(desk),
     now.length > 0 && h("ul", { class: "alarms now", "aria-label": "Now" }, ...now.map((text) => h("li", {}, text))),
     recent.length > 0 &&
       h("ul", { class: "alarms", "aria-label": "Within the last hour" }, ...recent.map((alarm) => alarmItem(alarm.atS, alarm.text))),
     now.length + recent.length === 0 && h("p", { class: "quiet" }, "None."),
   ];
+}
+
+function missingText(desk: Desk): Child {
+  const atS = desk.missedBeforeS;
+  if (atS === 0) return false;
+  const since = atS === Infinity ? "" : ` Those since ${clockText(atS)} are all here.`;
+  return h("p", { class: "quiet" }, `There were more events than are kept: some of the last hour are missing.${since}`);
 }
 
 function alarmItem(atS: number, text: string): HTMLElement {

@@ -9,12 +9,10 @@ from typing import Any
 import click
 import msgspec
 
-from kemi.state.web.event_feed import EventFeed
+from kemi.state.web.event_feed import EventFeed, order_of
 from kemi.state.web.recent_events import RecentEvents
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, command, is_json, printable, to_json, when
-
-_MOST_BEFORE = 10_000
 
 
 class EventLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +75,7 @@ def add_events(group: click.Group) -> None:
 
         shown = 0
         try:
-            for seq, event in _events(place, since, follow):
+            for seq, event in events_since(place, since, follow=follow):
                 if wanted(event):
                     click.echo(
                         to_json({"seq": seq, **event}) if is_json() else printable(event_to_text(event))
@@ -90,10 +88,17 @@ def add_events(group: click.Group) -> None:
         return None
 
 
-def _events(place: Place, since: int, follow: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+def events_since(place: Place, since: int, *, follow: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give sequence number and event of those of the last ``since`` seconds, then of those that come."""
     feed = EventFeed(place.redis)
     feed.begin()
-    yield from RecentEvents(place.redis).since(max(0.0, time.time() - since), _MOST_BEFORE) if since else ()
+    if since:
+        recent, at = RecentEvents(place.redis), max(0.0, time.time() - since)
+        last = order_of(feed.position)
+        before = [one for one in recent.since(at) if order_of(one[0]) <= last]  # what comes now is read below
+        if (known_since := recent.known_since()) > at:
+            click.echo(f"events are known since {when(known_since)} only", err=True)
+        yield from before
     while follow:
         yield from feed.read().events
 

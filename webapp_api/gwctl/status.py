@@ -11,6 +11,7 @@ import msgspec
 
 from kemi.state.call_questions import CallQuestion
 from kemi.state.web.client import StateUnavailable
+from kemi.state.web.nodes import OLD_S
 from kemi.state.web.recent_events import RecentEvents
 from kemi.state.web.server import Server
 from webapp_api.gwctl.calls import calls_unless_refused
@@ -32,8 +33,8 @@ ALARMS: Final = (
 ALARM_S: Final = 3600.0
 GONE_S: Final = 86_400.0
 """A gateway that was silent for longer has been taken out of service."""
-_OLD_S: Final = 10.0
-_MOST_EVENTS: Final = 10_000
+_CLOCK_S: Final = 5.0
+"""More than what the way to Redis takes."""
 _MOST_SHOWN: Final = 5
 
 
@@ -43,6 +44,8 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str
     seen_s: float
     """How long ago it has written to Redis; it does so every two seconds."""
+    clock_s: float
+    """How far its clock is before that of Redis."""
     agent: bool
     """Whether a media agent runs beside it."""
     registrations: int
@@ -76,6 +79,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     trunks: list[Trunk]
     alarms: list[dict[str, Any]]
     """Events of the last hour that somebody should know, the oldest first."""
+    alarms_since: str = ""
+    """Only since then, because older events are not kept; "": they reach back an hour."""
     wrong: list[str]
     """What is wrong, in words; empty: all is well."""
 
@@ -122,16 +127,18 @@ def _status(place: Place, now: float) -> Status:
     gateways = [
         Gateway(
             gateway=name,
-            seen_s=round(max(0.0, now - seen.at), 1),
+            seen_s=round(max(0.0, age), 1),
+            clock_s=round(seen.clock_s, 1),
             agent=seen.agent,
             registrations=registered[name],
-            calls=None if running is None or name in silent or now - seen.at >= _OLD_S else calls[name],
+            calls=None if running is None or name in silent or age >= OLD_S else calls[name],
         )
-        for name, seen in place.services.relay_nodes.all().items()
-        if now - seen.at < GONE_S
+        for name, (seen, age) in place.services.relay_nodes.all(now).items()
+        if age < GONE_S
     ]
     nodes, trunks = nodes_of(place), trunks_of(place)
-    events = RecentEvents(place.redis).since(now - ALARM_S, _MOST_EVENTS)
+    recent = RecentEvents(place.redis)
+    events, known_since = recent.since(now - ALARM_S), recent.known_since()
     redis = RedisStatus(
         reachable=True, version=facts.version, used_bytes=facts.used_bytes, most_bytes=facts.most_bytes
     )
@@ -145,6 +152,7 @@ def _status(place: Place, now: float) -> Status:
         nodes=nodes,
         trunks=trunks,
         alarms=[{"seq": seq, **event} for seq, event in events if _is_alarm(event)],
+        alarms_since=when(known_since) if known_since > now - ALARM_S else "",
         wrong=[
             *((f"Redis refuses what is written to it: {refused}",) if refused else ()),
             *_wrong_gateways(gateways, silent),
@@ -161,12 +169,17 @@ def _is_alarm(event: dict[str, Any]) -> bool:
 def _wrong_gateways(gateways: list[Gateway], silent: list[str]) -> list[str]:
     wrong = [] if gateways else ["no gateway has written to this Redis within a day"]
     for one in gateways:
-        if one.seen_s >= _OLD_S:
+        if one.seen_s >= OLD_S:
             wrong.append(f"gateway {one.gateway} is silent for {one.seen_s:.0f} s")
         elif one.gateway in silent:
             wrong.append(f"gateway {one.gateway} does not answer which calls it has")
-        if one.seen_s < _OLD_S and not one.agent:
+        if one.seen_s < OLD_S and not one.agent:
             wrong.append(f"gateway {one.gateway} hears no media agent: dead relay nodes are noticed late")
+        if abs(one.clock_s) >= _CLOCK_S:
+            where = "before" if one.clock_s > 0 else "behind"
+            wrong.append(
+                f"the clock of gateway {one.gateway} is {abs(one.clock_s):.0f} s {where} that of Redis"
+            )
     return wrong
 
 
@@ -224,7 +237,8 @@ def _lines(found: Status) -> list[str]:
             lines += [*table(("TRUNK", "STATE", "REGISTRATION", "CALLS", "GATEWAY"), trunks, ""), ""]
         kinds = Counter(str(event.get("type")) for event in found.alarms)
         told = ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "none"
-        lines += [f"alarms of the last hour: {told}"]
+        since = f" (events are known since {found.alarms_since} only)" if found.alarms_since else ""
+        lines += [f"alarms of the last hour{since}: {told}"]
         lines += [f"    {event_to_text(event)}" for event in found.alarms[-_MOST_SHOWN:]]
     wrong = [f"WRONG: {one}" for one in found.wrong]
     return [*lines, *(wrong or ["all is well"])]

@@ -72,7 +72,10 @@ class ExplainedCall(msgspec.Struct, frozen=True):
 @click.option("--after", default="", help="The next page: `after` of the page before.")
 @pass_place
 def traces(place: Place, impu: str, call_id: str, failed: bool | None, limit: int, after: str) -> Answer:
-    """Show calls whose trace is kept, the latest first: refused ones, too."""
+    """Show calls whose trace is kept, the latest first: refused ones, too.
+
+    KEY: what `calls trace` and `calls explain` take for this one, where another call has the same Call-ID.
+    """
     try:
         heads, following = place.services.traces.list(
             limit, impu=impu, call_id=call_id, failed=failed, after=after
@@ -101,10 +104,11 @@ def traces(place: Place, impu: str, call_id: str, failed: bool | None, limit: in
         (
             *(one.began, one.impu, "out" if one.direction == "from_page" else "in", one.peer),
             *("FAILED" if one.failed else "fine", one.why or ("" if one.ended else "running"), one.call_id),
+            one.key if one.key != one.call_id else "",
         )
         for one in found
     ]
-    columns = ("BEGAN", "IMPU", "DIR", "PEER", "STATE", "WHY", "CALL-ID")
+    columns = ("BEGAN", "IMPU", "DIR", "PEER", "STATE", "WHY", "CALL-ID", "KEY")
     return Answer(TracedCalls(found, following), table(columns, rows, "no traces"))
 
 

@@ -33,10 +33,6 @@ class _Whose(msgspec.Struct):
     registered_contact: str = ""
 
 
-class _Seen(msgspec.Struct):
-    at: float
-
-
 class Adoption:
     """The calls of silent gateways, as this one knows them."""
 
@@ -59,7 +55,7 @@ class Adoption:
         if is_early(now, self._next_look, LOOK_S):
             return False
         self._next_look = now + LOOK_S
-        silent = {node for node, text in self._link.gateways().items() if now - _seen_at(text) > SILENT_S}
+        silent = {node for node, age_s in self._link.gateways(now).items() if age_s > SILENT_S}
         silent.discard(self._link.node)
         new = silent - self._silent
         for node in self._silent - silent:
@@ -114,13 +110,6 @@ class Adoption:
             self._orphans[owner] = [orphan for orphan in self._orphans[owner] if orphan[0] != node]
             if not self._orphans[owner]:
                 del self._orphans[owner]
-
-
-def _seen_at(text: str) -> float:
-    try:
-        return msgspec.json.decode(text, type=_Seen).at
-    except msgspec.MsgspecError:
-        return 0.0
 
 
 def claimed(adoption: Adoption, bindings: Iterable[Registration], now: float) -> dict[str, str]:

@@ -14,7 +14,7 @@ from kemi.adapters.shared_state import SharedState
 from kemi.adapters.turns import TURNS
 from kemi.state.call_questions import ANSWER_S, answer_text
 from kemi.state.calls import CallStore
-from kemi.state.redis_link import ListCalls
+from kemi.state.commands import ListCalls
 from kemi.state.running_calls import Figures
 
 ANSWERING_S: Final = 0.02

@@ -139,6 +139,10 @@ _END_OF_HEAD: Final = re.compile(r"\r?\n\r?\n")
 _METHOD: Final = re.compile(r"(?im)^cseq[ \t]*:\s*\d+\s+(\w+)")
 _TYPE: Final = re.compile(r"(?im)^(?:content-type|c)[ \t]*:\s*([^\s;,]+)")
 _PERSONAL: Final = frozenset({"INFO", "MESSAGE"})
+_DIGITS: Final = re.compile(
+    r"(?im)^(?:content-type|c)[ \t]*:\s*application/(?:kpml-response|dtmf|vnd\.nortelnetworks\.digits)"
+)
+"""Keys that somebody pressed, in whatever message: KPML comes by NOTIFY (RFC 4730 §5)."""
 _PICTURES: Final = "application/media_control+xml"
 
 
@@ -188,6 +192,8 @@ def _is_personal(head: str) -> bool:
     if head.partition(" ")[0].upper() in _PERSONAL:
         return True
     upper = head.upper()
+    if ("KPML" in upper or "DTMF" in upper or "DIGITS" in upper) and _DIGITS.search(head):
+        return True
     if "INFO" not in upper and "MESSAGE" not in upper:
         return False
     found = _METHOD.search(head)

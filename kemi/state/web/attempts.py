@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+import time
+from threading import Lock
+from typing import TYPE_CHECKING, Final
 
 import redis
 
@@ -19,8 +21,6 @@ local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {count, redis.call('PTTL', KEYS[1])}
 """
-_ALSO_WHEN_FULL: Final = f"#!lua flags=allow-oom{_COUNT}"
-"""A full Redis (7 or later) lets a script add that says so."""
 _TAKE_BACK: Final = """
 if redis.call('EXISTS', KEYS[1]) == 1 and redis.call('DECR', KEYS[1]) <= 0 then redis.call('DEL', KEYS[1]) end
 return 1
@@ -31,15 +31,18 @@ class AttemptStore:
     """Attempts of one kind; the window of a party begins with its first attempt."""
 
     def __init__(
-        self, redis: Redis, what: str, *, limit: int, window_s: float, also_when_full: bool = False
+        self, redis: Redis, what: str, *, limit: int, window_s: float, also_when_refused: bool = False
     ) -> None:
-        """``also_when_full``: counts in a Redis that is full, too; for who is logged in, as there are not many."""
+        """``also_when_refused``: while Redis takes no writes, this process counts by itself.
+
+        That is for who is logged in alone: they are not many, and guess nothing.
+        """
         self._redis = redis
         self._what = what
         self._limit = limit
         self._window_ms = int(window_s * 1000)
         self._count = redis.register_script(_COUNT)
-        self._count_when_full = redis.register_script(_ALSO_WHEN_FULL) if also_when_full else None
+        self._here = _Here() if also_when_refused else None
         self._take_back = redis.register_script(_TAKE_BACK)
 
     def add(self, party: str) -> int:
@@ -47,7 +50,12 @@ class AttemptStore:
 
         Counting first leaves no gap for attempts that run side by side.
         """
-        count, left_ms = self._counted({"keys": [self._key(party)], "args": [self._window_ms]})
+        try:
+            count, left_ms = self._count(keys=[self._key(party)], args=[self._window_ms])
+        except redis.ResponseError:
+            if self._here is None:
+                raise
+            count, left_ms = self._here.count(party, time.monotonic() * 1000, self._window_ms)
         return 0 if int(count) <= self._limit else max(1, math.ceil(int(left_ms) / 1000))
 
     def take_back(self, party: str) -> None:
@@ -58,16 +66,24 @@ class AttemptStore:
         """Uncount all attempts of a party."""
         self._redis.delete(self._key(party))
 
-    def _counted(self, what: dict[str, Any]) -> Any:
-        try:
-            return self._count(**what)
-        except redis.OutOfMemoryError as full:
-            if self._count_when_full is None:
-                raise
-            try:
-                return self._count_when_full(**what)
-            except redis.ResponseError:  # it knows no flags
-                raise full from None
-
     def _key(self, party: str) -> str:
         return keys.web_attempts(self._what, digest(party))
+
+
+class _Here:
+    """Counts in this process; threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._windows: dict[str, tuple[float, int]] = {}
+        """Party -> end of its window, ms, and how many."""
+
+    def count(self, party: str, now_ms: float, window_ms: int) -> tuple[int, float]:
+        """Return the count and the time left, ms."""
+        with self._lock:
+            until, before = self._windows.get(party, (0.0, 0))
+            if until <= now_ms:
+                self._windows = {name: one for name, one in self._windows.items() if one[0] > now_ms}
+                until, before = now_ms + window_ms, 0
+            self._windows[party] = (until, before + 1)
+            return before + 1, until - now_ms

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import redis
+
 from kemi.state import keys
 
 if TYPE_CHECKING:
@@ -108,8 +110,14 @@ class LeaseStore:
         return Lease(impis[int(place) - 1], str(former)) if place else None
 
     def renew(self, impi: str, sid: str) -> bool:
-        """Start a lease's lifetime anew; False when the session does not hold it (any more)."""
-        return bool(self._renew(keys=_keys([impi]), args=[sid, self._lifetime_ms]))
+        """Start a lease's lifetime anew; False when the session does not hold it (any more).
+
+        While Redis takes no writes, its end stays where it is.
+        """
+        try:
+            return bool(self._renew(keys=_keys([impi]), args=[sid, self._lifetime_ms]))
+        except redis.ResponseError:
+            return self._redis.get(keys.web_lease(impi)) == sid
 
     def give_back(self, impi: str, sid: str) -> bool:
         """End a lease; the identity settles before it is free.  False when the session does not hold it."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from kemi.state import keys
+from kemi.state.stamps import age_s, read_stamped, seconds
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -36,6 +37,13 @@ class GatewayNodes(msgspec.Struct, frozen=True):
     nodes: list[SeenNode]
     counters: dict[str, int] = {}
     """What it has counted since its start (kemi/adapters/control/counters.py)."""
+    written_at: float = 0.0
+    """``at`` by the clock of Redis (kemi/state/stamps.py); 0: of a release of before."""
+
+    @property
+    def clock_s(self) -> float:
+        """How far its clock is before that of Redis, seconds."""
+        return self.at - self.written_at if self.written_at else 0.0
 
 
 class NodesView:
@@ -46,14 +54,18 @@ class NodesView:
 
     def seen(self, now: float) -> dict[str, GatewayNodes]:
         """Return what each running gateway sees, by its name."""
-        return {name: seen for name, seen in self.all().items() if now - seen.at < OLD_S}
+        return {name: seen for name, (seen, age) in self.all(now).items() if age < OLD_S}
 
-    def all(self) -> dict[str, GatewayNodes]:
-        """Return what each gateway wrote last, by its name, also of those that do not run any more."""
-        found = self._redis.hgetall(keys.RELAY_NODES)
-        return {
+    def all(self, now: float) -> dict[str, tuple[GatewayNodes, float]]:
+        """Return what each gateway wrote last, by its name, and how long ago (s), of those that run no more, too."""
+        pipeline = self._redis.pipeline(transaction=False)
+        read_stamped(pipeline, keys.RELAY_NODES)
+        found, time = pipeline.execute()
+        seen = {
             str(name): msgspec.json.decode(text, type=GatewayNodes) for name, text in sorted(found.items())
         }
+        redis_now = seconds(time)
+        return {name: (one, age_s(one.at, one.written_at, now, redis_now)) for name, one in seen.items()}
 
     def drained(self) -> set[str]:
         """Return the nodes that get no new calls."""

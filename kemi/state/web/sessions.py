@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import redis
 
 from kemi.state import keys
 from kemi.state.web.client import digest
@@ -108,15 +110,22 @@ class SessionStore:
         )
 
     def use(self, secret: str, now: float) -> Session | None:
-        """Return the session of a cookie and note that it is in use; None when there is none."""
+        """Return the session of a cookie and note that it is in use; None when there is none.
+
+        While Redis takes no writes, its end stays where it is.
+        """
         key = keys.web_session(digest(secret))
-        text = self._redis.getex(key, px=_ms(self._idle_s))
+        try:
+            text = self._redis.getex(key, px=_ms(self._idle_s))
+        except redis.ResponseError:
+            text = self._redis.get(key)
         if text is None:
             return None
         session = msgspec.json.decode(text, type=Session)
         left_s = session.expires_at - now
         if left_s < self._idle_s:  # it ends sooner, however much it is used
-            self._redis.pexpire(key, _ms(left_s))
+            with suppress(redis.ResponseError):
+                self._redis.pexpire(key, _ms(left_s))
         return session if left_s > 0 else None
 
     def is_there(self, secret: str) -> bool:

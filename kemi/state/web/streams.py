@@ -35,7 +35,8 @@ class Event(msgspec.Struct, frozen=True):
 class CommandStream:
     """Commands to every gateway node.
 
-    What ends something gets through to a Redis that is full, too: that is no reason to let a fraud go on.
+    What ends something gets through to a Redis that is full, cannot save or is a replica, too: that is no reason to let
+    a fraud go on.  A logout has to be kept, else a gateway that starts later does not know of it.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -43,7 +44,7 @@ class CommandStream:
 
     def logout(self, sid: str, impi: str, now: float) -> None:
         """End every registration whose token came from a web session."""
-        self._order({"type": "logout", "sid": sid, "impi": impi, "at": now})
+        self._order({"type": "logout", "sid": sid, "impi": impi, "at": now}, is_kept=True)
 
     def end_registration(self, key: str, now: float) -> None:
         """End one binding, by its key at its node; the page may register again."""
@@ -61,16 +62,17 @@ class CommandStream:
             )
         )
 
-    def _order(self, command: Mapping[str, object]) -> None:
+    def _order(self, command: Mapping[str, object], *, is_kept: bool = False) -> None:
         entry = msgspec.json.encode(command)
         try:
             self._add(entry)
-        except redis.OutOfMemoryError as full:
+        except redis.ResponseError as refused:
             values = (str(keys.STREAM_LENGTH), keys.STREAM_FIELD, entry)
             try:
                 self._redis.eval(_ALSO_WHEN_FULL, 1, keys.COMMANDS, *values)
-            except redis.ResponseError:  # it knows no flags
-                raise full from None
+            except redis.ResponseError:  # it is not that it is full, or it knows no flags
+                if is_kept or not self._redis.publish(keys.ORDERS, entry):
+                    raise refused from None
 
     def _add(self, entry: bytes) -> None:
         self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)

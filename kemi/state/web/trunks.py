@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from kemi.state import keys
+from kemi.state.stamps import read_stamped, seconds
 from kemi.state.trunks import GatewayTrunks, seen_trunks
 
 if TYPE_CHECKING:
@@ -19,4 +20,7 @@ class TrunksView:
 
     def seen(self, now: float) -> dict[str, GatewayTrunks]:
         """Return what each running gateway sees, by its name."""
-        return seen_trunks(cast("dict[str, str]", self._redis.hgetall(keys.TRUNKS)), now)
+        pipeline = self._redis.pipeline(transaction=False)
+        read_stamped(pipeline, keys.TRUNKS)
+        texts, time = pipeline.execute()
+        return seen_trunks(texts, seconds(time), now)

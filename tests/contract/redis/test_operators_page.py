@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kemi.state.redis_link import EndCalls, RedisLink
+from kemi.state.commands import EndCalls
+from kemi.state.redis_link import RedisLink
 from tests.lab.roles import REPOSITORY
 
 PASSWORD: Final = "0123456789abcdef"

@@ -15,22 +15,22 @@ import redis
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import keys
 from kemi.state.call_questions import CallQuestion
+from kemi.state.commands import EndCalls, EndRegistration, ListCalls, Logout
 from kemi.state.continuity import NOTHING, Change
 from kemi.state.redis_errors import RedisRefused, RedisUnavailable
 from kemi.state.redis_link import (
     ACCOUNTS_AT_ONCE,
     COMMANDS_AT_ONCE,
     DEADLINE_S,
-    EndCalls,
-    EndRegistration,
-    ListCalls,
-    Logout,
     RedisLink,
 )
+from kemi.state.trunks import seen_trunks
 from kemi.state.web import streams
 from kemi.state.web.accounts import Account, AccountStore
 from kemi.state.web.streams import CommandStream
 from tests.lab.ports import LOOPBACK
+from tests.lab.waiting import wait_until
+from tests.peers.refusing_redis import WAYS
 from tests.unit.core.registration.bindings import TOKEN, binding
 
 pytestmark = pytest.mark.contract
@@ -75,6 +75,19 @@ def _url(database: Any) -> str:
 def test_another_nodes_records_are_its_own(link: RedisLink, database: Any) -> None:
     link.ship({"key": msgspec.json.encode(binding()).decode()}, {}, [])
     assert RedisLink(_url(database), "node-2").stored().registrations == {}
+
+
+def test_who_is_silent_is_seen_by_the_clock_of_redis(link: RedisLink, database: Any) -> None:
+    wrong = time.time() - 500
+    link.ship_nodes({}, json.dumps({"at": wrong}))
+    database.hset(keys.RELAY_NODES, "of before", json.dumps({"at": time.time() - 7}))
+    database.hset(keys.RELAY_NODES, "broken", "{")
+    ages = link.gateways(time.time())
+    assert 0 <= ages[NODE] < 1
+    assert 7 <= ages["of before"] < 8
+    assert ages["broken"] > 1e9
+    texts, redis_now = link.exchange_trunks(json.dumps({"at": wrong, "trunks": []}))
+    assert seen_trunks(texts, redis_now, time.time()).keys() == {NODE}
 
 
 def test_the_names_of_what_is_kept(link: RedisLink, database: Any) -> None:
@@ -301,6 +314,38 @@ def test_a_full_redis_of_before_flags_refuses_as_it_did(
             CommandStream(database).logout("a", "", time.time())
     finally:
         database.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize("way", ["a replica", "cannot save"])
+def test_what_ends_something_is_heard_where_nothing_can_be_written(
+    link: RedisLink, database: Any, way: str
+) -> None:
+    stream = CommandStream(database)
+    link.exchange((), time.time() - 1)
+    with WAYS[way](database):
+        stream.end_calls(call_id="call-1", now=time.time())
+        stream.end_registration("sip:a@b urn:1 1", time.time())
+        with pytest.raises(redis.ResponseError):
+            stream.logout("a", "", 1.0)  # it has to be kept
+        database.publish(keys.ORDERS, '{"type":"logout","sid":"a"}')
+        database.publish(keys.ORDERS, "{")
+        assert link.exchange((), time.time()).commands == [
+            EndCalls(call_id="call-1"),
+            EndRegistration("sip:a@b urn:1 1"),
+        ]
+        assert link.exchange((), time.time()).commands == []
+
+
+def test_orders_are_heard_again_after_a_lost_connection(link: RedisLink, database: Any) -> None:
+    link.exchange((), time.time() - 1)
+    database.client_kill_filter(_type="pubsub")
+    link.exchange((), time.time())
+    link.exchange((), time.time())
+    assert database.publish(keys.ORDERS, '{"type":"end_call","call_id":"x"}') == 1
+    assert link.exchange((), time.time()).commands == [EndCalls(call_id="x")]
+    assert link.take_change() == NOTHING
+    link.disconnect()
+    wait_until(lambda: database.pubsub_numsub(keys.ORDERS)[0][1] == 0, "nobody listens", 2)
 
 
 def test_nonsense_on_the_stream_is_passed_over(link: RedisLink, database: Any) -> None:

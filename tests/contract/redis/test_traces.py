@@ -13,6 +13,7 @@ from kemi.state import keys, trace_link
 from kemi.state.redis_link import RedisLink
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TraceHead, TracePortion, entries_to_bytes
+from kemi.state.trunks import LONGEST_S
 from kemi.state.web import traces
 from kemi.state.web.traces import TracesView
 
@@ -188,9 +189,23 @@ def test_a_call_that_runs_is_not_pushed_out_and_stays_as_long_as_others_when_it_
     kept.gateway.trim_traces(RINGS, 100.0)
     assert kept.keys() == ["call-7", "call-6", "call-5", "call-1"]
     kept.write(head(8))  # its end is never told
-    kept.gateway.trim_traces(RINGS, 1_009.0)
+    kept.gateway.trim_traces(RINGS, 1_052.0)
+    assert kept.keys() == ["call-8", "call-1"]
+    kept.gateway.trim_traces(RINGS, 1_009.0 + LONGEST_S)
+    assert not database.exists(keys.traces(failed=False), keys.ended_traces(failed=False))
+
+
+def test_a_call_that_runs_for_longer_than_traces_are_kept_is_listed_until_so_long_after_its_end(
+    kept: Kept,
+) -> None:
+    kept.write(head(1), sip(1.0, "x"))
+    kept.gateway.trim_traces(RINGS, 4_000.0)
     assert kept.keys() == ["call-1"]
-    assert database.zcard(keys.ended_traces(failed=False)) == 1  # by its end, which is younger
+    kept.write(head(1, ended_at=4_001.0))
+    kept.gateway.trim_traces(RINGS, 5_000.0)
+    assert kept.keys() == ["call-1"]
+    kept.gateway.trim_traces(RINGS, 5_002.0)
+    assert kept.keys() == []
 
 
 def test_calls_whose_end_nobody_tells_do_not_fill_redis(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

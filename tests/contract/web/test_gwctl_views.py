@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -19,9 +21,11 @@ from kemi.state.redis_link import RedisLink
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TraceHead, TracePortion, entries_to_bytes
 from kemi.state.trunks import GatewayTrunks, HopView, TrunkView
+from kemi.state.web.recent_events import RecentEvents
 from tests.contract.web.operator import Operator
 from tests.contract.web.test_operator_registrations import tell_of_gateway
 from tests.contract.web.test_session import commands
+from webapp_api.gwctl.events import events_since
 
 CORE = "sip:alice@ims.example.com"
 
@@ -100,6 +104,20 @@ class TestStatus:
         assert done.returncode == 1
         assert "alarms of the last hour: 1 fraud_alarm" in done.stdout
         assert done.stdout.count("WRONG: ") == len(told["wrong"])
+
+    def test_it_says_since_when_alarms_are_known(self, operator: Operator, store: redis.Redis) -> None:
+        write_event(store, type="fraud_alarm", node="gw1", at=time.time())
+        assert operator.document("status", returncode=1)["alarms_since"] == ""
+        entry, pipeline = json.dumps({"type": "call_started", "node": "gw1", "at": 1.0}), store.pipeline()
+        for _ in range(keys.STREAM_LENGTH + 500):
+            pipeline.xadd(keys.EVENTS, {"json": entry}, maxlen=keys.STREAM_LENGTH)
+        pipeline.execute()
+        done = operator("status")
+        assert "alarms of the last hour (events are known since 20" in done.stdout
+        assert operator.document("status", returncode=1)["alarms"] == []
+        done = operator("events", "--since", "3600", "--no-follow", "--type", "fraud_alarm")
+        assert done.stdout == ""
+        assert done.stderr.startswith("events are known since 20")
 
     def test_of_a_redis_that_is_full_it_shows_what_is_there(
         self, operator: Operator, store: redis.Redis
@@ -247,6 +265,18 @@ class TestTraces:
         ]  # fmt: skip
         link.ship_traces([TracePortion(head, entries_to_bytes(entries))], TraceRings(10, 10, 100, 1000))
 
+    def test_the_other_of_two_calls_with_one_call_id_is_named(
+        self, operator: Operator, redis_url: str
+    ) -> None:
+        other = TraceHead(
+            key="r1;in", call_id="r1", impu=CORE, peer="tel:+4930", direction="to_page", node="gw1", began_at=3.0,
+        )  # fmt: skip
+        RedisLink(redis_url, "gw1").ship_traces([TracePortion(other, b"")], TraceRings(9, 9, 99, 99))
+        heading, called, caller = operator("calls", "traces").stdout.splitlines()
+        assert heading.endswith("CALL-ID  KEY")
+        assert called.split()[-2:] == ["r1", "r1;in"]
+        assert caller.split()[-2:] == ["r1", "-"]
+
     def test_a_call_is_listed_shown_and_explained(self, operator: Operator) -> None:
         (listed,) = operator.document("calls", "traces", "--failed")["traces"]
         assert (listed["call_id"], listed["began"], listed["failed"]) == ("r1", "1970-01-01T00:00:02Z", True)
@@ -288,6 +318,21 @@ class TestEvents:
         shown = operator("events", "--since", "60", "--no-follow", "--type", "call_started").stdout
         assert shown == f"1970-01-01T00:16:40Z gw1 call_started impu={CORE} call_id=c1\n"
         assert operator("events", "--since", "60", "--no-follow", "--call-id", "x").stdout == ""
+
+    def test_each_is_shown_once(self, store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+        write_event(store, type="registered", node="gw1", at=1.0)
+        since = RecentEvents.since
+
+        def late(recent: RecentEvents, at: float) -> list[tuple[str, dict[str, Any]]]:
+            write_event(store, type="deregistered", node="gw1", at=2.0)  # after the feed has begun
+            return since(recent, at)
+
+        monkeypatch.setattr(RecentEvents, "since", late)
+        place = SimpleNamespace(redis=store)
+        told = events_since(cast("Any", place), 60, follow=True)
+        assert [event["type"] for _, event in islice(told, 2)] == ["registered", "deregistered"]
+        write_event(store, type="call_started", node="gw1", at=3.0)
+        assert next(told)[1]["type"] == "call_started"
 
     def test_how_a_call_sounds(self, operator: Operator, store: redis.Redis) -> None:
         sound = {"audio": {"wic": {"rating": "poor", "mos": 2.0}, "ims": None}}

@@ -17,6 +17,8 @@ from kemi.core.call.record import CallRecord
 from kemi.state import keys
 from kemi.state.call_questions import CallQuestion, answer_text
 from kemi.state.calls import record_to_text
+from kemi.state.stamps import write_stamped
+from kemi.state.web.nodes import GatewayNodes, SeenNode
 from tests.contract.web.client import NAME, WebPage
 from tests.contract.web.operator import Operator
 
@@ -242,3 +244,31 @@ def test_nobody_else_may(
     page.log_in()
     assert page.ask(method, path, json=body).status_code == 403
     assert ended(store) == []
+
+
+@pytest.mark.parametrize("clock_s", [-66, 300])
+@pytest.mark.usefixtures("gateways")
+def test_a_gateway_whose_clock_is_wrong_is_there(
+    store: redis.Redis, page_of_operator: WebPage, operator: Operator, clock_s: int
+) -> None:
+    store.delete(keys.RELAY_NODES)
+    node = SeenNode("192.0.2.1:2223", "up", 2, 1, False, False, "10.5")
+    view = GatewayNodes(time.time() + clock_s, True, [node])
+    write_stamped(store, keys.RELAY_NODES, "gw1", msgspec.json.encode(view).decode())
+    told = page_of_operator.ask("GET", CALLS).get_json()
+    assert (told["total"], told["silent"]) == (2, [])
+    assert len(page_of_operator.ask("GET", "/api/operator/nodes").get_json()["nodes"]) == 1
+    where = "before" if clock_s > 0 else "behind"
+    assert (
+        f"WRONG: the clock of gateway gw1 is {abs(clock_s)} s {where} that of Redis"
+        in operator("status").stdout
+    )
+
+
+def test_a_dead_gateway_whose_clock_was_ahead_does_not_run(
+    store: redis.Redis, page_of_operator: WebPage
+) -> None:
+    now, _ = store.time()
+    view = {"at": now + 100, "written_at": now - 200, "agent": True, "nodes": []}
+    store.hset(keys.RELAY_NODES, "gw1", json.dumps(view))
+    assert page_of_operator.ask("GET", CALLS).get_json()["silent"] == []

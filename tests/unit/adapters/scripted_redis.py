@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kemi.state.call_history import FinishedCall
+from kemi.state.commands import Command
 from kemi.state.continuity import NOTHING, Change
 from kemi.state.redis_errors import RedisRefused, RedisUnavailable
-from kemi.state.redis_link import Command, Heard, Stored
+from kemi.state.redis_link import Heard, Stored
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TracePortion
 

@@ -72,8 +72,8 @@ class Link:
         self.handed.append(dict(calls))
         self.after_hand_over()
 
-    def gateways(self) -> dict[str, str]:
-        return {"a": '{"at":100}', "b": '{"at":90}'}
+    def gateways(self, _now: float) -> dict[str, float]:
+        return {"a": 0.0, "b": 10.0}
 
     def calls_of(self, _node: str) -> dict[str, str]:
         if self.silent:

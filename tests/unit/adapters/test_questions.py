@@ -11,7 +11,7 @@ import pytest
 from kemi.adapters.calls import questions
 from kemi.adapters.calls.questions import Questions
 from kemi.state.call_questions import ANSWER_S, CallQuestion
-from kemi.state.redis_link import ListCalls
+from kemi.state.commands import ListCalls
 
 
 class Shared:

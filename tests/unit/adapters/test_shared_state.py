@@ -20,11 +20,12 @@ from kemi.core.registration.states import BindingState
 from kemi.core.registration.token import TokenRefused
 from kemi.state.call_history import FinishedCall
 from kemi.state.calls import CallStore
+from kemi.state.commands import Logout
 from kemi.state.continuity import NOTHING, Change
 from kemi.state.counters import Counters
 from kemi.state.flows import FlowStore
 from kemi.state.nodes import NodeStore
-from kemi.state.redis_link import Logout, RedisLink, Stored
+from kemi.state.redis_link import RedisLink, Stored
 from kemi.state.schedule import Schedule
 from kemi.state.subscriptions import SubscriptionStore
 from kemi.state.tallies import TallyStore

@@ -126,6 +126,14 @@ def test_a_gap_is_told_to_everybody(world: World) -> None:
         assert json.loads(one.waiting[0]) == {"type": "position", "seq": "7-0", "gap": True}
 
 
+def test_after_a_gap_events_of_lower_numbers_are_told(world: World) -> None:
+    operator = world.join(operator=True)
+    operator.floor = (9, 0)
+    world.hub.moved_to("7-0", gap=True)
+    world.hub.tell([("8-0", {"type": "registered", "impu": ALICE, "at": 1.0})])
+    assert [json.loads(text)["type"] for text in operator.waiting] == ["position", "registered"]
+
+
 def test_nobody_joins_what_has_stopped(world: World) -> None:
     alice = world.join(ALICE)
     world.hub.stop()

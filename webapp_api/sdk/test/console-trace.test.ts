@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { rungsOf } from "../../console/ladder.ts";
 import { qualityOf, ticks } from "../../console/quality-series.ts";
 import { MOST_LINES, sdpDiff } from "../../console/sdp-diff.ts";
-import { bodyOfMessage, isSdp, sdpOf } from "../../console/sdp-texts.ts";
+import { bodyOfMessage, choiceIn, isSdp, sdpOf } from "../../console/sdp-texts.ts";
 import { traceFrom, tracePath, type Trace } from "../../console/trace.ts";
 
 const SDP = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
@@ -77,6 +77,23 @@ test("descriptions are paired through the gateway and the relay", () => {
     { label: "Page → core, through the gateway", before: 0, after: 3 },
     { label: "+0.002 s relay: offer", before: 1, after: 2 },
   ]);
+});
+
+test("what was chosen stays, whatever comes later", () => {
+  const sip = (at: number, leg: string, incoming: boolean, name: string): object => ({ at, what: "sip", leg, incoming, name, text: message("X", `${SDP}a=${leg}${name}\r\n`) }); // prettier-ignore
+  const relay = (at: number, name: string): object => ({ at, what: "relay", name, text: SDP, result: SDP });
+  const begin = [sip(100, "core", true, "INVITE"), relay(100.1, "offer"), sip(100.2, "page", false, "INVITE")];
+  const ringing = sdpOf(traced(begin));
+  const answered = sdpOf(traced([...begin, sip(105, "page", true, "200"), relay(105.1, "answer"), sip(105.2, "core", false, "200")]));
+  assert.equal(answered.pairs[0]?.label, "Page → core, through the gateway");
+  for (const [at, { label, before, after }] of ringing.pairs.entries()) {
+    const found = choiceIn(answered, ringing, { pair: at, before, after });
+    assert.equal(answered.pairs[found.pair]?.label, label);
+    assert.deepEqual([found.before, found.after], [before, after]);
+  }
+  assert.deepEqual(choiceIn(answered, ringing, { pair: -1, before: 1, after: 3 }), { pair: -1, before: 1, after: 3 });
+  const late = sdpOf(traced([sip(99.9, "core", true, "INVITE"), ...begin]));
+  assert.deepEqual(choiceIn(late, ringing, { pair: -1, before: 1, after: 3 }), { pair: -1, before: 2, after: 4 });
 });
 
 test("a call without descriptions has none", () => {

@@ -121,6 +121,17 @@ def test_digits(digits: str, how: tuple[str, str], method: str) -> None:
     assert redact_values({"code": digits, "duration": 100}) == {"code": MASK, "duration": 100}
 
 
+@pytest.mark.parametrize("method", ["NOTIFY", "INVITE", "PUBLISH"])
+@pytest.mark.parametrize(
+    "kind",
+    ["application/kpml-response+xml", "Application/DTMF-Relay;x=y", "application/vnd.nortelnetworks.digits"],
+)
+def test_digits_in_whatever_message(method: str, kind: str) -> None:
+    body = "<kpml-response version='1.0' code='200' text='OK' digits='SECRET7'/>"
+    for name in ("Content-Type", "c"):
+        assert "SECRET7" not in redact_sip(message(f"{name}: {kind}\r\n", body, method))
+
+
 @pytest.mark.parametrize("empty", ["\r\n\r\n", "\n\n", "\n\r\n", "\r\n\n"])
 @pytest.mark.parametrize("body", ["Signal=SECRET7\r\n", "Signal=SECRET7\r\n\r\nSECRET7", "x\n\nSECRET7"])
 def test_digits_behind_any_end_of_the_head(empty: str, body: str) -> None:

@@ -76,6 +76,15 @@ def test_a_hundred_mistakes_are_named_by_file_line_key_and_reason(tmp_path: Path
     assert [mistake for mistake, _ in wrong] == []
 
 
+@pytest.mark.parametrize(("server", "level"), [("192.0.2.1:3478", "error"), ("stun.example:3478", "warning")])
+def test_a_stun_server_elsewhere_may_be_right(tmp_path: Path, server: str, level: str) -> None:
+    files = good_files()
+    files["webapp_api.toml"] = files["webapp_api.toml"].replace("192.0.2.1:5060", server)
+    write(tmp_path, files)
+    (found,) = check_folder(tmp_path, programs=False)[1]
+    assert (found.key, found.level) == ("stun_servers", level)
+
+
 def test_the_gateway_itself_refuses_a_key_that_nobody_reads() -> None:
     text = good_files()["gateway.toml"].replace("prack_s =", "prak_s =")
     with pytest.raises(gateway.SettingsError, match=r"timers\.prak_s: unknown, perhaps prack_s"):
