@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -29,16 +29,14 @@ from kemi.core.call.events import (
     MediaMoved,
     MediaRenewed,
     MediaReserved,
+    MediaStays,
     MovedMedium,
     Renewed,
     Reserved,
     ReverseAccepted,
 )
 from kemi.core.errors import MediaUnavailable
-from kemi.core.sdp.interwork import (
-    placeholder_answer,
-    repertoire,
-)
+from kemi.core.sdp.interwork import placeholder_answer, repertoire
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
 from rtpengine.dtmf import DigitPath, play, refresh, withhold
@@ -69,6 +67,7 @@ from rtpengine.sessions import (
     ask,
     connect,
     connect_terminating,
+    knows_all,
     last_statistics,
     release_all,
     reserve,
@@ -275,9 +274,20 @@ class MediaRelay:
             offered=first,
         )
 
-    def move(self, action: act.MoveMedia) -> MediaMoved:
+    def move(self, action: act.MoveMedia) -> MediaMoved | MediaStays:
         """Make every medium anew on another node, or none; a node that fails is not the last one that is asked."""
-        return self._nodes.on_one(action.call_id, "", partial(self._moved_to, action), [action.lost])
+        if action.may_stay:
+            sessions = [named(action.call_id, medium.kind) for medium in action.media]
+            with suppress(MediaUnavailable):
+                if self._nodes.run(action.lost, knows_all(sessions)):
+                    return MediaStays(action.bearer)
+        attempt = partial(self._moved_to, action)
+        try:
+            return self._nodes.on_one(action.call_id, "", attempt, [action.lost])
+        except MediaUnavailable:
+            if not self._nodes.takes_calls(action.lost):
+                raise
+            return attempt(action.lost)
 
     def _moved_to(self, action: act.MoveMedia, node: str) -> MediaMoved:
         placeholder = partial(placeholder_answer, preferred="opus")
