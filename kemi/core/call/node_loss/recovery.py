@@ -52,8 +52,9 @@ from kemi.core.errors import GatewayError, LocalProtocolError, MediaUnavailable
 from kemi.core.messages import Side
 
 LOOK_AGAIN_S: Final = 0.5
-MOST_LOOKS: Final = 20
-"""How often a call that cannot move yet is looked at again before it is ended; not while its page is away."""
+MOST_LOOKS: Final = 68
+"""How often a call that cannot move yet is looked at again before it is ended; not while its page is away.  Longer than
+a far end may leave our request without a response (32 s, RFC 3261 §17.1.1.2)."""
 MOST_SEARCHES: Final = 18
 """How often a node is looked for, which takes half a minute."""
 _LONGEST_SEARCH_PAUSE: Final = 4

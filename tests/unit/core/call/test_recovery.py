@@ -306,6 +306,16 @@ class TestNotNow:
         assert call.record.recovery is not None
         assert call.record.recovery.state is Moving.WAITING
 
+    def test_it_may_take_as_long_as_a_transaction(self) -> None:
+        """The far end has no coverage for a moment."""
+        call = Call.confirmed()
+        body = replace(call.wic_request("INVITE").request, body="")
+        call.on(ev.WicRequest(replace(body, cseq=10)))
+        waited_s = call.on(ev.NodeLost(NODE)).only(act.Schedule).delay_s
+        while waited_s < 33.0:
+            waited_s += call.on(ev.TimerFired(ev.Due.RECOVERY)).only(act.Schedule).delay_s
+        assert not call.record.ended
+
     def test_a_call_that_can_never_move_is_ended(self) -> None:
         call = Call.confirmed()
         call.record.acknowledged = False
