@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from kemi.adapters.log import log_event
+from kemi.adapters.relay.families import check_families
 from kemi.adapters.relay.key_frames import ask_for_key_frames
 from kemi.adapters.relay.knocking import knock_at
 from kemi.adapters.relay.relay_nodes import RelayNodes
@@ -35,7 +36,7 @@ from kemi.core.call.events import (
     Reserved,
     ReverseAccepted,
 )
-from kemi.core.errors import MediaUnavailable
+from kemi.core.errors import GatewayError, MediaUnavailable
 from kemi.core.sdp.interwork import placeholder_answer, repertoire
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
@@ -177,6 +178,7 @@ class MediaRelay:
                     sessions[-1], self._profiles.terminating(node, action.terms, kind, ims_offer), ims_offer
                 )
                 offers[kind] = self._run(node, action.terms, sequence)
+                check_families(partial(self._nodes.run, node), sessions[-1], ims_offer)
         return IncomingReserved(offers, action.edits, action.bearer, node)
 
     def answer_ahead(self, action: act.AnswerAhead) -> AnsweredAhead:
@@ -193,6 +195,7 @@ class MediaRelay:
                 profile = self._profiles.terminating(node, action.terms, kind, ims_offer)
                 sequence = answer_ahead(sessions[-1], profile, ims_offer, placeholder)
                 answers[kind], offers[kind] = self._run(node, action.terms, sequence)
+                check_families(partial(self._nodes.run, node), sessions[-1], ims_offer)
         return AnsweredAhead(answers, offers, action.bearer, node)
 
     def connect_incoming(self, action: act.ConnectIncoming) -> IncomingConnected:
@@ -419,7 +422,7 @@ class MediaRelay:
         sessions: list[MediaSession] = []
         try:
             yield sessions
-        except MediaUnavailable:
+        except GatewayError:
             self._release_all(node, sessions)
             raise
 
