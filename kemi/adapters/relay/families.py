@@ -23,6 +23,8 @@ def check_families(
     Raises:
         NotAcceptableHere: another one. MediaUnavailable: the relay does not say.
     """
+    if "c=IN IP6 " not in ims_offer:
+        return
     line = sdp_from_text(ims_offer).media[0]
     if line.address_family != "IP6":
         return
