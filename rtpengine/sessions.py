@@ -274,6 +274,16 @@ def release_all(sessions: Iterable[MediaSession]) -> Sequence[None]:
         yield tuple(Delete(session.ng_call_id) for session in sessions)
 
 
+def knows_all(sessions: Iterable[MediaSession]) -> Sequence[bool]:
+    """Return whether the daemon has all these media."""
+    for session in sessions:
+        try:
+            yield from ask(Query(session.ng_call_id))
+        except NgUnknownCall:
+            return False
+    return True
+
+
 def last_statistics(sessions: Iterable[MediaSession]) -> Sequence[dict[str, RawStatistics]]:
     """Return what there is to say of all media of a call, by medium and unread; nothing of one that is gone.
 

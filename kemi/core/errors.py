@@ -33,6 +33,7 @@ class Termination(enum.StrEnum):
 class WarnCode(enum.IntEnum):
     """What a Warning says to programs (RFC 3261 §20.43)."""
 
+    INCOMPATIBLE_ADDRESSES = 301
     INCOMPATIBLE_TRANSPORT = 302
     MEDIA_TYPE_NOT_AVAILABLE = 304
     INCOMPATIBLE_FORMAT = 305

@@ -52,6 +52,8 @@ class Reconciler:
         self._wanted = asyncio.Event()
         self._began = ""
         """Names the gateway's present run."""
+        self._told: dict[str, tuple[float | None, set[str]]] = {}
+        """When a node that is down answered last, and its calls that the gateway was told of since."""
 
     def want(self) -> None:
         """A node died or was restarted: do not wait for the next round."""
@@ -75,20 +77,31 @@ class Reconciler:
     async def _round(self) -> bool:
         """Look at all nodes; tell whether it has to be done again soon."""
         alive = [watch for watch in self._watches if watch.state is NodeState.UP]
-        down = [watch.name for watch in self._watches if watch.state is NodeState.DOWN]
+        down = [watch for watch in self._watches if watch.state is NodeState.DOWN]
         listed = dict(zip(alive, await asyncio.gather(*map(self._listed, alive)), strict=True))
         calls, began = await self._calls()
         if began != self._began:
             for ledger in self._ledgers.values():
                 ledger.forget_all()
+            self._told.clear()
             self._began = began
-        for node in down:
-            await self._lost(node, [call.key for call in calls if call.node == node])
+        for watch in down:
+            told = self._told_of(watch)
+            keys = [call.key for call in calls if call.node == watch.name and call.key not in told]
+            await self._lost(watch.name, keys, told)
         again = bool(down)
         for watch, names in listed.items():
             if names is not None:
                 again = await self._settle(watch, names, calls) or again
         return again
+
+    def _told_of(self, watch: NodeWatch) -> set[str]:
+        """Return the calls of a node that is down that need not be named again: they may wait for it for a while."""
+        answered_at, told = self._told.get(watch.name, (None, set()))
+        if answered_at != watch.health.answered_at:
+            told = set()
+        self._told[watch.name] = (watch.health.answered_at, told)
+        return told
 
     async def _settle(self, watch: NodeWatch, names: tuple[str, ...], calls: list[Call]) -> bool:
         known = {name for call in calls if call.node == watch.name for name in call.possible_names}
@@ -107,7 +120,7 @@ class Reconciler:
             portion = left_over[begin : begin + DELETES_AT_ONCE]
             await asyncio.gather(*(self._delete(watch, name) for name in portion))
         if found.lost:
-            await self._lost(watch.name, list(found.lost))
+            await self._lost(watch.name, list(found.lost), set())
         return found.look_again
 
     async def _listed(self, watch: NodeWatch) -> tuple[str, ...] | None:
@@ -165,8 +178,8 @@ class Reconciler:
         metrics.ORPHANS.labels(watch.name).inc()
         _LOGGER.warning("event=orphan_deleted node=%s call_id=%s", watch.name, name)
 
-    async def _lost(self, node: str, keys: list[str]) -> None:
-        """Name calls that are without media, some at a time and several times at once."""
+    async def _lost(self, node: str, keys: list[str], told: set[str]) -> None:
+        """Name calls that are without media, some at a time and several times at once; ``told`` gets those named."""
         if not keys:
             return
         metrics.LOST.labels(node).inc(len(keys))
@@ -178,6 +191,7 @@ class Reconciler:
             for portion in waiting:
                 try:
                     await line.ask("POST", "/v1/calls/lost", {"node": node, "calls": portion})
+                    told.update(portion)
                 except ControlRefused as error:
                     _LOGGER.warning("event=lost_calls_refused node=%s detail=%r", node, str(error))
 

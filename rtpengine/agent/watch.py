@@ -44,6 +44,8 @@ class NodeWatch:
         self._on_count = on_count
         self._uptime_s = 0
         self._pings: set[asyncio.Task[None]] = set()
+        self._newest = 0
+        """The number of the ping that went out last."""
 
     @property
     def state(self) -> NodeState:
@@ -81,17 +83,19 @@ class NodeWatch:
         while True:
             self._changing(lambda: self.health.look(loop.time()))
             self.health.pinged(loop.time())
-            ping = loop.create_task(self._ping())
+            self._newest += 1
+            ping = loop.create_task(self._ping(self._newest))
             self._pings.add(ping)
             ping.add_done_callback(self._pings.discard)
             await asyncio.sleep(self._settings.ping_s)
 
-    async def _ping(self) -> None:
+    async def _ping(self, number: int) -> None:
         began = time.perf_counter()
         try:
             await self.ask(Ping(), deadline_s=PING_DEADLINE_S)
         except NgUnreachable:
-            self._changing(self.health.refused)
+            if number == self._newest:  # one error of the socket ends all pings that are out
+                self._changing(self.health.refused)
         except NgErrorReply:
             self._heard()  # whoever refuses is alive
         except NgError:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
 from kemi.adapters.log import log_event
+from kemi.adapters.relay.families import check_families
 from kemi.adapters.relay.key_frames import ask_for_key_frames
 from kemi.adapters.relay.knocking import knock_at
 from kemi.adapters.relay.relay_nodes import RelayNodes
@@ -29,16 +30,14 @@ from kemi.core.call.events import (
     MediaMoved,
     MediaRenewed,
     MediaReserved,
+    MediaStays,
     MovedMedium,
     Renewed,
     Reserved,
     ReverseAccepted,
 )
-from kemi.core.errors import MediaUnavailable
-from kemi.core.sdp.interwork import (
-    placeholder_answer,
-    repertoire,
-)
+from kemi.core.errors import GatewayError, MediaUnavailable
+from kemi.core.sdp.interwork import placeholder_answer, repertoire
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
 from rtpengine.dtmf import DigitPath, play, refresh, withhold
@@ -69,6 +68,7 @@ from rtpengine.sessions import (
     ask,
     connect,
     connect_terminating,
+    knows_all,
     last_statistics,
     release_all,
     reserve,
@@ -178,6 +178,7 @@ class MediaRelay:
                     sessions[-1], self._profiles.terminating(node, action.terms, kind, ims_offer), ims_offer
                 )
                 offers[kind] = self._run(node, action.terms, sequence)
+                check_families(partial(self._nodes.run, node), sessions[-1], ims_offer)
         return IncomingReserved(offers, action.edits, action.bearer, node)
 
     def answer_ahead(self, action: act.AnswerAhead) -> AnsweredAhead:
@@ -194,6 +195,7 @@ class MediaRelay:
                 profile = self._profiles.terminating(node, action.terms, kind, ims_offer)
                 sequence = answer_ahead(sessions[-1], profile, ims_offer, placeholder)
                 answers[kind], offers[kind] = self._run(node, action.terms, sequence)
+                check_families(partial(self._nodes.run, node), sessions[-1], ims_offer)
         return AnsweredAhead(answers, offers, action.bearer, node)
 
     def connect_incoming(self, action: act.ConnectIncoming) -> IncomingConnected:
@@ -275,9 +277,20 @@ class MediaRelay:
             offered=first,
         )
 
-    def move(self, action: act.MoveMedia) -> MediaMoved:
+    def move(self, action: act.MoveMedia) -> MediaMoved | MediaStays:
         """Make every medium anew on another node, or none; a node that fails is not the last one that is asked."""
-        return self._nodes.on_one(action.call_id, "", partial(self._moved_to, action), [action.lost])
+        if action.may_stay:
+            sessions = [named(action.call_id, medium.kind) for medium in action.media]
+            with suppress(MediaUnavailable):
+                if self._nodes.run(action.lost, knows_all(sessions)):
+                    return MediaStays(action.bearer)
+        attempt = partial(self._moved_to, action)
+        try:
+            return self._nodes.on_one(action.call_id, "", attempt, [action.lost])
+        except MediaUnavailable:
+            if not self._nodes.takes_calls(action.lost):
+                raise
+            return attempt(action.lost)
 
     def _moved_to(self, action: act.MoveMedia, node: str) -> MediaMoved:
         placeholder = partial(placeholder_answer, preferred="opus")
@@ -409,7 +422,7 @@ class MediaRelay:
         sessions: list[MediaSession] = []
         try:
             yield sessions
-        except MediaUnavailable:
+        except GatewayError:
             self._release_all(node, sessions)
             raise
 

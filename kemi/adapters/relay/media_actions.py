@@ -11,7 +11,7 @@ from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.adapters.relay.media import MediaRelay
 from kemi.core.call import actions as act
-from kemi.core.call.events import Event, MediaFailed
+from kemi.core.call.events import Event, MediaFailed, MediaMoved
 from kemi.core.errors import GatewayError
 from kemi.state.calls import CallStore
 from kemi.state.waiting import WaitingStore
@@ -104,7 +104,7 @@ class MediaActions:
             event = self._relay.move(action)
         except GatewayError as error:
             return MediaFailed(error, bearer=action.bearer)
-        if self._is_over(action.call_id):
+        if isinstance(event, MediaMoved) and self._is_over(action.call_id):
             kinds = tuple(event.moved)
             self._relay.release(act.ReleaseMedia(action.call_id, event.node, kinds))
         return event

@@ -70,6 +70,10 @@ class RelayNodes:
         log_event(logging.INFO, "media_node_chosen", call_id=call_id, node=chosen, daemon=f"{major}.{minor}")
         return chosen
 
+    def takes_calls(self, node: str) -> bool:
+        """Whether a node that is configured may take a call."""
+        return node in self._nodes and self._store.view([node], time.time())[0].takes_calls
+
     def on_one(
         self, call_id: str, node: str, attempt: Callable[[str], T], left_out: Collection[str] = ()
     ) -> T:

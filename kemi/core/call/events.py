@@ -185,6 +185,13 @@ class MediaMoved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class MediaStays(Event):
+    """The node of a call that was to move answers again, and has the call's media as they were."""
+
+    bearer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class IceRestarted(Event):
     """The relay has other ICE credentials for the page; ``offers``: its line for an offer to it, for each medium."""
 

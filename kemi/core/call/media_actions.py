@@ -193,13 +193,15 @@ class ReofferFromIms(Action):
 @dataclass(frozen=True, slots=True)
 class MoveMedia(Action):
     """Make the media of a running call anew on another node than ``lost``, closed until the page has answered, by
-    ReofferFromIms.  Yields MediaMoved or MediaFailed."""
+    ReofferFromIms; on ``lost`` itself where it is back without them and no other takes them.  ``may_stay``: if it is
+    back with them, nothing is to be done.  Yields MediaMoved, MediaStays or MediaFailed."""
 
     call_id: str
     lost: str
     media: tuple[MediumChange, ...]
     bearer: Any = field(default=None, compare=False)
     terms: MediaTerms = DEFAULT_TERMS
+    may_stay: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,16 +180,18 @@ PRECONDITION: Final[Mapping[Precondition, Mapping[PreconditionEvent, Preconditio
 class Moving(enum.StrEnum):
     """A call whose media node is dead."""
 
-    WAITING = "waiting"  #: for another offer to be answered, or for the page to come back
-    RESERVING = "reserving"  #: another node is asked for ports
+    WAITING = "waiting"  #: for another offer to be answered, for the page to come back, or for a node
+    RESERVING = "reserving"  #: another node is asked for ports, or whether it is back this one
     OFFERED = "offered"  #: both sides are told, each by an offer of its own
-    MOVED = "moved"
+    MOVED = "moved"  #: or where it was
 
 
 class MovingEvent(enum.StrEnum):
     """What moves it."""
 
     BEGUN = "begun"
+    NO_NODE = "no node"  #: that takes it, for now
+    NODE_BACK = "node back"  #: with the call
     RESERVED = "reserved"
     SETTLED = "settled"
     NODE_LOST = "node lost"  #: this or the new one
@@ -198,8 +200,13 @@ class MovingEvent(enum.StrEnum):
 
 MOVING: Final[Mapping[Moving, Mapping[MovingEvent, Moving]]] = MappingProxyType(
     {
-        Moving.WAITING: {MovingEvent.BEGUN: Moving.RESERVING, MovingEvent.NODE_LOST: Moving.WAITING},
-        Moving.RESERVING: {MovingEvent.RESERVED: Moving.OFFERED, MovingEvent.NODE_LOST: Moving.RESERVING},
+        Moving.WAITING: {MovingEvent.BEGUN: Moving.RESERVING},
+        Moving.RESERVING: {
+            MovingEvent.RESERVED: Moving.OFFERED,
+            MovingEvent.NO_NODE: Moving.WAITING,
+            MovingEvent.NODE_BACK: Moving.MOVED,
+            MovingEvent.NODE_LOST: Moving.RESERVING,
+        },
         Moving.OFFERED: {
             MovingEvent.SETTLED: Moving.MOVED,
             MovingEvent.AGAIN: Moving.WAITING,

@@ -173,7 +173,7 @@ RULES: Final = (
     ),
     Rule(
         code="relay-node-died", gravity=_CAUSE, check=_not_moved,
-        says="The media node died, and the call could not be moved to another one.",
+        says="The media node died, no other could take the call, and it did not come back in half a minute.",
         do="Operator: why did {node} die, and is there another node with room?",
     ),
     Rule(

@@ -304,6 +304,13 @@ class MediaDescription(_Section):
         return words[2].partition("/")[0]
 
     @property
+    def address_family(self) -> str:
+        """IP4 or IP6; "" where there is no address to send to (hold)."""
+        if self.connection is None or self.connection_address in UNSPECIFIED:
+            return ""
+        return self.connection.split()[1].upper()
+
+    @property
     def bandwidth(self) -> Mapping[str, int]:
         """The b= values of this m-line by type (kbit/s for AS, bit/s for TIAS); what cannot be read says nothing."""
         found = {}

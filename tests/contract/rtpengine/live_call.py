@@ -15,7 +15,7 @@ from typing import Final, Self
 from aiortc import RTCSessionDescription
 
 from kemi.core.call import actions as act
-from kemi.core.call.events import Renewed
+from kemi.core.call.events import MediaMoved, Renewed
 from kemi.core.edits import MessageEdits
 from kemi.core.messages import Reply, Side
 from kemi.core.sdp.interwork.moved import moved_client_offer
@@ -289,6 +289,7 @@ class LiveCall:
         """
         changes = tuple(self._change(kind) for kind in self.media)
         event = self.relay.move(act.MoveMedia(CALL_ID, self.node, changes, "bearer"))
+        assert isinstance(event, MediaMoved)
         assert (event.node == self.node, event.bearer) == (False, "bearer")
         self.node = event.node
         places = {mid: place for place, mid in enumerate(self._lines)}

@@ -33,7 +33,7 @@ from tests.lab.relay_program import daemon_version
 from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
 from tests.peers.core_script import CoreScript, Provisional, answers
 from tests.peers.core_script import Final as Answer
-from tests.peers.device_sdp import DeviceMedia
+from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.dialog import Pairs
 from tests.peers.dual_tone import keys_heard
 from tests.peers.media import RtpEndpoint
@@ -284,6 +284,24 @@ class TestFromThePage:
         assert (early.status, warning_of(early)) == (480, "nobody there hears the page yet")
         call = await connected(stage, wic, real)
         assert not core_heard_info(call)
+        await call.hang_up()
+
+    async def test_while_the_far_end_holds_the_call_it_is_told_so_and_nothing_comes_later(
+        self, stage: Stage, page: AiortcWic, phone: RtpEndpoint
+    ) -> None:
+        media = DeviceMedia(audio_port=phone.port)
+        stage.core.script = answers(media)
+        call, number = await talking(stage, page, phone, media)
+        media = replace(media, event_number=number)
+        assert (await press(call, "1")).status == 200
+        await phone.until(lambda p: p.digits == "1", what="a digit", timeout_s=5)
+        held = await call.ims.reinvite(device_offer(replace(media, version=2, direction="sendonly")))
+        assert held.status == 200
+        refused = await press(call, "2")
+        assert (refused.status, "on hold" in (warning_of(refused) or "")) == (480, True)
+        assert (await call.ims.reinvite(device_offer(replace(media, version=3)))).status == 200
+        await asyncio.sleep(1.0)
+        assert phone.digits == "1"
         await call.hang_up()
 
     async def test_a_page_that_sends_nothing_is_told_that_nothing_was_played(self, stage: Stage) -> None:

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.lab
 
 DEVICE_HZ = 440.0
 WITHIN_S = 3.0
+AWAY_S = 1.0
 SIP_JS: dict[str, Any] = {
     "allow": "ACK,CANCEL,INVITE,MESSAGE,BYE,OPTIONS,INFO,NOTIFY,REFER",
     "supported": "outbound",
@@ -122,10 +123,14 @@ async def test_a_page_that_was_called_is_heard_again(stage: NodeStage, phone: Rt
     assert (await call.ims.bye()).status == 200
 
 
-async def test_without_another_node_it_ends_on_both_sides(stage: NodeStage) -> None:
+async def test_without_another_node_it_waits_for_its_own_to_be_started_again(stage: NodeStage) -> None:
     call = await stage.answered(await stage.page())
-    stage.nodes.kill(stage.nodes.other(stage.node_of(call.call_id)))
+    node = stage.node_of(call.call_id)
+    stage.nodes.kill(stage.nodes.other(node))
     stage.lose_node(call.call_id, kill=True)
-    for side in (call.ims, call.wic):
-        bye = await side.wait_request("BYE")
-        assert "cause=503;" in (bye.headers.get("Reason") or ""), bye.headers
+    await asyncio.sleep(AWAY_S)
+    stage.nodes.daemons[node].start()
+    await stage.moved(call.call_id)
+    assert stage.node_of(call.call_id) == node
+    assert "<- BYE" not in call.ims.ladder()
+    await call.hang_up()

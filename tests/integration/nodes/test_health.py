@@ -43,6 +43,38 @@ async def test_a_stopped_node_is_down_soon_and_costs_nobody_time(stage: NodeStag
     await stage.hang_up()
 
 
+async def test_a_short_silence_of_all_nodes_ends_no_call(stage: NodeStage, nodes: Nodes) -> None:
+    """As when the network between gateway and relays fails for a moment: media go another way."""
+    calls = [await stage.call() for _ in range(4)]
+    for node in nodes.daemons:
+        nodes.daemons[node].pause()
+    for node in nodes.daemons:
+        nodes.wait_state(node, "down")
+    await asyncio.sleep(1.0)
+    for node in nodes.daemons:
+        nodes.daemons[node].resume()
+    for call, node in calls:
+        await stage.logged(call.call_id, f"event=media_node_back call_id={call.call_id} node={node}")
+        assert stage.node_of(call.call_id) == node
+        assert call.ims.ladder().count("<- INVITE (SDP)") == 1
+        assert "<- BYE" not in call.ims.ladder()
+    await stage.hang_up()
+
+
+async def test_the_calls_of_the_only_node_go_on_when_it_is_started_again(
+    stage: NodeStage, nodes: Nodes
+) -> None:
+    running = await stage.call_on(nodes.a)
+    await stage.hang_up(running)
+    nodes.daemons[nodes.b].stop()
+    nodes.wait_state(nodes.b, "down")
+    nodes.daemons[nodes.a].stop()
+    nodes.wait_state(nodes.a, "down")
+    nodes.daemons[nodes.a].start()
+    await stage.logged(running.call_id, f"event=call_moved call_id={running.call_id} node={nodes.a}")
+    await stage.hang_up()
+
+
 async def registration_s(page: ScriptedWic) -> float:
     """Register once more; return how long it took, in seconds."""
     began = time.monotonic()

@@ -140,12 +140,12 @@ class NodeStage(Stage):
                 return call
         raise AssertionError(f"no call came to {node}")
 
-    async def hang_up(self) -> None:
-        """Let all pages hang up."""
+    async def hang_up(self, stays: Call | None = None) -> None:
+        """Let all pages hang up, but this one."""
         for call in self.running:
-            if self.record(call.call_id):
+            if call is not stays and self.record(call.call_id):
                 await call.hang_up()
-        self.running.clear()
+        self.running = [call for call in self.running if call is stays]
 
     async def close(self) -> None:
         """Check that the nodes have nothing left, too."""

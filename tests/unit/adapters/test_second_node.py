@@ -12,11 +12,11 @@ import pytest
 from kemi.adapters.relay import relay_nodes
 from kemi.adapters.relay.media import MediaRelay
 from kemi.core.call import actions as act
-from kemi.core.call.events import AnsweredAhead, IncomingReserved, MediaReserved
+from kemi.core.call.events import AnsweredAhead, IncomingReserved, MediaMoved, MediaReserved, MediaStays
 from kemi.core.errors import MediaUnavailable
 from kemi.settings import MediaNode, settings_from_text
 from kemi.state.nodes import NodeReport, NodeStore
-from rtpengine.ng.errors import NgError, NgErrorReply, NgTimeout, NgUnreachable
+from rtpengine.ng.errors import NgError, NgErrorReply, NgTimeout, NgUnknownCall, NgUnreachable
 from rtpengine.pool import NodeAddress
 from tests.unit.adapters.test_media import ANSWERS
 from tests.unit.core.call import descriptions as sdp
@@ -40,6 +40,7 @@ class Daemons:
     thrown: list[str] = field(default_factory=list)
     slow: set[str] = field(default_factory=set)
     """Answer only who does not give up."""
+    knows_no_call: set[str] = field(default_factory=set)
 
     def client(self, address: NodeAddress, *, give_up: Callable[[], bool], **_: object) -> OneDaemon:
         """Return the client of a node."""
@@ -59,6 +60,8 @@ class OneDaemon:
         self.all.said.append((self.node, command.command))
         if self.node in self.all.failures:
             raise self.all.failures[self.node]
+        if self.node in self.all.knows_no_call and command.command == "query":
+            raise NgUnknownCall("query", "Unknown call-id")
         if self.node in self.all.slow and self.give_up():
             raise NgUnreachable(self.node)
         return ANSWERS.get(command.command, lambda _: None)(command)
@@ -183,3 +186,64 @@ def test_otherwise_a_slow_node_is_waited_for(
     report(store, **states)
     daemons.slow = {A}
     assert relay.reserve(replace(RESERVE, begins=begins)).node == A
+
+
+CHANGE = act.MediumChange("audio", sdp.chromium("audio-sendrecv"), sdp.relay_offer("audio"), None)
+MOVE = act.MoveMedia("call-1", A, (CHANGE,), may_stay=True)
+
+
+class TestMoving:
+    """The node of a running call was taken for dead."""
+
+    def test_one_that_is_back_with_the_call_is_asked_whether_it_has_it(
+        self, daemons: Daemons, relay: MediaRelay, store: NodeStore
+    ) -> None:
+        report(store, a="returning", b="up", c="up")
+        assert relay.move(MOVE) == MediaStays()
+        assert daemons.said == [(A, "query")]
+
+    def test_one_that_is_dead_is_not_asked(
+        self, daemons: Daemons, relay: MediaRelay, store: NodeStore
+    ) -> None:
+        report(store, a="down", b="up", c="up")
+        event = relay.move(MOVE)
+        assert isinstance(event, MediaMoved)
+        assert {node for node, _ in daemons.said} == {event.node} != {A}
+
+    def test_one_that_was_started_again_takes_it_only_if_no_other_does(
+        self, daemons: Daemons, relay: MediaRelay, store: NodeStore
+    ) -> None:
+        daemons.knows_no_call.add(A)
+        report(store, a="up", b="up", c="down")
+        event = relay.move(MOVE)
+        assert isinstance(event, MediaMoved)
+        assert event.node == B
+        report(store, a="up", b="down", c="down")
+        event = relay.move(MOVE)
+        assert isinstance(event, MediaMoved)
+        assert event.node == A
+
+    @pytest.mark.parametrize("state", ["down", "returning"])
+    def test_not_before_it_takes_calls(
+        self, daemons: Daemons, relay: MediaRelay, store: NodeStore, state: str
+    ) -> None:
+        daemons.knows_no_call.add(A)
+        report(store, a=state, b="down", c="down")
+        with pytest.raises(MediaUnavailable, match="no media relay is available"):
+            relay.move(MOVE)
+
+    def test_without_an_agent_a_silent_one_is_not_asked_twice(
+        self, daemons: Daemons, relay: MediaRelay
+    ) -> None:
+        daemons.failures = dict.fromkeys((A, B, C), NgTimeout("offer", 1.0))
+        with pytest.raises(MediaUnavailable):
+            relay.move(MOVE)
+        assert [node for node, _ in daemons.said].count(A) == 1
+
+    def test_a_call_of_which_it_may_know_too_little_is_made_anew(
+        self, daemons: Daemons, relay: MediaRelay, store: NodeStore
+    ) -> None:
+        report(store, a="up", b="down", c="down")
+        event = relay.move(replace(MOVE, may_stay=False))
+        assert isinstance(event, MediaMoved)
+        assert event.node == A

@@ -37,6 +37,10 @@ const BY_STATUS_OF_REGISTER: Readonly<Record<number, string>> = {
   480: "The home network cannot be reached now. Try later.",
 };
 
+const BY_STATUS_OF_INFO: Readonly<Record<number, string>> = {
+  480: "The other side does not hear keys now: the call is on hold or not answered yet. Press them again when it listens.",
+};
+
 const BY_CLASS: Readonly<Record<number, string>> = {
   3: "The other side can be reached at another address only.",
   4: "The request was refused. Check what you dialled.",
@@ -48,6 +52,7 @@ const BY_CLASS: Readonly<Record<number, string>> = {
 export function adviceForStatus(method: string, status: number, retryAfterS?: number): string {
   const advice =
     (method === "REGISTER" ? BY_STATUS_OF_REGISTER[status] : undefined) ??
+    (method === "INFO" ? BY_STATUS_OF_INFO[status] : undefined) ??
     BY_STATUS[status] ??
     BY_CLASS[Math.floor(status / 100)] ??
     "Try again in a moment.";

@@ -50,6 +50,11 @@ describe("errors", () => {
     const error = new SipError({ method: "INVITE", status: 380, reasonPhrase: "Alternative Service" });
     assert.match(error.advice, /emergency.*another telephone/);
   });
+
+  test("keys that nobody hears are not a callee who is away", () => {
+    const error = new SipError({ method: "INFO", status: 480, reasonPhrase: "Temporarily Unavailable" });
+    assert.match(error.advice, /on hold.*Press them again/);
+  });
   test("403 to REGISTER is about the account, 403 to INVITE is not", () => {
     const advice = (method: string): string => new SipError({ method, status: 403, reasonPhrase: "" }).advice;
     assert.match(advice("REGISTER"), /password/);

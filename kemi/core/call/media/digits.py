@@ -41,6 +41,7 @@ from kemi.core.dtmf import (
 )
 from kemi.core.errors import RemoteProtocolError
 from kemi.core.messages import Message, Reply, Request, Side
+from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
 
 _EVENTS: Final = "telephone-event"
@@ -111,6 +112,12 @@ def on_info(record: CallRecord, request: Request, settings: CallSettings) -> lis
         return [act.SendReply(400, "Bad Request", headers.explanation_of(error, settings.realm))]
     if record.media_state is not Media.CONNECTED or not (medium.ims_answer and record.ims_description):
         return [_not_now("nobody there hears the page yet", settings)]
+    if not _is_listened_to(record, medium):
+        return [
+            _not_now(
+                "the call is on hold, or only an announcement is heard: digits would come later", settings
+            )
+        ]
     return _play(record, medium, pressed, settings)
 
 
@@ -178,6 +185,17 @@ def _refusal(request: Request, settings: CallSettings, detail: str) -> act.SendR
 def _audio(record: CallRecord) -> Medium | None:
     medium = record.medium("audio")
     return medium if medium is not None and medium.active else None
+
+
+def _is_listened_to(record: CallRecord, medium: Medium) -> bool:
+    """Whether the relay's gate lets the page be heard: what is played behind a closed one is sent when it opens, into
+    whatever menu is there then, or never."""
+    early = dict(zip((one.kind for one in record.media), record.early_gates, strict=False))
+    return (
+        medium.ims_direction.receives
+        and medium.wic_direction is not Direction.INACTIVE
+        and Direction(early.get(medium.kind, Direction.SENDRECV)).receives
+    )
 
 
 def _way_of(record: CallRecord, medium: Medium) -> tuple[int | None, int]:

@@ -20,8 +20,12 @@ class Recovery:
     """A call that waits will be woken up."""
     looks: int = 0
     """How often it was looked at while it waited."""
+    searches: int = 0
+    """How often no node could take it."""
+    is_paused: bool = False
+    """No node could take it a moment ago: none is asked before the timer fires."""
     nodes: int = 0
-    """How many nodes were asked to take it."""
+    """How many nodes have taken it."""
     again: bool = False
     """The new node is lost as well."""
     page_attempts: int = 0

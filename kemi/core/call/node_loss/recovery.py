@@ -10,6 +10,10 @@ A page gets another transport for each line, which restarts its ICE and DTLS, th
 a call on hold comes back on hold.  Nothing can be undone, for the old node is gone: what one side refuses ends the call
 on both, but for what passes by itself (491, 500), which is tried again (RFC 3261 §14.1).  A call before its answer is
 refused, one with another offer open waits for that, one whose page is away waits for the page.
+
+Where no node takes the call it is looked at again for half a minute: its media do not pass us, and perhaps only our
+network to the nodes is broken.  A node that is back and has the call keeps it, and nobody is told anything; one that
+was started again may take it as another one would.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from kemi.core.call.events import (
     Due,
     MediaFailed,
     MediaMoved,
+    MediaStays,
     NodeLost,
     OwnRequestAnswered,
     TimerFired,
@@ -43,12 +48,17 @@ from kemi.core.call.record import CallRecord, Exchange, Offerer
 from kemi.core.call.renegotiation.own_offer import acknowledge, is_idle
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, Moving, MovingEvent, Telling, TellingEvent
-from kemi.core.errors import GatewayError, LocalProtocolError
+from kemi.core.errors import GatewayError, LocalProtocolError, MediaUnavailable
 from kemi.core.messages import Side
 
 LOOK_AGAIN_S: Final = 0.5
-MOST_LOOKS: Final = 20
-"""How often a call that cannot move yet is looked at again before it is ended; not while its page is away."""
+MOST_LOOKS: Final = 68
+"""How often a call that cannot move yet is looked at again before it is ended; not while its page is away.  Longer than
+a far end may leave our request without a response (32 s, RFC 3261 §17.1.1.2)."""
+MOST_SEARCHES: Final = 18
+"""How often a node is looked for, which takes half a minute."""
+_LONGEST_SEARCH_PAUSE: Final = 4
+"""In LOOK_AGAIN_S: so that a gateway with many calls and no node is not busy with that alone."""
 MOST_ATTEMPTS: Final = 4
 """How often one side is sent our offer."""
 MOST_NODES: Final = 3
@@ -66,6 +76,8 @@ def on_node_lost(record: CallRecord, event: NodeLost, settings: CallSettings) ->
     follow(record, event.successor)
     if record.ended or record.node != event.node:
         return []
+    if record.recovery is not None and record.recovery.state is Moving.WAITING:
+        return []  # it is named again and again as long as the node is down
     note = act.Note("media_node_lost", logging.WARNING, {"node": event.node, "state": record.dialog.value})
     if record.dialog is not Dialog.CONFIRMED:
         return refuse_early(record, settings, note, _LOST, flow_alive=event.flow_alive)
@@ -80,7 +92,7 @@ def on_node_lost(record: CallRecord, event: NodeLost, settings: CallSettings) ->
 def go_on(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     """Begin to move if nothing is in the way any more; flow.py asks after each event."""
     recovery = record.recovery
-    if recovery is None or record.ended or recovery.state is not Moving.WAITING:
+    if recovery is None or record.ended or recovery.state is not Moving.WAITING or recovery.is_paused:
         return []
     if recovery.page_away or not is_idle(record):
         if recovery.is_waited_for:
@@ -91,12 +103,13 @@ def go_on(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     recovery.again, recovery.is_joined, recovery.is_stale = False, False, False
     recovery.page = recovery.core = Telling.NOT_YET
     recovery.page_attempts = recovery.core_attempts = 0
-    recovery.nodes += 1
     media = deepcopy(record.media)
     exchange.begin(record, Exchange(Offerer.GATEWAY, "", 0, media=media))
     changes = tuple(medium_change(medium) for medium in media if medium.active)
     then = Continuation(_on_moved, _on_move_failed)
-    return [act.MoveMedia(record.key, record.node, changes, bearer=then)]
+    # Of a node that was to take it nobody knows how far it came.
+    may_stay = not recovery.nodes
+    return [act.MoveMedia(record.key, record.node, changes, bearer=then, may_stay=may_stay)]
 
 
 def on_due(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:
@@ -108,6 +121,7 @@ def on_due(record: CallRecord, event: TimerFired, settings: CallSettings) -> lis
         return []
     if recovery.state is Moving.WAITING:
         recovery.page_away, recovery.is_waited_for = not event.flow_alive, False
+        recovery.is_paused = False
         recovery.looks += event.flow_alive
         if recovery.looks > MOST_LOOKS:
             return _end(record, settings, 503, "the call could not be moved", reach_page=event.flow_alive)
@@ -128,27 +142,52 @@ def on_due(record: CallRecord, event: TimerFired, settings: CallSettings) -> lis
 # ---------------------------------------------------------------- the new node
 
 
-def _on_moved(record: CallRecord, event: MediaMoved, settings: CallSettings) -> list[act.Action]:
-    """Another node has ports: tell both sides."""
+def _on_moved(record: CallRecord, event: MediaMoved | MediaStays, settings: CallSettings) -> list[act.Action]:
+    """Another node has ports: tell both sides.  Or the call is where it was."""
     recovery = record.recovery
+    if isinstance(event, MediaStays):
+        return _stay(record)
     if record.ended or recovery is None:
         return [act.ReleaseMedia(record.key, event.node, tuple(event.moved))]
     record.node = event.node
+    recovery.nodes += 1
     record.digits_armed = record.page_events = record.digits_withheld = False  # the other node knows of none
     try:
         describe(record, event.moved, settings)
     except GatewayError as error:
-        return _on_move_failed(record, MediaFailed(error), settings)
+        return _end(record, settings, 503, error.detail, reach_page=not _page_away(record))
     recovery.state = recovery.moved(MovingEvent.RESERVED)
     exchange.offered(record)
     note = act.Note("call_moves", logging.INFO, {"node": event.node})
     return [note, *send_to_page(record, settings), *send_to_core(record, settings)]
 
 
-def _on_move_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
-    if record.ended:
+def _stay(record: CallRecord) -> list[act.Action]:
+    """The node is back and has the call as it was: no side has been told anything."""
+    recovery = record.recovery
+    if record.ended or recovery is None:
         return []
-    return _end(record, settings, 503, event.error.detail, reach_page=not _page_away(record))
+    exchange.rollback(record)
+    recovery.state = recovery.moved(MovingEvent.NODE_BACK)
+    record.recovery = None
+    note = act.Note("media_node_back", logging.INFO, {"node": record.node})
+    if not record.ice_before:
+        return [note]
+    return [note, act.Schedule(record.key, Due.ICE_RESTART, LOOK_AGAIN_S)]  # RECOVERY has taken its place
+
+
+def _on_move_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
+    """No node takes it: perhaps one does in a moment, or its own is back."""
+    recovery = record.recovery
+    if record.ended or recovery is None:
+        return []
+    recovery.searches += 1
+    if not isinstance(event.error, MediaUnavailable) or recovery.searches > MOST_SEARCHES:
+        return _end(record, settings, 503, event.error.detail, reach_page=not _page_away(record))
+    exchange.rollback(record)
+    recovery.state, recovery.is_paused = recovery.moved(MovingEvent.NO_NODE), True
+    pause_s = LOOK_AGAIN_S * min(recovery.searches, _LONGEST_SEARCH_PAUSE)
+    return [act.Schedule(record.key, Due.RECOVERY, pause_s)]
 
 
 # ---------------------------------------------------------------- the answers

@@ -142,7 +142,11 @@ def _on_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -
     if record.ended:
         return []
     note = act.Note("ice_not_restarted", logging.WARNING, {"detail": event.error.detail, "node": record.node})
-    actions = [note, *(exchange.rollback(record) if record.exchange is not None else ())]
+    opened = record.exchange
+    own = (
+        opened is not None and opened.offerer is Offerer.GATEWAY_RESTARTS_ICE
+    )  # or it moves to another node by now
+    actions = [note, *(exchange.rollback(record) if own else ())]
     record.update_attempts += 1
     if record.update_attempts < MAX_ATTEMPTS:
         record.ice_before = _ice(record)

@@ -14,7 +14,7 @@ from kemi.core.sdp.build import off_line, session_description, session_section
 from kemi.core.sdp.checks import REPLACED, Usability
 from kemi.core.sdp.codecs import PASSING_AUDIO, TELEPHONE_EVENT, OnlyThese
 from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
-from kemi.core.sdp.interwork.ims import core_line, ims_line
+from kemi.core.sdp.interwork.ims import check_family, core_line, ims_line
 from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_core_line
 from kemi.core.sdp.interwork.orientation import answering
 from kemi.core.sdp.interwork.payload_types import with_known_payload_types
@@ -83,6 +83,7 @@ def read_core_reoffer(
         now = told.media[audio].codecs[0].name
         if now in PASSING_AUDIO or isinstance(audio_codecs, OnlyThese):
             allowed["audio"] = frozenset({now})  # the client speaks nothing that is transcoded
+    ours = next((line.address_family for line in told.media if line.port and line.address_family), "")
     going_on: dict[str, Changed] = {}
     switched_off: set[str] = set()
     unfit = ""
@@ -106,6 +107,7 @@ def read_core_reoffer(
         address = media.connection_address
         if address is None:
             raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
+        check_family(media, ours)
         held = address in UNSPECIFIED  # RFC 2543 §B.5: nothing is to be sent there
         direction = Direction.of(sends=media.direction.sends, receives=media.direction.receives and not held)
         line = ims_line(media, media.port, chosen_protocol(media)[0], codecs, direction, media.connection)

@@ -105,6 +105,8 @@ def ims_medium(media: MediaDescription, offered: MediaDescription | None = None)
     address = media.connection_address
     if address is None:
         raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
+    if offered is not None:
+        check_family(media, offered.address_family)
     codecs = media.codecs
     main = next((codec for codec in codecs if codec.name not in AUXILIARY), None)
     if main is None:
@@ -129,6 +131,17 @@ def ims_medium(media: MediaDescription, offered: MediaDescription | None = None)
         # Hold as RFC 2543 had it: the peer takes nothing (RFC 3264 §8.4).
         direction = Direction.of(sends=direction.sends, receives=False)
     return ImsMedium(one_line_text(media.session, promising_key_frames(line)), direction, main.name)
+
+
+def check_family(media: MediaDescription, ours: str) -> None:
+    """Raise NotAcceptableHere where a line of the core has another address family than the relay's (``ours``; "": not
+    known).  The relay would take it, and send to a stranger."""
+    theirs = media.address_family
+    if theirs and ours and theirs != ours:
+        raise NotAcceptableHere(
+            f"The {media.kind} line has an {theirs} address, the media relay an {ours} address",
+            warn_code=WarnCode.INCOMPATIBLE_ADDRESSES,
+        )
 
 
 def _check_keys(media: MediaDescription, offered: MediaDescription) -> None:

@@ -11,6 +11,7 @@ from kemi.core.call import events as ev
 from kemi.core.call.events import Continuation
 from kemi.core.call.record import Exchange, Offerer
 from kemi.core.errors import MediaUnavailable
+from kemi.core.sdp.model import Direction
 from tests.unit.core.call.ladder import Actions, Call
 
 RELAY = {"Content-Type": ["application/dtmf-relay"]}
@@ -120,3 +121,26 @@ def test_a_far_end_without_events_has_a_relay_that_is_ready() -> None:
     )
     (played,) = press(call, 12).all(act.PlayDigits)
     assert (played.event_clock_hz, played.settle) == (None, False)
+
+
+@pytest.mark.parametrize("direction", [Direction.SENDONLY, Direction.INACTIVE])
+def test_a_far_end_that_holds_the_call_is_sent_no_digits(direction: Direction) -> None:
+    call = confirmed()
+    call.record.media[0].ims_direction = direction
+    assert press(call, 12).reply == (480, "Temporarily Unavailable")
+    assert not call.actions.all(act.PlayDigits)
+    assert any("on hold" in line for line in call.actions.only(act.SendReply).headers)
+
+
+def test_so_it_is_where_the_page_itself_keeps_the_call_quiet() -> None:
+    call = confirmed()
+    call.record.media[0].wic_direction = Direction.INACTIVE
+    assert press(call, 12).reply[0] == 480
+
+
+@pytest.mark.parametrize(("early", "status"), [("sendonly", 480), ("inactive", 480), ("sendrecv", 0)])
+def test_an_announcement_before_the_answer_hears_no_digits(early: str, status: int) -> None:
+    call = confirmed()
+    call.record.early_gates = [early]
+    pressed = press(call, 12)
+    assert [reply.status for reply in pressed.all(act.SendReply)] == ([status] if status else [])

@@ -8,9 +8,10 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.exchange import is_open
 from kemi.core.call.node_loss.recovery import MOST_ATTEMPTS, MOST_LOOKS, MOST_NODES
 from kemi.core.call.states import Moving, Telling
-from kemi.core.errors import MediaUnavailable
+from kemi.core.errors import MediaUnavailable, NotAcceptableHere
 from kemi.core.messages import Side
 from kemi.core.sdp.text import sdp_from_text
 from tests.unit.core.call import descriptions as sdp
@@ -146,11 +147,11 @@ class TestTheWay:
 class TestTrouble:
     """It goes on, or ends on both sides."""
 
-    def test_no_node(self) -> None:
+    def test_what_no_node_can_make_ends_the_call(self) -> None:
         call = Call.confirmed()
         action = call.on(ev.NodeLost(NODE)).only(act.MoveMedia)
-        ended = call.on(ev.MediaFailed(ERROR, bearer=action.bearer))
-        assert reason_of(ended) == ['Reason: SIP;cause=503;text="no media relay is available"'] * 2
+        ended = call.on(ev.MediaFailed(NotAcceptableHere("bad line"), bearer=action.bearer))
+        assert reason_of(ended) == ['Reason: SIP;cause=503;text="bad line"'] * 2
 
     def test_glare_is_tried_again_a_few_times(self) -> None:
         call = offered()
@@ -210,6 +211,87 @@ class TestTrouble:
         assert len(reason_of(actions)) == 2
 
 
+def searched(call: Call) -> Actions:
+    """No node takes the call."""
+    action = call.actions.only(act.MoveMedia)
+    return call.on(ev.MediaFailed(ERROR, bearer=action.bearer))
+
+
+class TestNoNode:
+    """Perhaps only our network to the nodes is broken: media do not pass us."""
+
+    def test_a_call_waits_for_a_node_half_a_minute(self) -> None:
+        call = Call.confirmed()
+        call.on(ev.NodeLost(NODE))
+        waited_s = 0.0
+        while not reason_of(searched(call)):
+            waited_s += call.actions.only(act.Schedule).delay_s
+            assert not is_open(call.record)
+            assert call.on(ev.TimerFired(ev.Due.RECOVERY)).only(act.MoveMedia).may_stay
+        assert reason_of(call.actions) == ['Reason: SIP;cause=503;text="no media relay is available"'] * 2
+        assert 30 < waited_s < 36
+
+    def test_a_node_that_is_back_keeps_its_call(self) -> None:
+        call = Call.confirmed()
+        call.on(ev.NodeLost(NODE))
+        searched(call)
+        action = call.on(ev.TimerFired(ev.Due.RECOVERY)).only(act.MoveMedia)
+        back = call.on(ev.MediaStays(action.bearer))
+        assert back.only(act.Note).event == "media_node_back"
+        assert not back.all(act.SendRequest)
+        assert (call.record.recovery, call.record.exchange, call.record.node) == (None, None, NODE)
+        assert call.on(call.wic_request("INVITE", body=sdp.chromium("audio-sendrecv"))).reply != (
+            491,
+            "Request Pending",
+        )
+
+    def test_an_ice_restart_that_was_due_is_due_again(self) -> None:
+        call = Call.confirmed()
+        action = call.on(ev.NodeLost(NODE)).only(act.MoveMedia)
+        call.record.ice_before = "page"
+        assert call.on(ev.MediaStays(action.bearer)).only(act.Schedule).due is ev.Due.ICE_RESTART
+
+    def test_one_that_was_started_again_takes_it_anew(self) -> None:
+        call = Call.confirmed()
+        call.on(ev.NodeLost(NODE))
+        searched(call)
+        call.on(ev.TimerFired(ev.Due.RECOVERY))
+        moved(call, NODE)
+        core_says(call, 200)
+        page_takes(call)
+        assert (call.record.recovery, call.record.node) == (None, NODE)
+
+    def test_nobody_asks_before_the_time_and_the_agent_may_repeat_itself(self) -> None:
+        call = Call.confirmed()
+        call.on(ev.NodeLost(NODE))
+        searched(call)
+        assert call.on(ev.NodeLost(NODE)) == []
+        assert call.on(call.ims_request("INVITE", body="v=0")).reply == (491, "Request Pending")
+        assert not call.actions.all(act.MoveMedia)
+
+    def test_a_page_that_leaves_meanwhile_is_waited_for(self) -> None:
+        call = Call.confirmed()
+        call.on(ev.NodeLost(NODE))
+        searched(call)
+        away = call.on(ev.TimerFired(ev.Due.RECOVERY, flow_alive=False))
+        assert not away.all(act.MoveMedia)
+        assert away.only(act.Schedule).due is ev.Due.RECOVERY
+
+    def test_what_a_node_was_told_of_a_call_that_it_was_to_take_is_not_known(self) -> None:
+        call = offered()
+        call.on(ev.NodeLost(OTHER))
+        core_says(call, 200)
+        page_takes(call)
+        assert not call.actions.only(act.MoveMedia).may_stay
+
+    def test_a_call_that_ended_meanwhile_stays_ended(self) -> None:
+        call = Call.confirmed()
+        action = call.on(ev.NodeLost(NODE)).only(act.MoveMedia)
+        call.on(call.wic_request("BYE"))
+        late = call.on(ev.MediaStays(action.bearer))
+        assert late.only(act.ReleaseMedia).node == NODE
+
+
 class TestNotNow:
     """Something is in the way."""
 
@@ -223,6 +305,16 @@ class TestNotNow:
         assert not waiting.all(act.MoveMedia)
         assert call.record.recovery is not None
         assert call.record.recovery.state is Moving.WAITING
+
+    def test_it_may_take_as_long_as_a_transaction(self) -> None:
+        """The far end has no coverage for a moment."""
+        call = Call.confirmed()
+        body = replace(call.wic_request("INVITE").request, body="")
+        call.on(ev.WicRequest(replace(body, cseq=10)))
+        waited_s = call.on(ev.NodeLost(NODE)).only(act.Schedule).delay_s
+        while waited_s < 33.0:
+            waited_s += call.on(ev.TimerFired(ev.Due.RECOVERY)).only(act.Schedule).delay_s
+        assert not call.record.ended
 
     def test_a_call_that_can_never_move_is_ended(self) -> None:
         call = Call.confirmed()

@@ -366,7 +366,9 @@ class World:
                 return ev.MediaGated(bearer)
             case act.RestartIce(media=changes):
                 return ev.IceRestarted({m.kind: sdp.relay_answer(m.kind, 31200) for m in changes}, bearer)
-            case act.MoveMedia(media=changes):
+            case act.MoveMedia(media=changes, may_stay=may_stay):
+                if may_stay and not self.hurried and self.data.draw(st.booleans(), label="its node is back"):
+                    return ev.MediaStays(bearer)
                 moved = {
                     m.kind: ev.MovedMedium(sdp.relay_offer(m.kind, 31000), sdp.relay_answer(m.kind, 31100))
                     for m in changes

@@ -1,18 +1,114 @@
-"""rtpengine.agent.reconciler: what Prometheus is shown before anything was deleted or lost."""
+"""rtpengine.agent.reconciler: what the gateway is told of nodes that are down, what Prometheus is shown."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
 from prometheus_client import REGISTRY
 
-from rtpengine.agent.control import ControlClient
+from rtpengine.agent.control import ControlClient, ControlRefused
 from rtpengine.agent.reconciler import Reconciler
 from rtpengine.agent.settings import HealthSettings, NodeSettings, ReconcileSettings
 from rtpengine.agent.watch import NodeWatch
+from rtpengine.health import NodeState
+
+NODE = NodeSettings("192.0.2.77", 2223)
+SOON_S = 5.0
+
+
+class Gateway:
+    """Stands where ControlClient stands, and has calls."""
+
+    def __init__(self, keys: list[str]) -> None:
+        self.keys = keys
+        self.began = "first"
+        self.rounds = 0
+        self.told: list[str] = []
+        self.refuses = False
+
+    async def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Answer."""
+        if method == "GET" and path.startswith("/v1/calls?"):
+            self.rounds += 1
+            calls = [
+                {"key": key, "node": NODE.name, "kinds": ["audio"], "dialog": "confirmed", "since": 0.0}
+                for key in self.keys
+            ]
+            return {"calls": calls, "next": "", "began": self.began}
+        assert (method, path, body["node"]) == ("POST", "/v1/calls/lost", NODE.name)
+        if self.refuses:
+            raise ControlRefused(500, "busy")
+        self.told += body["calls"]
+        return {"moving": body["calls"], "over": [], "elsewhere": []}
+
+    async def round(self) -> None:
+        """Wait until a whole round more is over."""
+        await until(lambda wanted=self.rounds + 2: self.rounds >= wanted)  # type: ignore[misc]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for something."""
+    async with asyncio.timeout(SOON_S):
+        while not holds():
+            await asyncio.sleep(0.002)
+
+
+def a_watch() -> NodeWatch:
+    """Return the watch of a node that is not asked."""
+    return NodeWatch(NODE, HealthSettings(), lambda _: None, lambda: None)
+
+
+@asynccontextmanager
+async def reconciling(watch: NodeWatch, gateway: Gateway) -> AsyncIterator[None]:
+    """Let a reconciler work."""
+    client = cast("ControlClient", gateway)
+    reconciler = Reconciler([watch], ReconcileSettings(interval_s=0.005), client, [client])
+    task = asyncio.create_task(reconciler.run())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def test_a_node_shows_zeros_before_its_first_orphan() -> None:
-    node = NodeSettings("192.0.2.77", 2223)
-    watch = NodeWatch(node, HealthSettings(), lambda _: None, lambda: None)
-    Reconciler([watch], ReconcileSettings(), ControlClient("127.0.0.1", 1, "secret"), [])
+    Reconciler([a_watch()], ReconcileSettings(), ControlClient("127.0.0.1", 1, "secret"), [])
     for name in ("media_agent_orphans_deleted_total", "media_agent_calls_lost_total"):
-        assert REGISTRY.get_sample_value(name, {"node": node.name}) == 0.0
+        assert REGISTRY.get_sample_value(name, {"node": NODE.name}) == 0.0
+
+
+class TestANodeThatIsDown:
+    """Its calls may wait for it: they are named once."""
+
+    async def test_each_call_is_named_once(self) -> None:
+        watch, gateway = a_watch(), Gateway(["a", "b"])
+        watch.health.state = NodeState.DOWN
+        async with reconciling(watch, gateway):
+            await gateway.round()
+            gateway.keys.append("c")
+            await gateway.round()
+        assert sorted(gateway.told) == ["a", "b", "c"]
+
+    async def test_a_call_that_the_gateway_refused_is_named_again(self) -> None:
+        watch, gateway = a_watch(), Gateway(["a"])
+        watch.health.state, gateway.refuses = NodeState.DOWN, True
+        async with reconciling(watch, gateway):
+            await gateway.round()
+            gateway.refuses = False
+            await gateway.round()
+        assert gateway.told == ["a"]
+
+    async def test_so_it_is_when_the_node_was_back_meanwhile_or_the_gateway_was_started_again(self) -> None:
+        watch, gateway = a_watch(), Gateway(["a"])
+        watch.health.state = NodeState.DOWN
+        async with reconciling(watch, gateway):
+            await gateway.round()
+            watch.health.answered(1.0)
+            watch.health.state = NodeState.DOWN
+            await gateway.round()
+            assert gateway.told == ["a", "a"]
+            gateway.began = "second"
+            await gateway.round()
+        assert gateway.told == ["a", "a", "a"]
