@@ -29,6 +29,7 @@ from kemi.state.web.streams import CommandStream, EventStream
 from kemi.state.web.traces import TracesView
 from kemi.state.web.trunks import TrunksView
 from webapp_api import cookies
+from webapp_api.gate import Turns
 from webapp_api.keyring import Keyring
 from webapp_api.listeners import Hub
 from webapp_api.logins import NOT_OFFERED, Logins, not_logged_in
@@ -54,6 +55,8 @@ _LISTENS_PER_MINUTE: Final = 60
 """Of one person: each time the whole stream may have to be read, some 10,000 events."""
 _COMEBACKS: Final = 6
 """At least so often each of a person's listeners may come back in this minute."""
+_CATCH_UPS: Final = 2
+"""At a time in one process: reading the stream takes all of a processor, which others need, too."""
 _ROTATION_S: Final = 10
 _REFRESH_S: Final = 10
 _LEADER_S: Final = 10
@@ -82,6 +85,7 @@ class Services:
     finished_calls: FinishedCalls
     hub: Hub
     feed: EventFeed
+    catching_up: Turns
     unkept: UnkeptEvents
     listening: Listening
     listen_attempts: AttemptStore
@@ -174,6 +178,7 @@ class Services:
             finished_calls=FinishedCalls(redis),
             hub=Hub(),
             feed=EventFeed(redis),
+            catching_up=Turns(_CATCH_UPS),
             unkept=UnkeptEvents(redis),
             listening=Listening(
                 redis,
