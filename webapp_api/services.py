@@ -18,6 +18,7 @@ from kemi.state.web.event_feed import EventFeed, UnkeptEvents
 from kemi.state.web.leases import LeaseStore
 from kemi.state.web.listening import Listening
 from kemi.state.web.locks import Leadership, Lock, Pause
+from kemi.state.web.login_places import LoginPlaces
 from kemi.state.web.nodes import NodesView
 from kemi.state.web.oidc_logins import OidcLoginStore
 from kemi.state.web.registrations import RegistrationsView
@@ -126,6 +127,10 @@ class Services:
             sessions=sessions,
             leases=leases,
             by_name=AttemptStore(redis, "login-name", limit=settings.login_attempts, window_s=window_s),
+            by_name_there=AttemptStore(
+                redis, "login-name-there", limit=settings.login_attempts, window_s=window_s
+            ),
+            places=LoginPlaces(redis),
             by_address=AttemptStore(
                 redis, "login-address", limit=settings.login_attempts_per_address, window_s=window_s
             ),
