@@ -59,7 +59,8 @@ _COMEBACKS: Final = 6
 _CATCH_UPS: Final = 2
 """At a time in one process: reading the stream takes all of a processor, which others need, too."""
 _ROTATION_S: Final = 10
-_REFRESH_S: Final = 10
+_REFRESH_S: Final = 30
+"""Longer than a provider may take for its answer (oidc/provider.py DEADLINE_S, three times)."""
 _LEADER_S: Final = 10
 
 

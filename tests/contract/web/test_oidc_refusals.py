@@ -22,7 +22,7 @@ from webapp_api import create_app
 from webapp_api.login_settings import OidcSettings
 from webapp_api.logins import new_secret
 from webapp_api.oidc.keys import ProviderKeys
-from webapp_api.oidc.provider import Provider, TokenAnswer
+from webapp_api.oidc.provider import DEADLINE_S, Provider, TokenAnswer
 from webapp_api.sealing import Seal
 from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import Settings
@@ -133,6 +133,26 @@ def _session_to_renew(services: Services, page: WebPage) -> str:
     )
     page.set_cookie(cookie)
     return cookie
+
+
+def test_nobody_else_sends_a_refresh_token_however_slow_the_provider_is(
+    with_provider: Flask, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider may end the login when it sees one twice."""
+    lock, page = keys.web_lock("oidc-refresh:s"), WebPage(with_provider)
+    _session_to_renew(with_provider.extensions[EXTENSION], page)
+    locked_for_s = []
+
+    def note(*_: object) -> None:
+        locked_for_s.append(store.ttl(lock))
+        raise BadGateway("away")
+
+    monkeypatch.setattr(Provider, "metadata", note)
+    monkeypatch.setattr(Provider, "refresh", note)
+    assert page.token().status_code == 200
+    before, while_asked = locked_for_s
+    assert before == -2, "there was none yet"
+    assert while_asked > 4 * DEADLINE_S, "connecting, header, body"
 
 
 @pytest.mark.conformance("R-67", "X-12")
