@@ -1,8 +1,10 @@
 """How many requests this process works on at a time: the HTTP server has many more threads, for those who wait."""
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from werkzeug.exceptions import ServiceUnavailable
@@ -88,3 +90,34 @@ def stepped_aside() -> Iterator[None]:
     finally:
         place.may_wait.release()
         place.take()
+
+
+class Turns:
+    """Lets some threads at a time do what costs much, each in its turn.
+
+    A semaphore would give the place to who has just had it: that thread runs, the others have to be woken.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._lock = threading.Lock()
+        self._free = most
+        self._waiting: deque[threading.Lock] = deque()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        turn.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1

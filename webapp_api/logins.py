@@ -15,6 +15,7 @@ from kemi.state.web.accounts import AccountStore
 from kemi.state.web.attempts import AttemptStore
 from kemi.state.web.bans import BanList
 from kemi.state.web.leases import LeaseStore
+from kemi.state.web.login_places import LoginPlaces
 from kemi.state.web.sessions import LoginMethod, ProviderTokens, Session, SessionStore
 from kemi.state.web.streams import CommandStream
 from webapp_api.identities import Identity
@@ -44,6 +45,8 @@ class Logins:
         sessions: SessionStore,
         leases: LeaseStore,
         by_name: AttemptStore,
+        by_name_there: AttemptStore,
+        places: LoginPlaces,
         by_address: AttemptStore,
         refused: AttemptStore,
         bans: BanList,
@@ -55,6 +58,8 @@ class Logins:
         self._sessions = sessions
         self._leases = leases
         self._by_name = by_name
+        self._by_name_there = by_name_there
+        self._places = places
         self._by_address = by_address
         self._refused = refused
         self._bans = bans
@@ -74,14 +79,18 @@ class Logins:
             raise NotFound(NOT_OFFERED)
         name, party = name.strip().lower(), address_key(address or "")
         self._count_address(party)
-        self._count(self._by_name, name)
+        # As core/limits.py has it for SIP: who keeps guessing elsewhere does not lock the owner out at home.
+        at_home = self._places.is_known(name, party)
+        by_name = self._by_name_there if at_home else self._by_name
+        self._count(by_name, name)
         account = self._accounts.get(name)
         fits = password_fits(account.password_hash if account else None, password)
         if not fits or account is None or account.disabled:
             challenge = WWWAuthenticate("session", {"realm": self._settings.domain})
             raise Unauthorized("Name or password is not right.", www_authenticate=challenge)
         self._by_address.take_back(party)
-        self._by_name.forget(name)
+        by_name.forget(name)
+        self._places.remember(name, party)
         identity = Identity(account.impi, tuple(account.impus))
         secret, session = self._begin(
             LoginMethod.PASSWORD, account.name, identity, user_class=account.user_class

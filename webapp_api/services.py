@@ -18,6 +18,7 @@ from kemi.state.web.event_feed import EventFeed, UnkeptEvents
 from kemi.state.web.leases import LeaseStore
 from kemi.state.web.listening import Listening
 from kemi.state.web.locks import Leadership, Lock, Pause
+from kemi.state.web.login_places import LoginPlaces
 from kemi.state.web.nodes import NodesView
 from kemi.state.web.oidc_logins import OidcLoginStore
 from kemi.state.web.registrations import RegistrationsView
@@ -29,6 +30,7 @@ from kemi.state.web.streams import CommandStream, EventStream
 from kemi.state.web.traces import TracesView
 from kemi.state.web.trunks import TrunksView
 from webapp_api import cookies
+from webapp_api.gate import Turns
 from webapp_api.keyring import Keyring
 from webapp_api.listeners import Hub
 from webapp_api.logins import NOT_OFFERED, Logins, not_logged_in
@@ -54,8 +56,11 @@ _LISTENS_PER_MINUTE: Final = 60
 """Of one person: each time the whole stream may have to be read, some 10,000 events."""
 _COMEBACKS: Final = 6
 """At least so often each of a person's listeners may come back in this minute."""
+_CATCH_UPS: Final = 2
+"""At a time in one process: reading the stream takes all of a processor, which others need, too."""
 _ROTATION_S: Final = 10
-_REFRESH_S: Final = 10
+_REFRESH_S: Final = 30
+"""Longer than a provider may take for its answer (oidc/provider.py DEADLINE_S, three times)."""
 _LEADER_S: Final = 10
 
 
@@ -82,6 +87,7 @@ class Services:
     finished_calls: FinishedCalls
     hub: Hub
     feed: EventFeed
+    catching_up: Turns
     unkept: UnkeptEvents
     listening: Listening
     listen_attempts: AttemptStore
@@ -122,6 +128,10 @@ class Services:
             sessions=sessions,
             leases=leases,
             by_name=AttemptStore(redis, "login-name", limit=settings.login_attempts, window_s=window_s),
+            by_name_there=AttemptStore(
+                redis, "login-name-there", limit=settings.login_attempts, window_s=window_s
+            ),
+            places=LoginPlaces(redis),
             by_address=AttemptStore(
                 redis, "login-address", limit=settings.login_attempts_per_address, window_s=window_s
             ),
@@ -174,6 +184,7 @@ class Services:
             finished_calls=FinishedCalls(redis),
             hub=Hub(),
             feed=EventFeed(redis),
+            catching_up=Turns(_CATCH_UPS),
             unkept=UnkeptEvents(redis),
             listening=Listening(
                 redis,

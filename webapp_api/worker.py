@@ -23,6 +23,12 @@ _log = logging.getLogger(__name__)
 class ProblemWorker(ThreadWorker):  # type: ignore[misc]
     """A thread for each connection that has a request; answers what is no HTTP in the words of the API."""
 
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Count the connection no more; a WebSocket has closed its own, and to close it again would count once more."""
+        if conn.sock.fileno() < 0:
+            conn.close = lambda graceful=False: None
+        super().finish_request(conn, fs)
+
     def handle_error(self, _req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Refuse a request that cannot be read; nothing of it is repeated, in the answer or in the log."""
         status = next(

@@ -23,6 +23,8 @@ from redis.sentinel import Sentinel
 SCHEMES: Final = ("redis", "rediss", "unix")
 _SENTINEL_SCHEMES: Final = {"redis+sentinel": False, "rediss+sentinel": True}
 _SENTINEL_PORT: Final = 26379
+_MOST_CONNECTIONS: Final = 2**16
+"""More than there are threads. A limit of the client's own (100) refuses commands although Redis is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def redis_client(
         "socket_connect_timeout": deadline_s,
         "retry": retry,
         "protocol": 2,
+        "max_connections": _MOST_CONNECTIONS,
     }
     if connected is not None:
         options["redis_connect_func"] = partial(_greet, connected)

@@ -232,6 +232,11 @@ def web_attempts(what: str, digest: str) -> str:
     return f"{WEB}attempts:{what}:{digest}"
 
 
+def web_login_place(digest: str) -> str:
+    """Return the key that says where a name has logged in last."""
+    return f"{WEB}login-place:{digest}"
+
+
 def web_dial(identifier: str) -> str:
     """Return the key of a call that somebody has asked for."""
     return f"{WEB}dial:{identifier}"

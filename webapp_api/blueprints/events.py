@@ -19,7 +19,7 @@ from wsproto.utilities import RemoteProtocolError
 
 from kemi.core.limits import address_key
 from kemi.state.web.client import StateUnavailable
-from kemi.state.web.event_feed import Recent, order_of
+from kemi.state.web.event_feed import Entry, Recent, order_of
 from kemi.state.web.sessions import Session
 from webapp_api.errors import problem
 from webapp_api.gate import step_aside
@@ -126,7 +126,7 @@ class _Conversation:
         hub = self._parts.hub
         step_aside()
         try:
-            gap = bool(self._after) and self._parts.feed.is_cut(self._after)
+            gap = bool(self._after) and self._is_cut()
             if self._after and not gap:
                 self._listener.floor = order_of(self._after)
             position = hub.join(self._listener)
@@ -153,18 +153,31 @@ class _Conversation:
 
     def _missed(self, position: str, gap: bool) -> Iterator[str]:
         """Give the events between the one that is known and those that will come by themselves."""
-        feed, after = self._parts.feed, self._after
+        after = self._after
         if not after:
             yield position_text(position)
             return
         yield position_text(after, gap=gap)
         recent = Recent()
-        while entries := feed.between(after, position):
+        while self._goes_on():
+            # Nobody waits here for a client: what it is told is sent when the next one has its turn.
+            with self._parts.catching_up:
+                entries = self._parts.feed.between(after, position)
+                texts = list(self._texts(entries, recent))
+            if not entries:
+                return
             after = entries[-1][0]
-            for seq, event in entries:
-                told = self._listener.audience.document(seq, event)
-                if told is not None and recent.is_new(event):
-                    yield text_of(told)
+            yield from texts
+
+    def _is_cut(self) -> bool:
+        with self._parts.catching_up:
+            return self._parts.feed.is_cut(self._after)
+
+    def _texts(self, entries: list[Entry], recent: Recent) -> Iterator[str]:
+        for seq, event in entries:
+            told = self._listener.audience.document(seq, event)
+            if told is not None and recent.is_new(event):
+                yield text_of(told)
 
     def _send_waiting(self) -> None:
         listener = self._listener

@@ -1,5 +1,6 @@
 """The provider's keys: fetched, cleaned, and shown to the gateway; checked against by ourselves."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -8,10 +9,13 @@ from werkzeug.exceptions import BadGateway
 
 from kemi.state.web.locks import Pause
 from kemi.state.web.signing_keys import KeySetStore
+from webapp_api.gate import stepped_aside
 from webapp_api.oidc.provider import Provider
 
 EARLIEST_S: Final = 60
 """An unknown key makes us fetch the set again, but not more often than this."""
+_POLL_S: Final = 0.1
+_PATIENCE_S: Final = 1.0
 _PUBLIC_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "RSA": ("n", "e"),
     "EC": ("crv", "x", "y"),
@@ -53,11 +57,27 @@ class ProviderKeys:
     def find(self, kid: str) -> dict[str, Any] | None:
         """Return a key; one that is not known makes us look at the provider, at most once a minute."""
         known = self._store.get(self._provider.settings.issuer)
-        if known is not None and (key := _find(known, kid)) is not None:
+        if known is None:
+            return _find(self.refresh(), kid)
+        if (key := _find(known, kid)) is not None:
             return key
-        if known is not None and not self._early.begin():
-            return None
-        return _find(self.refresh(), kid)
+        if not self._early.begin():
+            return self._found_by_others(kid)
+        try:
+            return _find(self.refresh(), kid)
+        except BadGateway:
+            self._early.end()
+            raise
+
+    def _found_by_others(self, kid: str) -> dict[str, Any] | None:
+        """Give another request, which may be looking at this moment, a little time."""
+        until = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until:
+            with stepped_aside():
+                time.sleep(_POLL_S)
+            if (key := _find(self._store.get(self._provider.settings.issuer) or {}, kid)) is not None:
+                return key
+        return None
 
     def has_key_of(self, token: str) -> bool:
         """Whether the gateway can check a token; an unknown key is looked for."""

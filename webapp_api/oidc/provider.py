@@ -1,5 +1,6 @@
 """The provider as we talk to it: discovery, keys, authorization and token endpoint. All with deadlines."""
 
+import io
 import logging
 import time
 from base64 import b64encode
@@ -13,6 +14,7 @@ import requests
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.auth import ClientAuth
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from werkzeug.exceptions import BadGateway
 
@@ -22,10 +24,12 @@ from webapp_api.login_settings import OidcSettings
 _log = logging.getLogger(__name__)
 
 DEADLINE_S: Final = 5.0
+"""For connecting, for the header of an answer, and for its body."""
 METADATA_LIFETIME_S: Final = 3600
 REST_S: Final = 5.0
 """A provider that cannot be reached is left alone for so long."""
 _MAX_DOCUMENT_BYTES: Final = 256 * 1024
+_CHUNK_BYTES: Final = 16 * 1024
 _REFUSED_GRANT: Final = "invalid_grant"
 _BASIC: Final = "client_secret_basic"
 _AWAY: Final = "The login service of the operator does not answer as it should; try again later."
@@ -129,7 +133,17 @@ class Provider:
         try:
             with self._asked(), self._client() as client:
                 return msgspec.convert(dict(ask(client, url)), TokenAnswer)  # type: ignore[call-overload]
-        except (AuthlibBaseError, requests.RequestException, msgspec.ValidationError, ValueError) as error:
+        # Authlib computes with expires_in, whatever it is: TypeError, OverflowError.
+        except (
+            AuthlibBaseError,
+            requests.RequestException,
+            HTTPError,
+            OSError,
+            msgspec.ValidationError,
+            ValueError,
+            TypeError,
+            OverflowError,
+        ) as error:
             # An OAuth error code says what the operator has to mend; nothing of the request is in it.
             reason = getattr(error, "error", None) or type(error).__name__
             _log.warning("event=provider_refused reason=%.64r", reason)
@@ -147,6 +161,7 @@ class Provider:
             code_challenge_method="S256",
         )
         client.register_client_auth_method((_BASIC, _basic))
+        _limit(client)
         return client
 
     def _resource(self) -> dict[str, str]:
@@ -166,23 +181,41 @@ class Provider:
 
     def _document(self, url: str) -> dict[str, Any]:
         try:
-            with (
-                self._asked(),
-                requests.get(
-                    url,
-                    headers={"Accept": "application/json"},
-                    timeout=DEADLINE_S,
-                    allow_redirects=False,
-                    stream=True,
-                ) as response,
-            ):
-                body = response.raw.read(_MAX_DOCUMENT_BYTES + 1, decode_content=True)
-                if response.status_code != requests.codes.ok or len(body) > _MAX_DOCUMENT_BYTES:
-                    raise BadGateway(_AWAY)
-                return msgspec.json.decode(body, type=dict[str, Any])
-        # What comes late or broken after the header is urllib3's error: requests does not read this body.
+            with self._asked(), requests.Session() as client:
+                _limit(client)
+                response = client.get(
+                    url, headers={"Accept": "application/json"}, timeout=DEADLINE_S, allow_redirects=False
+                )
+            if response.status_code != requests.codes.ok:
+                raise BadGateway(_AWAY)
+            return msgspec.json.decode(response.content, type=dict[str, Any])
+        # What comes late or broken after the header is urllib3's error: requests does not read the body.
         except (requests.RequestException, HTTPError, OSError, msgspec.DecodeError) as error:
             raise BadGateway(_AWAY) from error
+
+
+class _Limited(HTTPAdapter):
+    """Reads the whole answer, which may be neither long nor late: a deadline of requests is for each read."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        response = super().send(request, *args, **{**options, "stream": True})
+        until, body = time.monotonic() + DEADLINE_S, b""
+        try:
+            while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+                body += chunk
+                if len(body) > _MAX_DOCUMENT_BYTES:
+                    raise requests.RequestException("The answer is too long.")
+                if time.monotonic() > until:
+                    raise requests.Timeout("The answer does not end.")
+        finally:
+            response.close()
+        response.raw = io.BytesIO(body)
+        return response
+
+
+def _limit(client: requests.Session) -> None:
+    for scheme in ("https://", "http://"):
+        client.mount(scheme, _Limited())
 
 
 def _basic(
@@ -196,4 +229,7 @@ def _basic(
 
 def _same_security(issuer: str, url: str) -> bool:
     """An https issuer has https endpoints; http is for a provider on this machine."""
-    return urlsplit(url).scheme == "https" or urlsplit(issuer).scheme == "http"
+    try:
+        return urlsplit(url).scheme == "https" or urlsplit(issuer).scheme == "http"
+    except ValueError:  # no URL
+        return False

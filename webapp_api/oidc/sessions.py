@@ -3,6 +3,7 @@
 import hmac
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import jwt
@@ -127,6 +128,8 @@ class ProviderSessions:
 
     def _refreshed(self, secret: str, session: Session) -> ProviderTokens:
         """One request at a time: a provider may end everything when a refresh token is used twice (RFC 9700 §4.14)."""
+        with suppress(BadGateway):  # who holds the lock then asks one question only
+            self._provider.metadata()
         lock = self._refresh_lock(session.sid)
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:

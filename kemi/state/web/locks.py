@@ -76,3 +76,7 @@ class Pause:
     def begin(self) -> bool:
         """Whether it may be done now; if so, not again for the lifetime."""
         return bool(self._redis.set(self._key, "1", nx=True, px=self._lifetime_ms))
+
+    def end(self) -> None:
+        """Let it be done again: it has failed."""
+        self._redis.delete(self._key)

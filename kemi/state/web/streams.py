@@ -21,6 +21,9 @@ return redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', ARGV[2], ARGV[3]
 """A full Redis (7 or later) lets a script add that says so.  The stream has a length, so that it fills nothing."""
 
 
+UNREAD_AT_ONCE: Final = 500
+
+
 class Event(msgspec.Struct, frozen=True):
     """What the gateway tells; of kinds not listed in kemi/state/keys.py only the type is of use."""
 
@@ -84,7 +87,7 @@ class EventStream:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    def unread(self, limit: int = 500) -> list[tuple[str, Event | None]]:
+    def unread(self, limit: int = UNREAD_AT_ONCE) -> list[tuple[str, Event | None]]:
         """Return the entries after the last one handled, with their ids; None for one that cannot be understood."""
         last = self._redis.get(keys.WEB_EVENTS_READ)
         first = f"({last!s}" if last else "-"

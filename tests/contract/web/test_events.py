@@ -76,8 +76,9 @@ class Ear:
 class Ears:
     """Opens connections; all are closed with the test."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, opening_s: float = SOON_S) -> None:
         self.server = server
+        self.opening_s = opening_s
         self.sockets: list[ClientConnection] = []
 
     def open(
@@ -97,7 +98,7 @@ class Ears:
             origin=None if origin is None else Origin(origin),
             additional_headers=headers,
             proxy=None,
-            open_timeout=SOON_S,
+            open_timeout=self.opening_s,
             legacy=True,
         )
         self.sockets.append(socket)

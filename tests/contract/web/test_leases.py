@@ -17,6 +17,7 @@ from flask import Flask
 from kemi.state import keys
 from kemi.state.web.client import connect
 from kemi.state.web.leases import LeaseStore
+from kemi.state.web.streams import UNREAD_AT_ONCE
 from tests.contract.web.client import WebPage
 from tests.contract.web.conftest import POOL
 from tests.contract.web.test_operator_registrations import tell_of_gateway
@@ -138,6 +139,23 @@ class TestRelease:
             keys.EVENTS,
             {"json": json.dumps({"type": "deregistered", "impi": IMPIS[0], "sid": sid, "at": 1.0})},
         )
+        Housekeeping(services).beat()
+        assert second.lease().status_code == 201
+
+    def test_however_much_else_has_happened(self, make_app: Callable[..., Flask], store: redis.Redis) -> None:
+        app = make_app(identity_pool=POOL[:1], lease_settling_s=60)
+        services: Services = app.extensions[EXTENSION]
+        first, second = WebPage(app), WebPage(app)
+        first.lease()
+        sid = str(store.get(keys.web_lease(IMPIS[0])))
+        first.log_out()
+        with store.pipeline(transaction=False) as pipe:
+            for _ in range(2 * UNREAD_AT_ONCE):
+                pipe.xadd(keys.EVENTS, {"json": '{"type": "call_started"}'})
+            pipe.xadd(
+                keys.EVENTS, {"json": json.dumps({"type": "deregistered", "impi": IMPIS[0], "sid": sid})}
+            )
+            pipe.execute()
         Housekeeping(services).beat()
         assert second.lease().status_code == 201
 

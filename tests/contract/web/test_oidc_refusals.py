@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -21,7 +22,7 @@ from webapp_api import create_app
 from webapp_api.login_settings import OidcSettings
 from webapp_api.logins import new_secret
 from webapp_api.oidc.keys import ProviderKeys
-from webapp_api.oidc.provider import Provider, TokenAnswer
+from webapp_api.oidc.provider import DEADLINE_S, Provider, TokenAnswer
 from webapp_api.sealing import Seal
 from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import Settings
@@ -80,14 +81,43 @@ def test_an_answer_without_keys_replaces_none(
     assert published(store, ISSUER) == KEYS
 
 
-@pytest.mark.conformance("R-67", "X-12")
-def test_who_logs_out_while_the_provider_renews_a_token_does_not_get_it(
+def test_who_looks_for_a_new_key_while_another_does_finds_it(
     with_provider: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is issued after the logout, so the gateway would take it."""
     services: Services = with_provider.extensions[EXTENSION]
-    page, now, cookie = WebPage(with_provider), time.time(), new_secret()
+    keys_of_provider = services.provider_keys
+    assert keys_of_provider is not None
+    monkeypatch.setattr(Provider, "key_set", Mock(return_value=KEYS))
+    keys_of_provider.refresh()
+    newer = {"keys": [{**KEYS["keys"][0], "kid": "2"}]}
+
+    def slow(_: object) -> dict[str, object]:
+        time.sleep(0.3)
+        return {**newer}
+
+    monkeypatch.setattr(Provider, "key_set", slow)
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(keys_of_provider.find, ("2", "2"))) == newer["keys"] * 2
+
+
+def test_a_key_is_looked_for_again_when_the_provider_did_not_answer(
+    with_provider: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services: Services = with_provider.extensions[EXTENSION]
+    assert services.provider_keys is not None
+    newer = {"keys": [{**KEYS["keys"][0], "kid": "2"}]}
+    monkeypatch.setattr(Provider, "key_set", Mock(side_effect=[KEYS, BadGateway("away"), newer]))
+    services.provider_keys.refresh()
+    with pytest.raises(BadGateway):
+        services.provider_keys.find("2")
+    assert services.provider_keys.find("2") == newer["keys"][0]
+
+
+def _session_to_renew(services: Services, page: WebPage) -> str:
+    """Begin a session whose token is near its end; return its cookie."""
+    now, cookie = time.time(), new_secret()
     sealed = Seal(services.settings.key_secret).seal("token", "provider tokens")
+    tokens = ProviderTokens(access_token=sealed, refresh_token=sealed, expires_at=now + 30)
     services.sessions.begin(
         cookie,
         Session(
@@ -97,11 +127,42 @@ def test_who_logs_out_while_the_provider_renews_a_token_does_not_get_it(
             impi="carol@ims.example.com",
             impus=["sip:carol@ims.example.com"],
             expires_at=now + 600,
-            provider_tokens=ProviderTokens(access_token=sealed, refresh_token=sealed, expires_at=now + 30),
+            provider_tokens=tokens,
         ),
         now,
     )
     page.set_cookie(cookie)
+    return cookie
+
+
+def test_nobody_else_sends_a_refresh_token_however_slow_the_provider_is(
+    with_provider: Flask, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider may end the login when it sees one twice."""
+    lock, page = keys.web_lock("oidc-refresh:s"), WebPage(with_provider)
+    _session_to_renew(with_provider.extensions[EXTENSION], page)
+    locked_for_s = []
+
+    def note(*_: object) -> None:
+        locked_for_s.append(store.ttl(lock))
+        raise BadGateway("away")
+
+    monkeypatch.setattr(Provider, "metadata", note)
+    monkeypatch.setattr(Provider, "refresh", note)
+    assert page.token().status_code == 200
+    before, while_asked = locked_for_s
+    assert before == -2, "there was none yet"
+    assert while_asked > 4 * DEADLINE_S, "connecting, header, body"
+
+
+@pytest.mark.conformance("R-67", "X-12")
+def test_who_logs_out_while_the_provider_renews_a_token_does_not_get_it(
+    with_provider: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is issued after the logout, so the gateway would take it."""
+    services: Services = with_provider.extensions[EXTENSION]
+    page, now = WebPage(with_provider), time.time()
+    cookie = _session_to_renew(services, page)
     renewed = TokenAnswer(access_token=jwt.encode({"exp": now + 600}, "k" * 32), token_type="Bearer")
 
     has_asked = []

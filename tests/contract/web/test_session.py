@@ -234,6 +234,19 @@ class TestGuessing:
         assert response.status_code == 429
         assert 1 <= int(response.headers["Retry-After"]) <= 60
 
+    def test_a_stranger_locks_nobody_out_where_the_last_login_came_from(
+        self, make_app: Callable[..., Flask]
+    ) -> None:
+        app = make_app(login_attempts=3, login_window_s=60)
+        home, stranger = WebPage(app, "198.51.100.7"), WebPage(app, "203.0.113.9")
+        assert home.log_in().status_code == 201
+        guesses = [stranger.log_in(password="wrong password").status_code for _ in range(4)]
+        assert guesses == [401, 401, 401, 429]
+        assert home.log_in().status_code == 201
+        assert stranger.log_in().status_code == 429, "the login at home does not help who guesses"
+        assert [home.log_in(password="wrong password").status_code for _ in range(4)] == guesses
+        assert home.log_in().status_code == 429, "nor may be guessed there"
+
     def test_other_accounts_are_not_locked_out(self, make_app: Callable[..., Flask]) -> None:
         page = WebPage(make_app(login_attempts=2))
         for _ in range(3):

@@ -8,6 +8,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import Any, ClassVar
 from unittest.mock import Mock
 
@@ -136,6 +137,13 @@ class TestIdToken:
             name_in({"sub": sub})
 
 
+def _answer(document: dict[str, Any]) -> requests.Response:
+    answer = requests.Response()
+    answer.status_code = 200
+    answer.raw = io.BytesIO(json.dumps(document).encode())
+    return answer
+
+
 class TestDocuments:
     """Metadata and keys, as they are fetched."""
 
@@ -168,7 +176,7 @@ class TestDocuments:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked = Mock(side_effect=requests.ConnectTimeout)
-        monkeypatch.setattr(requests, "get", asked)
+        monkeypatch.setattr(requests.Session, "send", asked)
         now = [0.0]
         settings = OidcSettings(issuer="https://idp.example", client_id="gateway")
         one = provider.Provider(settings, "https://gw.example.com/callback", lambda: now[0])
@@ -177,6 +185,73 @@ class TestDocuments:
             with pytest.raises(BadGateway):
                 one.metadata()
             assert asked.call_count == times
+
+    @pytest.mark.parametrize(
+        ("begins", "times", "more"),
+        [
+            pytest.param(b"{", 30, b" ", id="comes a byte at a time"),
+            pytest.param(b"", 400, b" " * 10_000, id="is far too long"),
+        ],
+    )
+    @pytest.mark.parametrize("asks", ["metadata", "tokens"])
+    def test_an_answer_is_read_only_so_far(
+        self, monkeypatch: pytest.MonkeyPatch, begins: bytes, times: int, more: bytes, asks: str
+    ) -> None:
+        monkeypatch.setattr(provider, "DEADLINE_S", 0.3)
+        sent = [0]
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+
+            def answer() -> None:
+                with listener.accept()[0] as connection, suppress(OSError):
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + begins)
+                    for _ in range(times):
+                        time.sleep(0.1 if len(more) == 1 else 0)
+                        connection.sendall(more)
+                        sent[0] += 1
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            settings = OidcSettings(issuer=endpoint, client_id="gateway", client_secret="secret")
+            one = provider.Provider(settings, "https://gw.example.com/callback")
+            with pytest.raises(BadGateway):
+                if asks == "metadata":
+                    one.metadata()
+                else:
+                    found = provider.Metadata(endpoint, endpoint, endpoint, endpoint)
+                    monkeypatch.setattr(one, "metadata", lambda: found)
+                    one.redeem("code", "verifier")
+            thread.join()
+        assert sent[0] < times, "the connection was closed"
+
+    @pytest.mark.parametrize("odd", ["https://[", "http://id.example.com/keys"])
+    def test_metadata_with_an_endpoint_that_cannot_be_used(
+        self, monkeypatch: pytest.MonkeyPatch, odd: str
+    ) -> None:
+        url = f"{SETTINGS.issuer}/x"
+        document = {
+            "issuer": SETTINGS.issuer,
+            "authorization_endpoint": url,
+            "token_endpoint": url,
+            "jwks_uri": odd,
+        }
+        monkeypatch.setattr(requests.Session, "send", Mock(return_value=_answer(document)))
+        with pytest.raises(BadGateway):
+            provider.Provider(SETTINGS, "https://gw.example.com/callback").metadata()
+
+    @pytest.mark.parametrize("odd", ['{"a": 1}', "[]", "[1]", "1e999", "NaN", '"abc"'])
+    def test_a_token_answer_that_nobody_can_compute_with(
+        self, monkeypatch: pytest.MonkeyPatch, odd: str
+    ) -> None:
+        url = f"{SETTINGS.issuer}/x"
+        one = provider.Provider(SETTINGS, "https://gw.example.com/callback")
+        found = provider.Metadata(SETTINGS.issuer, url, url, url)
+        monkeypatch.setattr(one, "metadata", lambda: found)
+        answer = _answer({"access_token": "a", "token_type": "Bearer", "expires_in": json.loads(odd)})
+        monkeypatch.setattr(requests.Session, "send", Mock(return_value=answer))
+        with suppress(BadGateway):
+            one.redeem("code", "verifier")
 
     @pytest.mark.parametrize(
         "odd", [{"expires_in": "3599"}, {"expires_in": 3599.5}, {"refresh_token": None, "id_token": None}]
@@ -188,9 +263,7 @@ class TestDocuments:
         one = provider.Provider(SETTINGS, "https://gw.example.com/callback")
         found = provider.Metadata(SETTINGS.issuer, endpoint, endpoint, endpoint)
         monkeypatch.setattr(one, "metadata", lambda: found)
-        answer = requests.Response()
-        answer.status_code = 200
-        answer.raw = io.BytesIO(json.dumps({"access_token": "a", "token_type": "Bearer", **odd}).encode())
+        answer = _answer({"access_token": "a", "token_type": "Bearer", **odd})
         monkeypatch.setattr(requests.Session, "send", Mock(return_value=answer))
         assert one.redeem("code", "verifier").access_token == "a"
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import socket
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from flask import Flask
+from gunicorn.config import Config
+from gunicorn.workers.gthread import TConn
+
+from webapp_api.worker import ProblemWorker
 
 
 @pytest.fixture
@@ -43,3 +50,17 @@ def test_the_server_listens_and_scales_as_the_file_says() -> None:
     config = fresh("webapp_api.gunicorn_config")
     assert (config.bind, config.workers, config.threads) == ("[::1]:18082", 3, 5)
     assert config.worker_class == "webapp_api.worker.ProblemWorker"
+
+
+def test_a_websocket_that_has_closed_its_connection_is_counted_once() -> None:
+    """Else the limit of connections grows with each one."""
+    worker: Any = ProblemWorker.__new__(ProblemWorker)
+    worker.nr_conns = 1
+    one, other = socket.socketpair()
+    connection = TConn(Config(), one, "", "")
+    one.close()
+    done: Future[bool] = Future()
+    done.set_result(False)
+    worker.finish_request(connection, done)
+    assert worker.nr_conns == 0
+    other.close()
