@@ -17,6 +17,7 @@ from rtpengine.ng.replies import Reply, raise_if_refused
 Dictionary: TypeAlias = dict[str, Any]
 _T = TypeVar("_T", int, str, list[Any], dict[str, Any])
 _MOST_DIGITS: Final = 20
+_LOSS_SIGN: Final = 2**23
 _STATISTICS: Final = b'{"created":'
 """How statistics begin; a refusal has no such key."""
 
@@ -124,6 +125,7 @@ class SsrcStatistics:
     """What one RTCP reporter, named by its SSRC, says of what it hears."""
 
     cumulative_loss: int
+    """Packets, at least 0."""
     average: QualitySample | None
     lowest: QualitySample | None
     highest: QualitySample | None
@@ -136,11 +138,17 @@ class SsrcStatistics:
             return QualitySample.from_json(_get(dictionary, key, dict)) if key in dictionary else None
 
         return cls(
-            cumulative_loss=_get(dictionary, "cumulative loss", int, 0),
+            cumulative_loss=_signed(_get(dictionary, "cumulative loss", int, 0)),
             average=sample("average MOS"),
             lowest=sample("lowest MOS"),
             highest=sample("highest MOS"),
         )
+
+
+def _signed(cumulative_loss: int) -> int:
+    """Return how many packets were lost: rtpengine reads the 24 bits as if they had no sign (RFC 3550 §6.4.1)."""
+    has_duplicates = _LOSS_SIGN <= cumulative_loss < 2 * _LOSS_SIGN
+    return 0 if has_duplicates else max(0, cumulative_loss)
 
 
 @dataclass(frozen=True, slots=True)
