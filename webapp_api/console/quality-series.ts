@@ -33,9 +33,12 @@ export function qualityOf(trace: Trace): QualitySeries[] {
   return [...series.values()].sort((a, b) => a.medium.localeCompare(b.medium) || b.leg.localeCompare(a.leg));
 }
 
-/** The figures may be those of a leg, or of what its party heard within it (rtpengine/quality.py). */
+/**
+ * What the party heard since the point before (rtpengine/recent.py). Traces of before have averages of the call so far
+ * alone, in the leg or within it (rtpengine/quality.py).
+ */
 function pointOf({ at, values }: Entry, beganAt: number): QualityPoint {
-  const heard = { ...values, ...membersOf(values["heard"]) };
+  const heard = "recent" in values ? membersOf(values["recent"]) : { ...values, ...membersOf(values["heard"]) };
   return {
     afterS: Math.max(0, at - beganAt),
     mos: numberOrNone(heard["mos"]),

@@ -113,7 +113,7 @@ def _figures(values: Mapping[str, Any]) -> str:
     parts = [str(values.get("codec") or "no codec"), f"{values.get('packets', 0)} packets"]
     if values.get("errors"):
         parts.append(f"{values['errors']} refused")
-    heard = values.get("heard")
+    heard = values["recent"] if "recent" in values else values.get("heard")
     if isinstance(heard, Mapping):
         parts.append(
             f"hears {heard.get('loss_percent', 0):g} % loss, {heard.get('jitter_ms', 0):g} ms jitter"

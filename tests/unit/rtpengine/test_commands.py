@@ -250,6 +250,7 @@ class TestReplies:
             jitter_ms=1,
             packet_loss_percent=2,
             samples=2,
+            reported_at_s=0,
         )
         assert (call.ssrcs[4021324182].average, call.ssrcs[4021324182].highest) == (expected, None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kemi.core.explain.judge import explain
 from kemi.core.explain.render import ladder_of, verdicts_as_text
 from kemi.core.trace.entries import What
-from tests.unit.core.explain.built import CORE_SDP, Built, ims, wic
+from tests.unit.core.explain.built import CORE_SDP, Built, heard, ims, wic
 from tests.unit.core.explain.cases import CASES
 
 
@@ -62,6 +62,17 @@ def test_decisions_states_and_commands_stand_between_the_messages() -> None:
         "INVITE trunk:alpha",
     ):
         assert words in text
+
+
+def test_quality_on_the_way_is_what_was_heard_since_the_entry_before() -> None:
+    recent = {"packets": 3000, "loss_percent": 30.0, "jitter_ms": 80.0, "round_trip_ms": None, "mos": 2.2}
+    built = Built().begun().answered()
+    built.add(What.QUALITY, "audio", leg="wic", **wic(90_000, heard=heard(), recent=recent))
+    built.add(What.QUALITY, "audio", leg="ims", **ims(90_000, heard=heard(), recent=None))
+    text = "\n".join(ladder(built))
+    assert "audio wic: opus/48000/2, 90000 packets, hears 30 % loss, 80 ms jitter, MOS 2.2\n" in text
+    assert "audio ims: PCMA/8000, 90000 packets" in text.splitlines()[-1]
+    assert "hears" not in text.splitlines()[-1]
 
 
 def test_bodies_are_shown_when_asked_for() -> None:
