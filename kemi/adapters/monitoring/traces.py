@@ -299,6 +299,8 @@ class TraceKeeper:
         if due or trim:
             portions = []
             for call in due:
+                if call.ended_at:
+                    self._waiting += call.take_last()
                 portions.append(TracePortion(self._head(call), _bytes(call)))
                 TURNS.give_way()
             if not put(portions, self.rings, now, trim):
