@@ -162,7 +162,9 @@ def _leg_quality(at: float, counted: Mapping[str, Any]) -> LegQuality:
 def _heard(counted: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what the party hears: of late, or of the call so far where the relay tells nothing else."""
     if "recent" not in counted:
-        return counted["heard"] or {}
+        heard = counted["heard"] or {}
+        # Of who reports nothing the figures are those its score was estimated from.
+        return heard if heard.get("samples") else {name: heard.get(name) for name in ("mos", "mos_source")}
     recent = counted["recent"] or {}
     return recent if recent.get("mos") is None else {**recent, "mos_source": "e-model"}
 

@@ -110,3 +110,11 @@ def test_a_bad_minute_of_a_long_call_shows_in_its_trace_and_among_running_calls(
         assert kept[1][leg]["heard"]["loss_percent"] == 0
         quality = _leg_quality(5.0, live[1][leg])
         assert (quality.loss_percent, quality.mos_source) == (30, "e-model")
+
+
+def test_an_estimate_is_no_loss_and_no_jitter() -> None:
+    """As a gateway counts it of whose far end sends no RTCP."""
+    guess = {"samples": 0, "loss_percent": 0.0, "jitter_ms": 0.0, "round_trip_ms": None}
+    heard = {**guess, "mos": 4.39, "mos_source": "estimated"}
+    told = _leg_quality(5.0, {"codec": "PCMA/8000", "packets": 250, "heard": heard})
+    assert (told.mos, told.mos_source, told.loss_percent, told.jitter_ms) == (4.39, "estimated", None, None)

@@ -153,6 +153,12 @@ test("a point is what was heard since the one before, where the trace has that",
   assert.deepEqual(series?.points[1], { afterS: 10, mos: undefined, lossPercent: undefined, jitterMs: undefined, packets: 93_000 });
 });
 
+test("an estimate is no point", () => {
+  const heard = { samples: 0, mos: 4.39, mos_source: "estimated", loss_percent: 0, jitter_ms: 0 };
+  const [series] = qualityOf(traced([{ at: 105, what: "quality", leg: "wic", name: "audio", values: { packets: 250, heard } }]));
+  assert.deepEqual(series?.points[0], { afterS: 5, mos: undefined, lossPercent: undefined, jitterMs: undefined, packets: 250 });
+});
+
 test("axes are marked at round numbers up to the highest value", () => {
   assert.deepEqual(ticks(5), [0, 1, 2, 3, 4, 5]);
   assert.deepEqual(ticks(20), [0, 5, 10, 15, 20]);

@@ -75,6 +75,15 @@ def test_quality_on_the_way_is_what_was_heard_since_the_entry_before() -> None:
     assert "hears" not in text.splitlines()[-1]
 
 
+def test_an_estimate_is_said_to_be_one() -> None:
+    guess = heard(samples=0, loss_percent=0.0, jitter_ms=0.0, mos=4.39, mos_source="estimated")
+    lines = ladder(
+        Built().begun().answered().talked(audio_wic=wic(heard=guess), audio_ims=ims(heard=heard()))
+    )
+    assert lines[-2].endswith("100 packets, tells nothing of what it hears, MOS 4.39 (estimated)")
+    assert lines[-1].endswith("100 packets, hears 0 % loss, 1 ms jitter, MOS 4.2")
+
+
 def test_bodies_are_shown_when_asked_for() -> None:
     built = Built().begun()
     built.relay("offer", node="n")
