@@ -11,7 +11,13 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 
-from rtpengine.ng.statistics import CallStatistics, SsrcStatistics, StreamStatistics, TagStatistics
+from rtpengine.ng.statistics import (
+    CallStatistics,
+    QualitySample,
+    SsrcStatistics,
+    StreamStatistics,
+    TagStatistics,
+)
 from rtpengine.sessions import IMS_TAG, REVERSE_TAG, WIC_TAG
 
 
@@ -36,6 +42,8 @@ class Heard:
 
     samples: int
     loss_percent: float
+    """Of the whole call. Packets are counted where the relay tells that; else it is an average of whole percents, which
+    is up to two too low."""
     lost_packets: int
     jitter_ms: float
     round_trip_ms: float | None
@@ -73,6 +81,15 @@ class MediumQuality:
     ims: Leg | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Reporter:
+    """What one SSRC of a party reports."""
+
+    told: SsrcStatistics
+    is_counted: bool
+    """Whether its lost packets are those that it lost itself (SsrcStatistics)."""
+
+
 # Codec → Ie and Bpl (ITU-T G.113 Appendix I; G.711 with loss concealment). Codecs it does not have are taken as such.
 _G711: Final = (0.0, 25.1)
 _IMPAIRMENT: Final[Mapping[str, tuple[float, float]]] = {"amr": (5.0, 10.0), "g729": (11.0, 19.0)}
@@ -100,35 +117,72 @@ def e_model_mos(codec: str, *, loss_percent: float, jitter_ms: float, round_trip
 
 def medium_quality(medium: str, statistics: CallStatistics) -> MediumQuality:
     """Return both legs of the `medium` that rtpengine's call carries."""
-    wic = [statistics.tags[tag] for tag in (WIC_TAG, REVERSE_TAG) if tag in statistics.tags]
-    ims = [statistics.tags[tag] for tag in (IMS_TAG,) if tag in statistics.tags]
-    reports = _reports_by_side(statistics, wic, ims)
-    wic_leg, ims_leg = _leg(medium, wic, reports[0]), _leg(medium, ims, reports[1])
+    wic, ims = _sides(statistics)
+    by_wic, by_ims = _reports_by_side(statistics, wic, ims)
+    wic_leg, ims_leg = _leg(medium, wic, by_wic, ims), _leg(medium, ims, by_ims, wic)
     if medium != "audio":
         return MediumQuality(wic_leg, ims_leg)
     return MediumQuality(_estimated(wic_leg, ims_leg), _estimated(ims_leg, wic_leg))
 
 
+def latest_reports(statistics: CallStatistics) -> tuple[QualitySample | None, QualitySample | None]:
+    """Return one of the latest reports of the page and of the far end; None for who has not reported."""
+    by_wic, by_ims = _reports_by_side(statistics, *_sides(statistics))
+    return _latest(by_wic), _latest(by_ims)
+
+
+def _latest(reporters: list[_Reporter]) -> QualitySample | None:
+    best = _most_telling(reporters)
+    return None if best is None else best.told.latest
+
+
+def _sides(statistics: CallStatistics) -> tuple[list[TagStatistics], list[TagStatistics]]:
+    """Return the participants that are the page, and those that are the far end."""
+    wic = [statistics.tags[tag] for tag in (WIC_TAG, REVERSE_TAG) if tag in statistics.tags]
+    return wic, [statistics.tags[tag] for tag in (IMS_TAG,) if tag in statistics.tags]
+
+
 def _reports_by_side(
     statistics: CallStatistics, wic: Iterable[TagStatistics], ims: Iterable[TagStatistics]
-) -> tuple[list[SsrcStatistics], list[SsrcStatistics]]:
+) -> tuple[list[_Reporter], list[_Reporter]]:
     """Sort the reporters. One that sends no RTP has an SSRC nobody knows: a browser's line that only receives."""
     own = {ssrc for tag in wic for stream in tag.streams() if (ssrc := stream.ssrc) is not None}
     far = {ssrc for tag in ims for stream in tag.streams() if (ssrc := stream.ssrc) is not None}
-    by_wic = [found for ssrc, found in statistics.ssrcs.items() if ssrc in own]
-    by_ims = [found for ssrc, found in statistics.ssrcs.items() if ssrc in far - own]
-    others = [found for ssrc, found in statistics.ssrcs.items() if ssrc not in own | far]
+    decodes = _codec_name(wic) != _codec_name(ims)
+    found = {
+        ssrc: _Reporter(told, not (decodes and ssrc in own | far)) for ssrc, told in statistics.ssrcs.items()
+    }
+    by_wic = [one for ssrc, one in found.items() if ssrc in own]
+    by_ims = [one for ssrc, one in found.items() if ssrc in far - own]
+    others = [one for ssrc, one in found.items() if ssrc not in own | far]
     if far or not own:
         return by_wic + others, by_ims
     return by_wic, by_ims + others
 
 
-def _leg(medium: str, tags: list[TagStatistics], reports: list[SsrcStatistics]) -> Leg | None:
+def _codec(tags: Iterable[TagStatistics]) -> str | None:
+    return next((media.codec for tag in tags for media in tag.medias if media.codec), None)
+
+
+def _codec_name(tags: Iterable[TagStatistics]) -> str:
+    return (_codec(tags) or "").partition("/")[0].lower()
+
+
+def _most_telling(reporters: list[_Reporter]) -> _Reporter | None:
+    """Return the reporter with the most reports: the others are of lines that carry nothing."""
+    told = [one for one in reporters if one.told.average is not None]
+    return max(told, key=lambda one: one.told.average.samples if one.told.average else 0, default=None)
+
+
+def _leg(
+    medium: str, tags: list[TagStatistics], reporters: list[_Reporter], others: list[TagStatistics]
+) -> Leg | None:
+    """Return a leg; ``others``: of the other one."""
     medias = [media for tag in tags for media in tag.medias]
     streams = [stream for media in medias for stream in media.streams if "RTP" in stream.flags]
     if not streams:
         return None
-    codec = next((media.codec for media in medias if media.codec), None)
+    codec = _codec(tags)
     with_ice = [stream for media in medias if "ICE" in media.flags for stream in media.streams]
     with_dtls = [stream for media in medias if "DTLS-SRTP" in media.flags for stream in media.streams]
     return Leg(
@@ -136,7 +190,7 @@ def _leg(medium: str, tags: list[TagStatistics], reports: list[SsrcStatistics]) 
         packets=_sum(streams, "packets"),
         bytes=_sum(streams, "bytes"),
         errors=_sum(streams, "errors"),
-        heard=_heard(medium, codec or "", reports),
+        heard=_heard(medium, codec or "", reporters, _sent(others)),
         # Until a check has come the endpoint is what the description says, in which no page has an address.
         reached=any(map(_has_endpoint, with_ice)) if with_ice else None,
         secured=any(_VERIFIED in stream.flags for stream in with_dtls) if with_dtls else None,
@@ -169,13 +223,21 @@ def _sum(streams: Iterable[StreamStatistics], name: str) -> int:
     return sum(getattr(stream.counters, name) for stream in streams)
 
 
-def _heard(medium: str, codec: str, reports: list[SsrcStatistics]) -> Heard | None:
-    """Return what the reporter with the most reports says: the others are of lines that carry nothing."""
-    if not (told := [report for report in reports if report.average is not None]):
+def _sent(tags: Iterable[TagStatistics]) -> int:
+    """Packets that came from a party and were its own."""
+    medias = (media for tag in tags for media in tag.medias)
+    streams = [stream for media in medias for stream in media.streams if "RTP" in stream.flags]
+    return max(0, _sum(streams, "packets") - _sum(streams, "errors"))
+
+
+def _heard(medium: str, codec: str, reporters: list[_Reporter], sent: int) -> Heard | None:
+    """Return what a party says of the ``sent`` packets of the other."""
+    best = _most_telling(reporters)
+    if best is None:
         return None
-    best = max(told, key=lambda report: report.average.samples if report.average else 0)
-    average, lowest = best.average, best.lowest
+    average, lowest = best.told.average, best.told.lowest
     assert average is not None
+    loss_percent, lost = _lost(best, average.packet_loss_percent, sent)
     mos, mos_lowest, source = None, None, None
     if medium == "audio":
         if average.mos and average.round_trip_time_ms:
@@ -185,7 +247,7 @@ def _heard(medium: str, codec: str, reports: list[SsrcStatistics]) -> Heard | No
             mos, source = (
                 e_model_mos(
                     codec,
-                    loss_percent=average.packet_loss_percent,
+                    loss_percent=loss_percent,
                     jitter_ms=average.jitter_ms,
                     round_trip_ms=average.round_trip_time_ms or average.round_trip_time_leg_ms,
                 ),
@@ -193,8 +255,8 @@ def _heard(medium: str, codec: str, reports: list[SsrcStatistics]) -> Heard | No
             )
     return Heard(
         samples=average.samples,
-        loss_percent=average.packet_loss_percent,
-        lost_packets=best.cumulative_loss,
+        loss_percent=loss_percent,
+        lost_packets=lost,
         jitter_ms=average.jitter_ms,
         round_trip_ms=average.round_trip_time_leg_ms or None,
         end_to_end_ms=average.round_trip_time_ms or None,
@@ -202,3 +264,15 @@ def _heard(medium: str, codec: str, reports: list[SsrcStatistics]) -> Heard | No
         mos_lowest=mos_lowest,
         mos_source=source,
     )
+
+
+def _lost(reporter: _Reporter, average_percent: float, sent: int) -> tuple[float, int]:
+    """Return percent and number of the packets that a party lost in the whole call."""
+    if not reporter.is_counted:
+        return average_percent, round(sent * average_percent / 100)
+    lost = reporter.told.cumulative_loss
+    if not sent:
+        return average_percent, lost
+    # Those lost on their way to the relay are not in `sent`: of how many they were lost lies between these two.
+    least, most = 100 * lost / (sent + lost), min(100.0, 100 * lost / sent)
+    return _rounded(min(max(average_percent, least), most)), lost

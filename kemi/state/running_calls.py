@@ -18,9 +18,9 @@ Figures: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
 class LegQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """How one medium of a leg is: what its party sends, and what its receiver reports say of what it hears.
+    """How one medium of a leg is: what its party sends, and what its latest receiver reports say of what it hears.
 
-    Null is what nobody has told yet.
+    Null is what nobody has told (lately).
     """
 
     at: float
@@ -31,7 +31,7 @@ class LegQuality(msgspec.Struct, frozen=True, kw_only=True):
     mos: float | None
     """Mean opinion score of what the party hears, from 1.0 to 4.5; audio only."""
     mos_source: str | None
-    """rtcp: of the relay; e-model: computed of the reports; estimated: the party sends no reports."""
+    """e-model: of its latest reports; estimated: the party sends none; rtcp: of the relay, for the call so far."""
     loss_percent: float | None
     jitter_ms: float | None
     round_trip_ms: float | None
@@ -146,7 +146,7 @@ def _media(figures: Figures, leg: str) -> dict[str, LegQuality]:
 
 
 def _leg_quality(at: float, counted: Mapping[str, Any]) -> LegQuality:
-    heard = counted["heard"] or {}
+    heard = _heard(counted)
     return LegQuality(
         at=at,
         codec=counted["codec"],
@@ -157,6 +157,16 @@ def _leg_quality(at: float, counted: Mapping[str, Any]) -> LegQuality:
         jitter_ms=heard.get("jitter_ms"),
         round_trip_ms=heard.get("round_trip_ms"),
     )
+
+
+def _heard(counted: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the party hears: of late, or of the call so far where the relay tells nothing else."""
+    if "recent" not in counted:
+        heard = counted["heard"] or {}
+        # Of who reports nothing the figures are those its score was estimated from.
+        return heard if heard.get("samples") else {name: heard.get(name) for name in ("mos", "mos_source")}
+    recent = counted["recent"] or {}
+    return recent if recent.get("mos") is None else {**recent, "mos_source": "e-model"}
 
 
 def calls_from_texts(texts: Mapping[str, str], asked: str) -> dict[str, GatewayCalls]:

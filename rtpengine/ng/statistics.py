@@ -17,6 +17,7 @@ from rtpengine.ng.replies import Reply, raise_if_refused
 Dictionary: TypeAlias = dict[str, Any]
 _T = TypeVar("_T", int, str, list[Any], dict[str, Any])
 _MOST_DIGITS: Final = 20
+_LOSS_SIGN: Final = 2**23
 _STATISTICS: Final = b'{"created":'
 """How statistics begin; a refusal has no such key."""
 
@@ -105,6 +106,8 @@ class QualitySample:
     packet_loss_percent: int
     samples: int
     """How many reports an average is of; 1 of a single one."""
+    reported_at_s: int
+    """When a single report came, in seconds since 1970 by the relay's clock; 0 of an average."""
 
     @classmethod
     def from_json(cls, dictionary: Dictionary) -> Self:
@@ -116,6 +119,7 @@ class QualitySample:
             jitter_ms=_get(dictionary, "jitter", int),
             packet_loss_percent=_get(dictionary, "packet loss", int),
             samples=_get(dictionary, "samples", int, 1),
+            reported_at_s=_get(dictionary, "reported at", int, 0),
         )
 
 
@@ -124,9 +128,13 @@ class SsrcStatistics:
     """What one RTCP reporter, named by its SSRC, says of what it hears."""
 
     cumulative_loss: int
+    """Packets, at least 0. Of a reporter that sends RTP the relay writes its own count of what is lost of that over it,
+    with each packet that it decodes (10.5 and 12.5: `ssrc_in_p->packets_lost` in codec.c)."""
     average: QualitySample | None
     lowest: QualitySample | None
     highest: QualitySample | None
+    latest: QualitySample | None
+    """One of its latest reports, some ten seconds old at most."""
 
     @classmethod
     def from_json(cls, dictionary: Dictionary) -> Self:
@@ -136,11 +144,24 @@ class SsrcStatistics:
             return QualitySample.from_json(_get(dictionary, key, dict)) if key in dictionary else None
 
         return cls(
-            cumulative_loss=_get(dictionary, "cumulative loss", int, 0),
+            cumulative_loss=_signed(_get(dictionary, "cumulative loss", int, 0)),
             average=sample("average MOS"),
             lowest=sample("lowest MOS"),
             highest=sample("highest MOS"),
+            latest=_latest(dictionary),
         )
+
+
+def _signed(cumulative_loss: int) -> int:
+    """Return how many packets were lost: rtpengine reads the 24 bits as if they had no sign (RFC 3550 §6.4.1)."""
+    has_duplicates = _LOSS_SIGN <= cumulative_loss < 2 * _LOSS_SIGN
+    return 0 if has_duplicates else max(0, cumulative_loss)
+
+
+def _latest(dictionary: Dictionary) -> QualitySample | None:
+    """Return the last of the ten that are spread over the call; the step between them is in whole seconds."""
+    entries = _dictionaries(_get(dictionary, "MOS progression", dict, {"entries": []}), "entries")
+    return QualitySample.from_json(entries[-1]) if entries else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import { h, table, type Child } from "./dom.ts";
 import { membersOf, textOf } from "./members.ts";
 import { linePlot } from "./plot.ts";
-import { LEG_TEXT, qualityOf, type QualityPoint, type QualitySeries } from "./quality-series.ts";
+import { isEstimate, LEG_TEXT, qualityOf, type QualityPoint, type QualitySeries } from "./quality-series.ts";
 import type { Trace } from "./trace.ts";
 import { durationText, offsetText } from "./words.ts";
 import type { TraceCard } from "./view-call.ts";
@@ -89,7 +89,8 @@ function atTheEnd({ media }: Trace): Node[] {
     for (const leg of ["wic", "ims"]) {
       const figures = membersOf(legs[leg]);
       if (Object.keys(figures).length === 0) continue;
-      const heard = membersOf(figures["heard"]);
+      const told = membersOf(figures["heard"]);
+      const heard = isEstimate(told) ? {} : told;
       const number = (from: typeof heard, name: string): string => figureText(typeof from[name] === "number" ? from[name] : undefined);
       rows.push([
         medium,
@@ -97,7 +98,7 @@ function atTheEnd({ media }: Trace): Node[] {
         textOf(figures, "codec"),
         number(figures, "packets"),
         number(figures, "errors"),
-        number(heard, "mos"),
+        isEstimate(told) ? `${number(told, "mos")} (estimated)` : number(told, "mos"),
         number(heard, "loss_percent"),
         number(heard, "jitter_ms"),
       ]);

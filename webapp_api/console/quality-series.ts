@@ -1,6 +1,6 @@
 /** Media quality over time, out of a trace. Pure. */
 
-import { membersOf, numberOrNone } from "./members.ts";
+import { membersOf, numberOrNone, type Members } from "./members.ts";
 import type { Entry, Trace } from "./trace.ts";
 
 export interface QualityPoint {
@@ -33,9 +33,18 @@ export function qualityOf(trace: Trace): QualitySeries[] {
   return [...series.values()].sort((a, b) => a.medium.localeCompare(b.medium) || b.leg.localeCompare(a.leg));
 }
 
-/** The figures may be those of a leg, or of what its party heard within it (rtpengine/quality.py). */
+/** Whether these figures are not the party's, which reports nothing, but what is known of the other one, or of nobody. */
+export function isEstimate(heard: Members): boolean {
+  return heard["mos_source"] === "estimated";
+}
+
+/**
+ * What the party heard since the point before (rtpengine/recent.py). Traces of before have averages of the call so far
+ * alone, in the leg or within it (rtpengine/quality.py).
+ */
 function pointOf({ at, values }: Entry, beganAt: number): QualityPoint {
-  const heard = { ...values, ...membersOf(values["heard"]) };
+  const soFar = { ...values, ...membersOf(values["heard"]) };
+  const heard = "recent" in values ? membersOf(values["recent"]) : isEstimate(soFar) ? {} : soFar;
   return {
     afterS: Math.max(0, at - beganAt),
     mos: numberOrNone(heard["mos"]),

@@ -1,10 +1,13 @@
 /** The running calls, as the gateways told them and as events change them. Pure but for its own counts. */
 
+import { isEstimate } from "./quality-series.ts";
 import { listOf, membersOf, numberOf, numberOrNone, textOf, textsOf, type Members } from "./members.ts";
 
 /** What one side hears; undefined is what nobody has told. */
 export interface Hearing {
   readonly mos: number | undefined;
+  /** The side reports nothing: what is known of the other one has been taken for it. */
+  readonly isEstimated: boolean;
   readonly lossPercent: number | undefined;
   readonly jitterMs: number | undefined;
   readonly roundTripMs: number | undefined;
@@ -95,18 +98,20 @@ export function hearingOf(leg: Members): Hearing | undefined {
   const sound = membersOf(leg["media"])["audio"];
   if (sound === undefined) return undefined;
   const told = membersOf(sound);
+  const reported = isEstimate(told) ? {} : told;
   return {
     mos: numberOrNone(told["mos"]),
-    lossPercent: numberOrNone(told["loss_percent"]),
-    jitterMs: numberOrNone(told["jitter_ms"]),
-    roundTripMs: numberOrNone(told["round_trip_ms"]),
+    isEstimated: isEstimate(told),
+    lossPercent: numberOrNone(reported["loss_percent"]),
+    jitterMs: numberOrNone(reported["jitter_ms"]),
+    roundTripMs: numberOrNone(reported["round_trip_ms"]),
   };
 }
 
 /** In words: what is not known is left out. */
-export function hearingText({ mos, lossPercent, jitterMs, roundTripMs }: Hearing): string {
+export function hearingText({ mos, isEstimated, lossPercent, jitterMs, roundTripMs }: Hearing): string {
   return [
-    mos !== undefined && `MOS ${mos.toFixed(1)}`,
+    mos !== undefined && `MOS ${mos.toFixed(1)}${isEstimated ? " (estimated)" : ""}`,
     lossPercent !== undefined && `loss ${lossPercent.toFixed(1)} %`,
     jitterMs !== undefined && `jitter ${jitterMs.toFixed(0)} ms`,
     roundTripMs !== undefined && `round trip ${roundTripMs.toFixed(0)} ms`,

@@ -186,7 +186,8 @@ def _quality(leg: LiveLeg) -> str:
     if sound is None:
         return "-"
     figures = (sound.mos, sound.loss_percent, sound.jitter_ms, sound.round_trip_ms)
-    return "/".join("-" if figure is None else f"{figure:.1f}" for figure in figures)
+    mos, *others = ("-" if figure is None else f"{figure:.1f}" for figure in figures)
+    return "/".join([f"{mos}(estimated)" if sound.mos_source == "estimated" else mos, *others])
 
 
 def running_calls(place: Place, now: float, question: CallQuestion) -> Calls:

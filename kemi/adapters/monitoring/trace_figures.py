@@ -6,7 +6,8 @@ The figures go into the calls' traces, and where what a side hears has changed, 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -23,8 +24,8 @@ from kemi.core.trace.collecting import Collected
 from kemi.state.calls import CallStore
 from kemi.state.running_calls import running_call
 from rtpengine.ng.errors import NgError
-from rtpengine.quality import MediumQuality, medium_quality
-from rtpengine.recent import RecentLeg, recent_sound
+from rtpengine.quality import MediumQuality, latest_reports, medium_quality
+from rtpengine.recent import Course, RecentLeg
 
 LOOKING_S: Final = 0.01
 """How long one tick may ask: there are ten each second, and other work waits."""
@@ -41,10 +42,11 @@ _SOUND: Final = "audio"
 
 @dataclass(slots=True)
 class _Known:
-    """Of a call whose sound is watched."""
+    """Of a running call."""
 
-    before: MediumQuality
-    told: ToldHearing
+    courses: dict[str, Course] = field(default_factory=dict)
+    """By medium."""
+    told: ToldHearing = field(default_factory=ToldHearing)
 
 
 class TraceFigures:
@@ -105,32 +107,33 @@ class TraceFigures:
                 continue
             try:
                 found = self._relay.statistics_hastily(record.node, call.key, medium.kind, now)
-                quality = medium_quality(medium.kind, found.read())
+                statistics = found.read()
             except MediaUnavailable:
                 self._unreachable[record.node] = now + LEAVE_ALONE_S
                 return True
             except NgError:  # a reply that cannot be read: the call's end says so
                 return True
-            is_entry = _gets_entry(call, now)
-            traces.figures(call.key, medium.kind, msgspec.to_builtins(quality), now, is_entry=is_entry)
-            if medium.kind == _SOUND and self._events_s:
-                self._watch(record, quality, now)
+            quality = medium_quality(medium.kind, statistics)
+            known = self._known.setdefault(call.key, _Known())
+            is_first = medium.kind not in known.courses
+            course = known.courses.setdefault(medium.kind, Course(medium.kind))
+            legs = course.take(quality, latest_reports(statistics))
+            entry = _figures(quality, course.since_entry(quality)) if _gets_entry(call, now) else {}
+            traces.figures(call.key, medium.kind, _figures(quality, course.now()), now, entry)
+            # What is heard before both sides have settled is told by the next look.
+            if medium.kind == _SOUND and self._events_s and not is_first:
+                self._watch(record, known.told, legs, now)
         return True
 
-    def _watch(self, record: CallRecord, quality: MediumQuality, now: float) -> None:
-        known = self._known.get(record.key)
-        if known is None:
-            self._known[record.key] = _Known(quality, ToldHearing())
-            return
-        legs = dict(zip(("wic", "ims"), recent_sound(known.before, quality), strict=True))
-        known.before = quality
-        told = known.told.told
+    def _watch(
+        self, record: CallRecord, told: ToldHearing, legs: dict[str, RecentLeg | None], now: float
+    ) -> None:
         found = {
-            name: hearing_of(leg.mos, leg.packets, told.get(name))
+            name: hearing_of(leg.mos, leg.packets, told.told.get(name))
             for name, leg in legs.items()
-            if leg is not None
+            if leg is not None and leg.mos is not None
         }
-        if known.told.is_news(found, now, self._events_s):
+        if told.is_news(found, now, self._events_s):
             self._events.append(self._event(record, legs, found, now))
 
     def _event(
@@ -159,3 +162,12 @@ def _thinned_s(call: Collected, now: float) -> float:
 
 def _gets_entry(call: Collected, now: float) -> bool:
     return not is_early(now, call.next_entry_at, _thinned_s(call, now))
+
+
+def _figures(quality: MediumQuality, recent: Mapping[str, RecentLeg | None]) -> dict[str, Any]:
+    """Return both legs as JSON has them, with what was heard lately beside what is of the whole call."""
+    legs: dict[str, Any] = msgspec.to_builtins(quality)
+    for name, leg in recent.items():
+        if legs[name] is not None:
+            legs[name]["recent"] = msgspec.to_builtins(leg)
+    return legs

@@ -243,15 +243,17 @@ class TraceKeeper:
 
     # ------------------------------------------------------------ from other parts of housekeeping
 
-    def figures(self, key: str, medium: str, found: dict[str, Any], now: float, *, is_entry: bool) -> None:
-        """Take what the relay counts of a running medium: leg -> figures; ``is_entry``: the trace keeps it."""
+    def figures(
+        self, key: str, medium: str, found: dict[str, Any], now: float, entry: dict[str, Any]
+    ) -> None:
+        """Take what the relay counts of a running medium: leg -> figures; ``entry``: those that the trace keeps."""
         call = self.calls.by_key.get(key)
         if call is None:
             return
         call.latest_figures[medium] = {"at": round(now, 3), **found}
-        if not is_entry or not self._room(call):
+        if not entry or not self._room(call):
             return
-        for leg, values in found.items():
+        for leg, values in entry.items():
             if values:
                 self._keep(call, Entry(at=now, what=What.QUALITY, leg=leg, name=medium, values=values))
 
@@ -297,6 +299,8 @@ class TraceKeeper:
         if due or trim:
             portions = []
             for call in due:
+                if call.ended_at:
+                    self._waiting += call.take_last()
                 portions.append(TracePortion(self._head(call), _bytes(call)))
                 TURNS.give_way()
             if not put(portions, self.rings, now, trim):

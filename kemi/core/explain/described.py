@@ -216,12 +216,12 @@ RULES: Final = (
         do="The developer of that side: it answered other lines or formats than it was offered.",
     ),
     Rule(
-        code="inactive-from-the-start", gravity=_CAUSE, check=_inactive_from_the_start,
+        code="inactive-from-the-start", gravity=_CAUSE, check=_inactive_from_the_start, needs_all=True,
         says="The far end took the call without sound: its audio is inactive from the beginning.",
         do="Core: whoever answered (an announcement, a conference, a phone on hold) has to offer sound later.",
     ),
     Rule(
-        code="digits-without-telephone-event", gravity=_TROUBLE, check=_digits_in_band,
+        code="digits-without-telephone-event", gravity=_TROUBLE, check=_digits_in_band, needs_all=True,
         says="The far end takes no telephone-event: the page's digits went out as tones, or were lost.",
         do="Core or trunk: offer telephone-event; tones that a codec compresses may not be understood.",
     ),
@@ -241,12 +241,12 @@ RULES: Final = (
         do="The page's developer: data channels and further lines do not cross a telephone network.",
     ),
     Rule(
-        code="held", gravity=_NOTE, check=_held,
+        code="held", gravity=_NOTE, check=_held, needs_all=True,
         says="The call was on hold at the end: {who} had put it there.",
         do="Nobody; there is no sound on hold.",
     ),
     Rule(
-        code="one-way-session", gravity=_NOTE, check=_one_way,
+        code="one-way-session", gravity=_NOTE, check=_one_way, needs_all=True,
         says="By its session description {who} {what}.",
         do="Nobody, if that is wanted.",
     ),

@@ -24,7 +24,8 @@ def explain(trace: CallTrace) -> list[Verdict]:
     A call that still runs is judged by what is known so far.
     """
     call = Reading(trace)
-    applying = [(rule, finding) for rule in RULES if (finding := rule.check(call)) is not None]
+    usable = [rule for rule in RULES if call.is_whole or not rule.needs_all]
+    applying = [(rule, finding) for rule in usable if (finding := rule.check(call)) is not None]
     codes = {rule.code for rule, _ in applying}
     kept = [(rule, finding) for rule, finding in applying if not codes.intersection(rule.unless)]
     has_cause = any(rule.gravity is Gravity.CAUSE and not rule.only_alone for rule, _ in kept)

@@ -30,10 +30,13 @@ def _can_tell(call: Reading) -> bool:
 
 
 def _wanted(call: Reading, leg: str, kind: str = "audio") -> bool:
-    """Whether a party's last description says that it sends; True where none is known."""
+    """Whether a party's last description says that it sends; True where none is known.
+
+    Of a trace that is not whole any description counts: the last one may be missing.
+    """
     said = [one for one in call.messages(_SIDE[leg], incoming=True) if one.has_sdp and one.status < 300]
-    direction = direction_of(said[-1], kind) if said else None
-    return not said or (direction is not None and direction.sends)
+    directions = [direction_of(one, kind) for one in (said[-1:] if call.is_whole else said)]
+    return not said or any(one is not None and one.sends for one in directions)
 
 
 def _figures(call: Reading, kind: str, leg: str) -> str:

@@ -147,6 +147,11 @@ class Reading:
         self.from_page = trace.direction != "to_page"
         self.caller, self.callee = (PAGE, CORE) if self.from_page else (CORE, PAGE)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was noted of the call is here."""
+        return not self.trace.left_out
+
     # ------------------------------------------------------------ messages
 
     def messages(

@@ -177,7 +177,7 @@ RULES: Final = (
         do="Operator: why did {node} die, and is there another node with room?",
     ),
     Rule(
-        code="gate-closed", gravity=_CAUSE, check=_gate_closed,
+        code="gate-closed", gravity=_CAUSE, check=_gate_closed, needs_all=True,
         says="Both sides speak, but the relay was last told to drop media: the gate stayed closed.",
         do="A fault of the gateway: report it with this trace.",
     ),

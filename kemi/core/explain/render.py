@@ -113,13 +113,16 @@ def _figures(values: Mapping[str, Any]) -> str:
     parts = [str(values.get("codec") or "no codec"), f"{values.get('packets', 0)} packets"]
     if values.get("errors"):
         parts.append(f"{values['errors']} refused")
-    heard = values.get("heard")
+    heard = values["recent"] if "recent" in values else values.get("heard")
     if isinstance(heard, Mapping):
+        is_estimated = heard.get("samples") == 0  # then the others are what it was estimated from
         parts.append(
-            f"hears {heard.get('loss_percent', 0):g} % loss, {heard.get('jitter_ms', 0):g} ms jitter"
+            "tells nothing of what it hears"
+            if is_estimated
+            else f"hears {heard.get('loss_percent', 0):g} % loss, {heard.get('jitter_ms', 0):g} ms jitter"
         )
         if heard.get("mos") is not None:
-            parts.append(f"MOS {heard['mos']:g}")
+            parts.append(f"MOS {heard['mos']:g}{' (estimated)' if is_estimated else ''}")
     return ", ".join(parts)
 
 

@@ -33,6 +33,8 @@ class Rule:
     """Codes that explain the same better: where one of them applies, this one is left out."""
     only_alone: bool = False
     """Left out where any other cause was found."""
+    needs_all: bool = False
+    """Left out where the trace is not whole: it goes by what came last, or did not come."""
 
 
 def found(*because: str, **names: str) -> Found:

@@ -269,6 +269,11 @@ def _refused(call: Reading) -> Found | None:
     return found(call.quoted(call.heard), call.quoted(call.told), call.detail, who=who, said=said)
 
 
+def _not_whole(call: Reading) -> Found | None:
+    left_out = call.trace.left_out
+    return found(f"{left_out} entries were not kept", number=str(left_out)) if left_out else None
+
+
 _CAUSE, _TROUBLE, _NOTE = Gravity.CAUSE, Gravity.TROUBLE, Gravity.NOTE
 _PAGE_DEV: Final = "The page's developer: "
 
@@ -314,7 +319,7 @@ RULES: Final = (
         do="Whoever was silent had lost the call; the operator: look whether it crashed or its network was cut.",
     ),
     Rule(
-        code="request-too-large", gravity=_TROUBLE, check=_fragments_lost,
+        code="request-too-large", gravity=_TROUBLE, check=_fragments_lost, needs_all=True,
         says="Our INVITE of {size} bytes went over UDP in fragments, and no response came: some may have been dropped.",
         do="Operator: let large requests go over TCP (kamailio_udp_mtu), or let fragments pass the network.",
     ),
@@ -329,7 +334,7 @@ RULES: Final = (
         do="Core: see the log of the entry point; operator: add a second entry point.",
     ),
     Rule(
-        code="page-does-not-answer", gravity=_CAUSE, check=_page_takes_no_answer,
+        code="page-does-not-answer", gravity=_CAUSE, check=_page_takes_no_answer, needs_all=True,
         says="The page that was called did not respond to the INVITE at all.",
         do="The page's developer: the page is connected, but its SIP stack handles no INVITE.",
     ),
@@ -408,5 +413,10 @@ RULES: Final = (
         code="forked-early-media", gravity=_NOTE, check=_forked,
         says="Several devices sent media before one of them had the call: {number} in all.",
         do="Nobody: the page hears the one that answered last.",
+    ),
+    Rule(
+        code="trace-not-whole", gravity=_NOTE, check=_not_whole,
+        says="This trace is not whole: {number} entries were not kept, and nothing is said here of what came last.",
+        do="Nobody; of a long call the beginning and the end are kept, the end once it is over.",
     ),
 )  # fmt: skip

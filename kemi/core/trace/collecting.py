@@ -6,6 +6,7 @@ of a trunk that is passed on) the messages do.
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,8 +17,12 @@ from kemi.core.trace.redaction import redact_sip
 MOST_ENTRIES: Final = 300
 """Of one call, without figures of its quality."""
 MOST_FIGURES: Final = 400
+"""Of one medium."""
 MOST_CHARACTERS: Final = 200_000
 """Of all messages and descriptions of a call."""
+LAST_ENTRIES: Final = 60
+"""Of them are kept for the end of the call."""
+LAST_CHARACTERS: Final = 50_000
 REFUSED: Final = ";refused"
 """Ends the key of an INVITE of the core that got no record; a page's call may have its Call-ID."""
 
@@ -46,10 +51,16 @@ class Collected:
     media: dict[str, dict[str, Any]] = field(default_factory=dict)
     failed: bool = False
     left_out: int = 0
+    """Entries that are not kept, or wait in `last`."""
     entries: list[Entry] = field(default_factory=list)
     kept: int = 0
     characters: int = 0
-    figures: int = 0
+    last: deque[Entry] = field(default_factory=deque)
+    """Those that came last, once there is no more room for all."""
+    last_characters: int = 0
+    has_last: bool = False
+    """They are among the entries: nothing more is taken."""
+    figures: Counter[str] = field(default_factory=Counter)
     last_why: str = ""
     """Of a refusal."""
     last_media: dict[str, Any] = field(default_factory=dict)
@@ -63,21 +74,48 @@ class Collected:
     """Medium -> ``at``, and what was counted last of both legs."""
 
     def add(self, entry: Entry) -> bool:
-        """Take an entry, if there is room; False: it is left out."""
+        """Take an entry, if there is room; False: it is left out, or waits whether it is one of the last."""
         self.touched_at = entry.at
         if entry.what is What.QUALITY:
-            if self.figures >= MOST_FIGURES:
-                self.left_out += 1
+            if self.figures[entry.name] >= MOST_FIGURES:
+                self._leave_out()
                 return False
-            self.figures += 1
-        elif self.kept >= MOST_ENTRIES or self.characters >= MOST_CHARACTERS:
-            self.left_out, self.changed = self.left_out + 1, True
+            self.figures[entry.name] += 1
+        elif self.last or self.has_last or not self._has_room(entry):
+            self._leave_out()
+            if not self.has_last:
+                self._wait(entry)
             return False
         else:
             self.kept += 1
-            self.characters += len(entry.text) + len(entry.result)
+            self.characters += _length(entry)
         self.entries.append(entry)
         return True
+
+    def take_last(self) -> int:
+        """Take the entries that came last, of a call that is over; return how many."""
+        found = len(self.last)
+        if found:
+            self.entries += self.last
+            self.kept += found
+            self.left_out -= found
+            self.last.clear()
+            self.has_last = True
+        return found
+
+    def _has_room(self, entry: Entry) -> bool:
+        if self.kept >= MOST_ENTRIES - LAST_ENTRIES:
+            return False
+        return self.characters + _length(entry) <= MOST_CHARACTERS - LAST_CHARACTERS
+
+    def _wait(self, entry: Entry) -> None:
+        self.last.append(entry)
+        self.last_characters += _length(entry)
+        while len(self.last) > LAST_ENTRIES or self.last_characters > LAST_CHARACTERS:
+            self.last_characters -= _length(self.last.popleft())
+
+    def _leave_out(self) -> None:
+        self.left_out, self.changed = self.left_out + 1, True
 
     def message(self, at: float, facts: Facts, text: str, *, incoming: bool) -> None:
         """Take a message."""
@@ -136,6 +174,10 @@ class Collected:
         if values != self.last_media:
             self.last_media = values
             self.add(Entry(at=at, what=What.DECISION, name="media", values=values))
+
+
+def _length(entry: Entry) -> int:
+    return len(entry.text) + len(entry.result)
 
 
 class Calls:

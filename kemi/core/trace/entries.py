@@ -39,7 +39,8 @@ class Entry:
     """Decision: the reason in plain words; relay: the error."""
     values: dict[str, Any] = field(default_factory=dict)
     """Decision: what was chosen; state: the four states after it; relay: the ng dictionary without its SDP, ``ms`` it
-    took; SIP: ``call_id``, ``cseq``; quality: figures of rtpengine/quality.py, LegQuality."""
+    took; SIP: ``call_id``, ``cseq``; quality: figures of the call so far (rtpengine/quality.py, Leg), and ``recent``,
+    what was heard since the entry before (rtpengine/recent.py, RecentLeg; None: nothing was told, no key: never)."""
     text: str = ""
     """SIP: the message, redacted; relay: the SDP that was given to it."""
     result: str = ""

@@ -31,6 +31,7 @@ NOTES = {code for code, gravity in GRAVITY.items() if gravity is Gravity.NOTE}
 NOT_PLANTED = {
     "gate-closed",  # a fault of the gateway itself
     "long-delay",  # loopback is too fast, and reports that lie about it are not counted
+    "trace-not-whole",  # takes some hundred messages
 }
 BUSY = {"high-loss", "high-jitter", "long-delay", "second-relay-node"}
 """What a machine does that has too much to do."""

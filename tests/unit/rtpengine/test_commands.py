@@ -250,8 +250,17 @@ class TestReplies:
             jitter_ms=1,
             packet_loss_percent=2,
             samples=2,
+            reported_at_s=0,
         )
         assert (call.ssrcs[4021324182].average, call.ssrcs[4021324182].highest) == (expected, None)
+
+    @pytest.mark.parametrize(
+        ("told", "lost"), [(7, 7), (2**24 - 1, 0), (2**23, 0), (2**23 - 1, 2**23 - 1), (-3, 0)]
+    )
+    def test_more_packets_than_were_sent_are_no_loss(self, told: int, lost: int) -> None:
+        """RFC 3550 §6.4.1: with duplicates the number is negative; rtpengine takes 24 bits without sign."""
+        found = read(Query("c"), STATISTICS | {"SSRC": {"1": {"cumulative loss": told}}})
+        assert found.ssrcs[1].cumulative_loss == lost
 
     def test_deleting_an_unknown_call_is_a_success_without_statistics(self) -> None:
         reply: dict[str, Encodable] = {"result": "ok", "warning": "Call-ID not found or tags didn't match"}

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from rtpengine.ng.bencode import Encodable
-from rtpengine.ng.statistics import RawStatistics
-from rtpengine.quality import Leg, MediumQuality, MosSource, e_model_mos, medium_quality
+from rtpengine.ng.statistics import CallStatistics, RawStatistics
+from rtpengine.quality import Leg, MediumQuality, MosSource, e_model_mos, latest_reports, medium_quality
 
 PAGE, FAR, PAGE_LISTENS = 4021324182, 1303202792, 1
 
@@ -54,6 +54,17 @@ def quality(
     far: int | None = FAR,
     reverse: bool = False,
 ) -> MediumQuality:
+    """Read the figures of a call."""
+    return medium_quality(kind, statistics_of(reports, kind=kind, far=far, reverse=reverse))
+
+
+def statistics_of(
+    reports: dict[int, dict[str, Encodable]],
+    *,
+    kind: str = "audio",
+    far: int | None = FAR,
+    reverse: bool = False,
+) -> CallStatistics:
     """Read a call's statistics."""
     tags: dict[str, Encodable] = {
         "wic": participant("wic", kind, "opus/48000/2", PAGE, 684),
@@ -69,7 +80,7 @@ def quality(
         "SSRC": {str(ssrc): entry for ssrc, entry in reports.items()},
         "totals": {"RTP": counters, "RTCP": counters},
     }
-    return medium_quality(kind, RawStatistics(json.dumps(statistics).encode()).read())
+    return RawStatistics(json.dumps(statistics).encode()).read()
 
 
 def heard(leg: Leg | None) -> Any:
@@ -113,6 +124,35 @@ def test_each_party_tells_what_it_heard() -> None:
     assert (heard(found.ims).loss_percent, heard(found.ims).jitter_ms) == (0, 7)
     assert (heard(found.wic).round_trip_ms, heard(found.wic).end_to_end_ms) == (0.626, 4.986)
     assert (heard(found.wic).mos, heard(found.wic).mos_source) == (4.3, MosSource.RTCP)
+
+
+@pytest.mark.parametrize(
+    ("average", "percent"),
+    [
+        pytest.param(0, 0.49, id="a fraction of a percent, which the reports cut off"),
+        pytest.param(2, 0.49, id="reports of a few packets"),
+    ],
+)
+def test_loss_of_the_call_is_that_of_its_packets(average: int, percent: float) -> None:
+    found = quality({PAGE_LISTENS: report(packet_loss=average)}, reverse=True)
+    assert (heard(found.wic).loss_percent, heard(found.wic).lost_packets) == (percent, 3)
+
+
+def test_what_the_relay_itself_missed_of_a_party_is_not_that_partys_loss() -> None:
+    """Of who sends what is decoded, rtpengine tells as `cumulative loss` what has not come from it."""
+    found = quality({FAR: report(packet_loss=30) | {"cumulative loss": 0}})
+    assert (heard(found.ims).loss_percent, heard(found.ims).lost_packets) == (30, 205)
+
+
+def test_the_latest_report_is_of_who_reports_most() -> None:
+    last: dict[str, Encodable] = {"MOS": 43, "jitter": 5, "packet loss": 7, "reported at": 90}
+    told: dict[str, Encodable] = report() | {
+        "MOS progression": {"interval": 8, "entries": [{**last, "reported at": 80}, last]}
+    }
+    found = statistics_of({PAGE: told, PAGE_LISTENS: report(samples=1), FAR: report()})
+    page, far = latest_reports(found)
+    assert page is not None
+    assert (page.reported_at_s, page.packet_loss_percent, page.jitter_ms, far) == (90, 7, 5, None)
 
 
 def test_a_line_that_only_receives_reports_under_a_name_of_its_own() -> None:

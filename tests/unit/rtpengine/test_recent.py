@@ -1,60 +1,83 @@
-"""What each side of a running call has heard between two sets of statistics."""
+"""What each side of a running call has heard between two looks at its statistics."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
+from rtpengine.ng.statistics import QualitySample
 from rtpengine.quality import Heard, Leg, MediumQuality, MosSource
-from rtpengine.recent import recent_sound
+from rtpengine.recent import STALE_LOOKS, Course, RecentLeg
 
-HEARD = Heard(10, 0.0, 5, 2.0, 20.0, 40.0, 4.4, 4.3, MosSource.RTCP)
-LEG = Leg("PCMA/8000", 500, 80_000, 0, HEARD)
-EARLIER = MediumQuality(LEG, LEG)
+LEG = Leg("PCMA/8000", 0, 0, 0, Heard(360, 0.0, 5, 2.0, 20.0, 40.0, 4.4, 4.3, MosSource.RTCP))
 
 
-def later(*, packets: int = 0, lost: int = 0, samples: int = 1, errors: int = 0) -> Leg:
-    heard = replace(HEARD, samples=HEARD.samples + samples, lost_packets=HEARD.lost_packets + lost)
-    return replace(LEG, packets=LEG.packets + packets, errors=errors, heard=heard)
+def report(at_s: int, loss: int = 0, jitter: int = 4) -> QualitySample:
+    return QualitySample(4.3, 40.0, 20.0, jitter, loss, 1, at_s)
 
 
-def test_loss_is_that_of_the_time_between_and_goes_into_the_score() -> None:
-    page, far = recent_sound(EARLIER, MediumQuality(later(packets=100), later(packets=250, lost=25)))
+def sent(wic: int, ims: int, *, errors: int = 0) -> MediumQuality:
+    return MediumQuality(replace(LEG, packets=wic), replace(LEG, packets=ims, errors=errors))
+
+
+def test_a_bad_minute_of_a_long_call_is_bad_and_the_next_one_is_not() -> None:
+    course = Course("audio")
+    course.take(sent(90_000, 90_000), (report(1800), report(1800)))
+    found = course.take(sent(90_250, 90_100), (report(1805, loss=30, jitter=90), report(1804)))
+    page, far = found["wic"], found["ims"]
     assert page is not None
     assert far is not None
     # The page hears what the far end sent, and the other way round.
-    assert (page.packets, page.loss_percent, page.round_trip_ms) == (250, 0.0, 20.0)
-    assert (far.packets, far.loss_percent) == (100, 25.0)
-    assert page.mos > 4.3
-    assert 1.0 <= far.mos < 3.1
+    assert (page.packets, page.loss_percent, page.jitter_ms, page.round_trip_ms) == (100, 30.0, 90.0, 20.0)
+    assert (far.packets, far.loss_percent) == (250, 0.0)
+    assert page.mos is not None
+    assert 1.0 <= page.mos < 2.0
+    found = course.take(sent(90_500, 90_350), (report(1810), report(1810)))
+    assert found["wic"] == RecentLeg(250, 0.0, 4.0, 20.0, 4.39)
 
 
-def test_who_is_sent_nothing_hears_nothing() -> None:
-    page, far = recent_sound(EARLIER, MediumQuality(later(packets=100), later()))
-    assert (page and page.packets, far and far.packets) == (0, 100)
+def test_an_entry_is_of_all_reports_since_the_one_before() -> None:
+    course = Course("audio")
+    now = sent(500, 500)
+    course.take(now, (report(10), report(10)))
+    course.since_entry(now)
+    for at_s, loss in ((15, 40), (20, 0), (20, 0)):
+        now = sent(500 + 50 * at_s, 1000)
+        course.take(now, (report(at_s), report(at_s, loss)))
+    found = course.since_entry(now)["ims"]
+    assert found is not None
+    assert (found.packets, found.loss_percent) == (1000, 20.0)
+    again = course.since_entry(now)["ims"]
+    assert again is not None
+    assert again.loss_percent == 0.0
 
 
-def test_packets_of_somebody_else_are_not_the_partys() -> None:
-    page, _ = recent_sound(EARLIER, MediumQuality(later(packets=100), later(packets=40, errors=40)))
-    assert page is not None
-    assert page.packets == 0
+def test_who_is_sent_nothing_hears_nothing_and_strangers_send_nothing() -> None:
+    course = Course("audio")
+    course.take(sent(500, 500), (report(10), report(10)))
+    found = course.take(sent(500, 540, errors=40), (report(15), report(15)))
+    assert [leg and leg.packets for leg in found.values()] == [0, 0]
 
 
-@pytest.mark.parametrize(
-    "now",
-    [
-        MediumQuality(None, None),
-        MediumQuality(replace(LEG, heard=None), replace(LEG, heard=None)),
-        MediumQuality(later(samples=0, packets=9), later(samples=0)),
-    ],
-)
-def test_who_has_not_reported_is_not_judged(now: MediumQuality) -> None:
-    assert recent_sound(EARLIER, now) == (None, None)
-    assert recent_sound(now, EARLIER) == (None, None)
+def test_who_reports_no_more_is_judged_no_more() -> None:
+    course = Course("audio")
+    assert course.take(sent(1, 1), (None, None)) == {"wic": None, "ims": None}
+    assert course.now() == {}
+    course.take(sent(1, 1), (None, report(10)))
+    for _ in range(STALE_LOOKS - 1):
+        assert course.take(sent(9, 9), (None, report(10)))["ims"] is None
+        assert course.now()["ims"] is not None
+    course.take(MediumQuality(None, None), (None, None))
+    assert course.now() == {"ims": None}
 
 
-def test_counters_that_begin_anew_make_no_loss() -> None:
-    page, _ = recent_sound(EARLIER, MediumQuality(later(lost=-4), later(packets=-300)))
-    assert page is not None
-    assert (page.packets, page.loss_percent) == (0, 0.0)
+def test_counters_that_begin_anew_are_no_packets() -> None:
+    course = Course("audio")
+    course.take(sent(500, 500), (report(10), report(10)))
+    found = course.take(sent(3, 3), (report(4), report(4)))
+    assert [leg and leg.packets for leg in found.values()] == [0, 0]
+
+
+def test_pictures_have_no_score_for_speech() -> None:
+    found = Course("video").take(sent(5, 5), (report(10), None))["wic"]
+    assert found is not None
+    assert (found.mos, found.jitter_ms) == (None, 4.0)

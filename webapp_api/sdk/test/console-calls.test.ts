@@ -23,6 +23,11 @@ test("each side says what it hears, as far as it is known", () => {
   assert.equal(hearingOf(answered.far), undefined);
 });
 
+test("an estimate is said to be one, and is no loss and no jitter", () => {
+  const sound = { mos: 4.39, mos_source: "estimated", loss_percent: 0, jitter_ms: 0, round_trip_ms: null };
+  assert.equal(hearingText(hearingOf({ media: { audio: sound } }) ?? assert.fail()), "MOS 4.4 (estimated)");
+});
+
 test("events add, change and end calls", () => {
   const more = callsAfter(calls, begins, true) ?? assert.fail();
   assert.deepEqual(more.map(({ key }) => key), ["k3", "k2", "k1"]);

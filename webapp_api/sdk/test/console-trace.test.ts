@@ -157,6 +157,25 @@ test("quality by medium and leg, wherever the figures are", () => {
   assert.deepEqual(series[1]?.points[0], { afterS: 5, mos: 4.1, lossPercent: 1, jitterMs: undefined, packets: 10 });
 });
 
+test("a point is what was heard since the one before, where the trace has that", () => {
+  const heard = { samples: 360, mos: 4.3, loss_percent: 0, jitter_ms: 3 };
+  const recent = { packets: 3000, mos: 2.2, loss_percent: 30, jitter_ms: 80 };
+  const [series] = qualityOf(
+    traced([
+      { at: 105, what: "quality", leg: "wic", name: "audio", values: { packets: 90_000, heard, recent } },
+      { at: 110, what: "quality", leg: "wic", name: "audio", values: { packets: 93_000, heard, recent: null } },
+    ]),
+  );
+  assert.deepEqual(series?.points[0], { afterS: 5, mos: 2.2, lossPercent: 30, jitterMs: 80, packets: 90_000 });
+  assert.deepEqual(series?.points[1], { afterS: 10, mos: undefined, lossPercent: undefined, jitterMs: undefined, packets: 93_000 });
+});
+
+test("an estimate is no point", () => {
+  const heard = { samples: 0, mos: 4.39, mos_source: "estimated", loss_percent: 0, jitter_ms: 0 };
+  const [series] = qualityOf(traced([{ at: 105, what: "quality", leg: "wic", name: "audio", values: { packets: 250, heard } }]));
+  assert.deepEqual(series?.points[0], { afterS: 5, mos: undefined, lossPercent: undefined, jitterMs: undefined, packets: 250 });
+});
+
 test("axes are marked at round numbers up to the highest value", () => {
   assert.deepEqual(ticks(5), [0, 1, 2, 3, 4, 5]);
   assert.deepEqual(ticks(20), [0, 5, 10, 15, 20]);

@@ -166,6 +166,13 @@ def _no_figures() -> CallTrace:
     return built.trace
 
 
+def _not_whole() -> CallTrace:
+    """Of a call that was on hold when its trace was full, and went on."""
+    trace = _held("page", turned(PAGE_SDP, "sendonly"))
+    trace.left_out = 102
+    return trace
+
+
 _RELAY: Final = "media relay 127.0.0.1:22222"
 _WITH_VIDEO: Final = PAGE_SDP + VIDEO.replace("4002 RTP/AVPF", "9 UDP/TLS/RTP/SAVPF")
 _ANSWERED_BYE: Final = "the far end did not refresh the session"
@@ -297,4 +304,5 @@ CASES: Final[Mapping[str, CallTrace]] = {
     "change-collided": _in_call("core", "UPDATE", "491 Request Pending"),
     "page-without-100rel": Built().begun("Supported: outbound").answered().talked(**_HEALTHY).trace,
     "forked-early-media": _forked(),
+    "trace-not-whole": _not_whole(),
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -109,6 +110,22 @@ def test_what_takes_the_place_of_a_bad_answer_is_the_gateways() -> None:
     built.sip("core>", "488 Not Acceptable Here", 'Warning: 399 gateway "2 lines, not 1"', cseq="9 INVITE")
     verdict = explain(built.talked(audio_wic=wic(), audio_ims=ims()).trace)[0]
     assert (verdict.code, "by the gateway" in verdict.says) == ("change-refused", True)
+
+
+@pytest.mark.parametrize("code", sorted(rule.code for rule in RULES if rule.needs_all))
+def test_what_goes_by_the_end_of_a_trace_is_not_said_where_entries_are_missing(code: str) -> None:
+    codes = codes_of(replace(CASES[code], left_out=1))
+    assert code not in codes
+    assert "trace-not-whole" in codes
+
+
+def test_who_never_sent_though_it_once_wanted_to_is_missed_in_a_trace_that_is_not_whole() -> None:
+    built = (
+        Built().begun().answered().sip("page>", "INVITE", sdp=turned(PAGE_SDP, "inactive"), cseq="9 INVITE")
+    )
+    trace = built.talked(audio_wic=wic(0), audio_ims=ims(500)).trace
+    assert "page-sends-no-media" not in codes_of(trace)
+    assert "page-sends-no-media" in codes_of(replace(trace, left_out=9))
 
 
 @pytest.mark.parametrize("cause", [17, 21, 18])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kemi.core.explain.judge import explain
 from kemi.core.explain.render import ladder_of, verdicts_as_text
 from kemi.core.trace.entries import What
-from tests.unit.core.explain.built import CORE_SDP, Built, ims, wic
+from tests.unit.core.explain.built import CORE_SDP, Built, heard, ims, wic
 from tests.unit.core.explain.cases import CASES
 
 
@@ -62,6 +62,26 @@ def test_decisions_states_and_commands_stand_between_the_messages() -> None:
         "INVITE trunk:alpha",
     ):
         assert words in text
+
+
+def test_quality_on_the_way_is_what_was_heard_since_the_entry_before() -> None:
+    recent = {"packets": 3000, "loss_percent": 30.0, "jitter_ms": 80.0, "round_trip_ms": None, "mos": 2.2}
+    built = Built().begun().answered()
+    built.add(What.QUALITY, "audio", leg="wic", **wic(90_000, heard=heard(), recent=recent))
+    built.add(What.QUALITY, "audio", leg="ims", **ims(90_000, heard=heard(), recent=None))
+    text = "\n".join(ladder(built))
+    assert "audio wic: opus/48000/2, 90000 packets, hears 30 % loss, 80 ms jitter, MOS 2.2\n" in text
+    assert "audio ims: PCMA/8000, 90000 packets" in text.splitlines()[-1]
+    assert "hears" not in text.splitlines()[-1]
+
+
+def test_an_estimate_is_said_to_be_one() -> None:
+    guess = heard(samples=0, loss_percent=0.0, jitter_ms=0.0, mos=4.39, mos_source="estimated")
+    lines = ladder(
+        Built().begun().answered().talked(audio_wic=wic(heard=guess), audio_ims=ims(heard=heard()))
+    )
+    assert lines[-2].endswith("100 packets, tells nothing of what it hears, MOS 4.39 (estimated)")
+    assert lines[-1].endswith("100 packets, hears 0 % loss, 1 ms jitter, MOS 4.2")
 
 
 def test_bodies_are_shown_when_asked_for() -> None:

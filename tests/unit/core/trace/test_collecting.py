@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from kemi.core.trace.collecting import MOST_CHARACTERS, MOST_ENTRIES, MOST_FIGURES, Calls, Collected
+from kemi.core.trace.collecting import (
+    LAST_CHARACTERS,
+    LAST_ENTRIES,
+    MOST_CHARACTERS,
+    MOST_ENTRIES,
+    MOST_FIGURES,
+    Calls,
+    Collected,
+)
 from kemi.core.trace.entries import Entry, What
 from kemi.core.trace.reading import Facts, facts_of
 
@@ -70,17 +78,42 @@ def test_legs_of_a_pages_call() -> None:
     assert collected(trunk="one").leg(facts(INVITE), incoming=False) == "trunk:one"
 
 
+def full(call: Collected, number: int = 400, text: str = "") -> None:
+    for at in range(number):
+        call.add(Entry(at=float(at), what=What.SIP, text=text))
+
+
 def test_how_much_is_kept() -> None:
     call = collected()
-    for number in range(MOST_ENTRIES + 7):
-        call.add(Entry(at=float(number), what=What.STATE))
-    for number in range(MOST_FIGURES + 3):
-        call.add(Entry(at=float(number), what=What.QUALITY))
-    assert (len(call.entries), call.left_out) == (MOST_ENTRIES + MOST_FIGURES, 10)
+    full(call, MOST_ENTRIES + 7)
+    assert (len(call.entries), call.left_out) == (MOST_ENTRIES - LAST_ENTRIES, LAST_ENTRIES + 7)
+    assert call.take_last() == LAST_ENTRIES
+    assert (len(call.entries), call.left_out) == (MOST_ENTRIES, 7)
+    # What comes behind the end is not kept without end.
+    full(call)
+    assert (call.take_last(), len(call.entries), call.left_out) == (0, MOST_ENTRIES, 407)
     call = collected()
-    for _ in range(3):
-        call.add(Entry(at=1.0, what=What.SIP, text="x" * MOST_CHARACTERS))
-    assert (len(call.entries), call.left_out) == (1, 2)
+    full(call, 3, "x" * MOST_CHARACTERS)
+    assert (call.take_last(), call.entries, call.left_out) == (0, [], 3)
+    full(call, 50, "x" * (LAST_CHARACTERS // 5))
+    assert (len(call.entries), call.take_last(), call.left_out) == (15, 5, 33)
+
+
+def test_of_a_long_call_the_end_is_kept() -> None:
+    call = collected()
+    full(call)
+    call.message(999.0, facts("BYE sip:c@d SIP/2.0", cseq="9 BYE", tags=("a", "b")), "BYE", incoming=True)
+    call.take_last()
+    assert [entry.at for entry in call.entries] == [*range(240), *range(341, 400), 999.0]
+    assert call.entries[-1].name == "BYE"
+
+
+def test_the_figures_of_each_medium_have_room_of_their_own() -> None:
+    call = collected(changed=False)
+    for number in range(MOST_FIGURES + 3):
+        for kind in ("audio", "video"):
+            call.add(Entry(at=float(number), what=What.QUALITY, name=kind))
+    assert (len(call.entries), call.left_out, call.changed) == (2 * MOST_FIGURES, 6, True)
 
 
 def test_a_call_without_a_record_ends_as_its_messages_say() -> None:
