@@ -136,6 +136,10 @@ def faults(
             {**KAMAILIO, "gateway_trunks": 5},
             "Elements value for option 'gateway_trunks' is of type",
         ),
+        "text-for-networks": (
+            {"the_role": "common", "gateway_core_networks": "192.0.2.0/24"},
+            'gateway_core_networks is the text "192.0.2.0/24": name a list, gateway_core_networks: ["192.0.2.0/24"]',
+        ),
         "no-such-choice": (
             {**KAMAILIO, "gateway_core_leg": "sdes"},
             "value of gateway_core_leg must be one of",
@@ -182,6 +186,10 @@ def faults(
         "no-origin": (
             {"the_role": "webapp_api", "webapp_api_public_origin": "gateway.example.com"},
             "would be refused: public_origin",
+        ),
+        "identity-without-names": (
+            {"the_role": "webapp_api", "webapp_api_identity_pool": [{"impi": "guest@ims.test"}]},
+            "would be refused: identity_pool",
         ),
         "no-file-for-trunks": (
             {**KAMAILIO, **trunks, "kamailio_tls_key": f"{folder}/none.key"},
