@@ -60,6 +60,9 @@ PLAY: Final = """
 _FAILURE: Final = re.compile(
     r"^(?:fatal|failed): \[([\w-]+)\].*?(?=^\w+: \[|^TASK|^PLAY|^\[ERROR\]|\Z)", re.MULTILINE | re.DOTALL
 )
+_TOLD: Final = re.compile(
+    r"^ok: \[([\w-]+)\] => ?\n +msg:(.*?)(?=^\w+: \[|^TASK|^PLAY|\Z)", re.MULTILINE | re.DOTALL
+)
 KAMAILIO: Final = {
     "the_role": "kamailio",
     "gateway_flow_secret": SECRET,
@@ -368,6 +371,24 @@ def faults(
     }
 
 
+TOLD: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "trunk-that-is-not-heard": (
+        {
+            "the_role": "rtpengine",
+            "rtpengine_dtmf_log_dest": "",
+            "rtpengine_core_networks": ["198.51.100.0/24"],
+            "gateway_trunks": [
+                {"name": "inside", "uris": ["sip:198.51.100.7"]},
+                {"name": "carrier-a", "uris": ["sip:203.0.113.10:5060"], "networks": ["203.0.113.0/24"]},
+                {"name": "carrier-b", "uris": ["sip:203.0.113.99"]},
+            ],
+        },
+        "does not have: carrier-a (203.0.113.0/24), carrier-b (203.0.113.99).",
+    ),
+}
+"""What is said, and stops nothing."""
+
+
 @contextmanager
 def redis_with_password(folder: Path) -> Iterator[int]:
     """A Redis of somebody else; gives its port."""
@@ -396,6 +417,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, t
         Path(open_folder).chmod(0o755)
         silent.bind((LOOPBACK, 0))
         machines = faults(folder, Path(open_folder), taken.getsockname()[1], silent.getsockname()[1], redis)
+        machines |= {name: (variables, "") for name, (variables, _) in TOLD.items()}
         here = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
@@ -422,6 +444,9 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, t
     said = dict.fromkeys(machines, "")
     for found in _FAILURE.finditer(done.stdout):
         said[found[1]] += re.sub(r"\s+", " ", found[0]).replace("''", "'")
+    told = {found[1]: re.sub(r"\s+", " ", found[2]) for found in _TOLD.finditer(done.stdout)}
+    assert told.keys() == TOLD.keys(), done.stdout
+    assert not {name: text for name, text in told.items() if TOLD[name][1] not in text}
     assert re.search(r"changed=0", done.stdout), done.stdout + done.stderr
     assert not re.search(r"changed=[1-9]", done.stdout), done.stdout
     yield {name: (said[name], wanted) for name, (_, wanted) in machines.items()}
