@@ -31,7 +31,7 @@ PLAY: Final = """
   gather_facts: false
   vars:
     ansible_facts:
-      all_ipv4_addresses: [192.0.2.10]
+      all_ipv4_addresses: ["{{ the_address | default('192.0.2.10') }}"]
       all_ipv6_addresses: []
       distribution: Debian
       distribution_major_version: "{{ the_debian | default('12') }}"
@@ -384,6 +384,19 @@ TOLD: Final[dict[str, tuple[dict[str, Any], str]]] = {
             ],
         },
         "does not have: carrier-a (203.0.113.0/24), carrier-b (203.0.113.99).",
+    ),
+    "trunk-behind-nat": (
+        {
+            **KAMAILIO,
+            "the_address": "10.0.0.5",
+            "kamailio_sip_address": "10.0.0.5",
+            "gateway_icscf_uris": ["sip:10.0.0.7:4060"],
+            "gateway_trunks": [
+                {"name": "inside", "uris": ["sip:172.16.9.9", "sip:carrier.example"]},
+                {"name": "carrier-a", "uris": ["sip:203.0.113.10:5060;transport=tcp"]},
+            ],
+        },
+        "a private address, and core or trunks have public ones: 203.0.113.10. ",
     ),
 }
 """What is said, and stops nothing."""
