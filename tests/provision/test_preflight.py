@@ -21,10 +21,10 @@ import pytest
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode, port_is_free
 from tests.lab.waiting import wait_until
 from tests.provision.operator import ANSIBLE, make_certificate
+from tests.provision.remarks import KAMAILIO, SECRET, TOLD
 
 pytestmark = pytest.mark.timeout(600)  # one play for some thirty machines: a minute of an idle processor
 
-SECRET: Final = "0123456789abcdef0123456789abcdef"
 PLAY: Final = """
 - name: Pre-flight of one role
   hosts: all
@@ -63,13 +63,6 @@ _FAILURE: Final = re.compile(
 _TOLD: Final = re.compile(
     r"^ok: \[([\w-]+)\] => ?\n +msg:(.*?)(?=^\w+: \[|^TASK|^PLAY|\Z)", re.MULTILINE | re.DOTALL
 )
-KAMAILIO: Final = {
-    "the_role": "kamailio",
-    "gateway_flow_secret": SECRET,
-    "gateway_control_secret": SECRET,
-    "kamailio_core_check": False,
-    "common_redis_check": False,
-}
 PASSWORD: Final = "correct-horse-battery"
 
 
@@ -369,37 +362,6 @@ def faults(
             "There is no release to install",
         ),
     }
-
-
-TOLD: Final[dict[str, tuple[dict[str, Any], str]]] = {
-    "trunk-that-is-not-heard": (
-        {
-            "the_role": "rtpengine",
-            "rtpengine_dtmf_log_dest": "",
-            "rtpengine_core_networks": ["198.51.100.0/24"],
-            "gateway_trunks": [
-                {"name": "inside", "uris": ["sip:198.51.100.7"]},
-                {"name": "carrier-a", "uris": ["sip:203.0.113.10:5060"], "networks": ["203.0.113.0/24"]},
-                {"name": "carrier-b", "uris": ["sip:203.0.113.99"]},
-            ],
-        },
-        "does not have: carrier-a (203.0.113.0/24), carrier-b (203.0.113.99).",
-    ),
-    "trunk-behind-nat": (
-        {
-            **KAMAILIO,
-            "the_address": "10.0.0.5",
-            "kamailio_sip_address": "10.0.0.5",
-            "gateway_icscf_uris": ["sip:10.0.0.7:4060"],
-            "gateway_trunks": [
-                {"name": "inside", "uris": ["sip:172.16.9.9", "sip:carrier.example"]},
-                {"name": "carrier-a", "uris": ["sip:203.0.113.10:5060;transport=tcp"]},
-            ],
-        },
-        "a private address, and core or trunks have public ones: 203.0.113.10. ",
-    ),
-}
-"""What is said, and stops nothing."""
 
 
 @contextmanager
