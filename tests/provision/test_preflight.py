@@ -21,17 +21,17 @@ import pytest
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode, port_is_free
 from tests.lab.waiting import wait_until
 from tests.provision.operator import ANSIBLE, make_certificate
+from tests.provision.remarks import KAMAILIO, SECRET, TOLD
 
 pytestmark = pytest.mark.timeout(600)  # one play for some thirty machines: a minute of an idle processor
 
-SECRET: Final = "0123456789abcdef0123456789abcdef"
 PLAY: Final = """
 - name: Pre-flight of one role
   hosts: all
   gather_facts: false
   vars:
     ansible_facts:
-      all_ipv4_addresses: [192.0.2.10]
+      all_ipv4_addresses: ["{{ the_address | default('192.0.2.10') }}"]
       all_ipv6_addresses: []
       distribution: Debian
       distribution_major_version: "{{ the_debian | default('12') }}"
@@ -60,13 +60,9 @@ PLAY: Final = """
 _FAILURE: Final = re.compile(
     r"^(?:fatal|failed): \[([\w-]+)\].*?(?=^\w+: \[|^TASK|^PLAY|^\[ERROR\]|\Z)", re.MULTILINE | re.DOTALL
 )
-KAMAILIO: Final = {
-    "the_role": "kamailio",
-    "gateway_flow_secret": SECRET,
-    "gateway_control_secret": SECRET,
-    "kamailio_core_check": False,
-    "common_redis_check": False,
-}
+_TOLD: Final = re.compile(
+    r"^ok: \[([\w-]+)\] => ?\n +msg:(.*?)(?=^\w+: \[|^TASK|^PLAY|\Z)", re.MULTILINE | re.DOTALL
+)
 PASSWORD: Final = "correct-horse-battery"
 
 
@@ -136,6 +132,10 @@ def faults(
             {**KAMAILIO, "gateway_trunks": 5},
             "Elements value for option 'gateway_trunks' is of type",
         ),
+        "text-for-networks": (
+            {"the_role": "common", "gateway_core_networks": "192.0.2.0/24"},
+            'gateway_core_networks is the text "192.0.2.0/24": name a list, gateway_core_networks: ["192.0.2.0/24"]',
+        ),
         "no-such-choice": (
             {**KAMAILIO, "gateway_core_leg": "sdes"},
             "value of gateway_core_leg must be one of",
@@ -182,6 +182,10 @@ def faults(
         "no-origin": (
             {"the_role": "webapp_api", "webapp_api_public_origin": "gateway.example.com"},
             "would be refused: public_origin",
+        ),
+        "identity-without-names": (
+            {"the_role": "webapp_api", "webapp_api_identity_pool": [{"impi": "guest@ims.test"}]},
+            "would be refused: identity_pool",
         ),
         "no-file-for-trunks": (
             {**KAMAILIO, **trunks, "kamailio_tls_key": f"{folder}/none.key"},
@@ -388,6 +392,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, t
         Path(open_folder).chmod(0o755)
         silent.bind((LOOPBACK, 0))
         machines = faults(folder, Path(open_folder), taken.getsockname()[1], silent.getsockname()[1], redis)
+        machines |= {name: (variables, "") for name, (variables, _) in TOLD.items()}
         here = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
@@ -414,6 +419,9 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, t
     said = dict.fromkeys(machines, "")
     for found in _FAILURE.finditer(done.stdout):
         said[found[1]] += re.sub(r"\s+", " ", found[0]).replace("''", "'")
+    told = {found[1]: re.sub(r"\s+", " ", found[2]) for found in _TOLD.finditer(done.stdout)}
+    assert told.keys() == TOLD.keys(), done.stdout
+    assert not {name: text for name, text in told.items() if TOLD[name][1] not in text}
     assert re.search(r"changed=0", done.stdout), done.stdout + done.stderr
     assert not re.search(r"changed=[1-9]", done.stdout), done.stdout
     yield {name: (said[name], wanted) for name, (_, wanted) in machines.items()}

@@ -32,13 +32,20 @@ from webapp_api import metrics as of_web
 FILES: Final = ROLES / "monitoring" / "files"
 DASHBOARDS: Final = sorted((FILES / "dashboards").glob("*.json"))
 JOBS: Final = {"gateway", "media_agent", "webapp_api", "haproxy", "certificate"}
+SECRET: Final = "0123456789abcdef0123456789abcdef"
+ALONE: Final = "localhost"
+"""Under this name the web service is read without HAProxy, too."""
 PARTS: Final = {Part.REDIS, Part.RTPENGINE, Part.GATEWAY, Part.MEDIA_AGENT, Part.WEB_API, Part.HAPROXY}
 
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Lab]:
     """One machine with everything of ours."""
-    with Lab(LabOptions(parts=frozenset(PARTS))) as lab:
+    chosen = {
+        "webapp_api": {"webapp_api_metrics_secret": SECRET},
+        "haproxy": {"haproxy_metrics_web_secret": SECRET},
+    }
+    with Lab(LabOptions(parts=frozenset(PARTS), role_variables=chosen)) as lab:
         yield lab
 
 
@@ -74,10 +81,14 @@ def prometheus(machine: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     variables = {
         "monitoring_gateways": [LOOPBACK],
         "monitoring_webs": [LOOPBACK],
+        "monitoring_webs_alone": [ALONE],
+        "monitoring_web_port": urlsplit(machine.info.web.service_url).port,
+        "monitoring_web_secret": SECRET,
         "monitoring_port": urlsplit(machine.info.web.metrics_url).port,
         "monitoring_interval_s": 1,
         "monitoring_config_dir": str(folder),
     }
+    (folder / "webapp_api.secret").write_text(SECRET)
     (folder / "prometheus.yml").write_text(render_role("monitoring", "prometheus.yml.j2", variables))
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
@@ -104,6 +115,8 @@ def prometheus(machine: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def test_everything_is_read_and_no_rule_is_broken(prometheus: Prometheus) -> None:
     assert {one["metric"]["job"] for one in prometheus.value("up")} == JOBS
+    webs = 'count(up{job="webapp_api", instance=~"127.0.0.1|localhost"} == 1)'
+    wait_until(lambda: [one["value"][1] for one in prometheus.value(webs)] == ["2"], "both webs are read", 10)
     rules = [rule for group in prometheus.get("/api/v1/rules")["groups"] for rule in group["rules"]]
     assert len(rules) >= 20
     assert {rule["health"] for rule in rules} <= {"ok", "unknown"}

@@ -1,0 +1,41 @@
+"""Machines of the pre-flight of which something is said that stops no play."""
+
+from typing import Any, Final
+
+SECRET: Final = "0123456789abcdef0123456789abcdef"
+KAMAILIO: Final = {
+    "the_role": "kamailio",
+    "gateway_flow_secret": SECRET,
+    "gateway_control_secret": SECRET,
+    "kamailio_core_check": False,
+    "common_redis_check": False,
+}
+TOLD: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "trunk-that-is-not-heard": (
+        {
+            "the_role": "rtpengine",
+            "rtpengine_dtmf_log_dest": "",
+            "rtpengine_core_networks": ["198.51.100.0/24"],
+            "gateway_trunks": [
+                {"name": "inside", "uris": ["sip:198.51.100.7"]},
+                {"name": "carrier-a", "uris": ["sip:203.0.113.10:5060"], "networks": ["203.0.113.0/24"]},
+                {"name": "carrier-b", "uris": ["sip:203.0.113.99"]},
+            ],
+        },
+        "does not have: carrier-a (203.0.113.0/24), carrier-b (203.0.113.99).",
+    ),
+    "trunk-behind-nat": (
+        {
+            **KAMAILIO,
+            "the_address": "10.0.0.5",
+            "kamailio_sip_address": "10.0.0.5",
+            "gateway_icscf_uris": ["sip:10.0.0.7:4060"],
+            "gateway_trunks": [
+                {"name": "inside", "uris": ["sip:172.16.9.9", "sip:carrier.example"]},
+                {"name": "carrier-a", "uris": ["sip:203.0.113.10:5060;transport=tcp"]},
+            ],
+        },
+        "a private address, and core or trunks have public ones: 203.0.113.10. ",
+    ),
+}
+"""What is said, and stops nothing."""
