@@ -88,6 +88,9 @@ def login_faults(settings: Settings) -> Iterator[str]:
         if re.search(r"[\s\"\\]", getattr(settings, name)):
             yield f"{name}: must have no spaces, quotes or backslashes"
     yield from _pool_faults(settings)
+    for name in ("guest_login", "oidc"):
+        if getattr(settings, name) and not settings.key_secret:
+            yield f"{name}: needs key_secret; without it nobody logs in here"
     if settings.oidc is not None:
         yield from _oidc_faults(settings.oidc, settings.issuer)
 
