@@ -119,6 +119,27 @@ def test_the_websocket_is_the_same_origin(origin: str, url: str) -> None:
             id="pool with one IMPU twice",
         ),
         pytest.param(
+            'token_services = [{issuer = "https://a", jwks_uri = "https://a/keys"}]',
+            "token_services: needs key_secret; without it no keys are fetched",
+            id="token service without web login",
+        ),
+        pytest.param(
+            KEY_SECRET
+            + 'token_services = [{issuer = "https://gw.example.com", jwks_uri = "https://a/keys"}]',
+            "token_services: issuer 'https://gw.example.com' is empty, or there twice (token_issuer, oidc.issuer)",
+            id="token service under our name",
+        ),
+        pytest.param(
+            KEY_SECRET + 'token_services = [{issuer = "https://a", jwks_uri = "http://a.example/keys"}]',
+            "token_services: jwks_uri 'http://a.example/keys' must be https",
+            id="keys without TLS",
+        ),
+        pytest.param(
+            KEY_SECRET + 'token_services = [{issuer = "https://a", jwks_uri = "https://["}]',
+            "token_services: jwks_uri 'https://[' must be an https URL",
+            id="keys at no URL",
+        ),
+        pytest.param(
             KEY_SECRET + 'oidc = {issuer = "https://[", client_id = "x"}',
             "oidc.issuer: must be an https URL without query",
             id="an issuer that is no URL",
@@ -192,6 +213,7 @@ def test_what_is_not_toml_is_refused_with_its_place() -> None:
         pytest.param(
             'identity_pool = [{impi = "g@b\\n", impus = ["sip:g@b"]}]', "not user@domain", id="bad identity"
         ),
+        pytest.param('token_services = [{issuer = "https://x"}]', "token_services: .*jwks_uri", id="no keys"),
         pytest.param('oidc = {issuer = "https://x"}', "oidc: .*client_id", id="half a provider"),
         pytest.param(
             'oidc = {issuer = "https://x", client_id = "x", colour = 1}', "oidc: .*colour", id="unknown"
@@ -273,6 +295,7 @@ class TestRole:
             self.rendered(
                 webapp_api_key_secret="s" * 32,
                 webapp_api_guest_login=True,
+                webapp_api_token_services=[{"issuer": "https://a", "jwks_uri": "https://a/keys"}],
                 webapp_api_identity_pool=[
                     {"impi": "g1@b", "impus": ["sip:g1@b", "tel:+15550141"]},
                     {"impi": "g2@b", "impus": ["sip:g2@b"]},
