@@ -47,15 +47,12 @@ class Housekeeping:
             _Job("events", self._hear_events, 0.0, BEAT_S),
             _Job("keys", services.keyring.maintain, KEYS_EVERY_S, BEAT_S),
         ]
-        if (provider_keys := services.provider_keys) is not None:
-            self._jobs.append(
-                _Job(
-                    "provider_keys",
-                    provider_keys.refresh,
-                    PROVIDER_KEYS_EVERY_S,
-                    PROVIDER_RETRY_S,
-                )
-            )
+        fetched = [("token_service_keys", keys) for keys in services.token_service_keys]
+        if services.provider_keys is not None:
+            fetched.append(("provider_keys", services.provider_keys))
+        self._jobs += [
+            _Job(name, keys.refresh, PROVIDER_KEYS_EVERY_S, PROVIDER_RETRY_S) for name, keys in fetched
+        ]
 
     def start(self) -> None:
         """Begin, in a thread that does not keep the process alive."""

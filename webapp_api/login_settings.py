@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -58,6 +58,15 @@ class OidcSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return f"OidcSettings(issuer={self.issuer!r}, client_id={self.client_id!r})"
 
 
+class TokenService(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An issuer of access tokens of the operator's own, at which nobody logs in by the web service."""
+
+    issuer: str
+    """Claim iss of its tokens."""
+    jwks_uri: str
+    """Where its public keys are (a JWK set, RFC 7517)."""
+
+
 def tables_from_toml(table: dict[str, Any]) -> Iterator[str]:
     """Replace the tables by their types, in place; yields what is wrong."""
     if "identity_pool" in table:
@@ -65,6 +74,11 @@ def tables_from_toml(table: dict[str, Any]) -> Iterator[str]:
             table["identity_pool"] = msgspec.convert(table["identity_pool"], tuple[Identity, ...])
         except ValueError as error:
             yield f"identity_pool: {error}"
+    if "token_services" in table:
+        try:
+            table["token_services"] = msgspec.convert(table["token_services"], tuple[TokenService, ...])
+        except ValueError as error:
+            yield f"token_services: {error}"
     if "oidc" in table:
         try:
             table["oidc"] = msgspec.convert(table["oidc"], OidcSettings)
@@ -88,6 +102,14 @@ def login_faults(settings: Settings) -> Iterator[str]:
         if re.search(r"[\s\"\\]", getattr(settings, name)):
             yield f"{name}: must have no spaces, quotes or backslashes"
     yield from _pool_faults(settings)
+    for name, lost in (
+        ("guest_login", "nobody logs in here"),
+        ("oidc", "nobody logs in here"),
+        ("token_services", "no keys are fetched"),
+    ):
+        if getattr(settings, name) and not settings.key_secret:
+            yield f"{name}: needs key_secret; without it {lost}"
+    yield from _token_service_faults(settings)
     if settings.oidc is not None:
         yield from _oidc_faults(settings.oidc, settings.issuer)
 
@@ -106,11 +128,30 @@ def _pool_faults(settings: Settings) -> Iterator[str]:
             yield f"identity_pool: a {what} identity is there twice"
 
 
-def _oidc_faults(oidc: OidcSettings, own_issuer: str) -> Iterator[str]:
+def _token_service_faults(settings: Settings) -> Iterator[str]:
+    taken = {settings.issuer}
+    if settings.oidc is not None:
+        taken.add(settings.oidc.issuer)
+    for service in settings.token_services:
+        if not service.issuer or service.issuer in taken:
+            yield f"token_services: issuer {service.issuer!r} is empty, or there twice (token_issuer, oidc.issuer)"
+        taken.add(service.issuer)
+        url = _url(service.jwks_uri)
+        if url.scheme not in ("https", "http") or not url.hostname or url.fragment:
+            yield f"token_services: jwks_uri {service.jwks_uri!r} must be an https URL"
+        elif url.scheme == "http" and not _is_loopback(url.hostname):
+            yield f"token_services: jwks_uri {service.jwks_uri!r} must be https"
+
+
+def _url(text: str) -> SplitResult:
     try:
-        url = urlsplit(oidc.issuer)
+        return urlsplit(text)
     except ValueError:  # as of "https://["
-        url = urlsplit("")
+        return urlsplit("")
+
+
+def _oidc_faults(oidc: OidcSettings, own_issuer: str) -> Iterator[str]:
+    url = _url(oidc.issuer)
     if url.scheme not in ("https", "http") or not url.hostname or url.query or url.fragment:
         yield "oidc.issuer: must be an https URL without query"
     elif url.scheme == "http" and not _is_loopback(url.hostname):

@@ -37,6 +37,7 @@ from webapp_api.logins import NOT_OFFERED, Logins, not_logged_in
 from webapp_api.oidc.keys import EARLIEST_S, ProviderKeys
 from webapp_api.oidc.provider import Provider
 from webapp_api.oidc.sessions import ProviderSessions
+from webapp_api.oidc.token_service import KeysOnly
 from webapp_api.sealing import Seal
 from webapp_api.settings import Settings
 from webapp_api.tokens import Tokens
@@ -102,6 +103,7 @@ class Services:
     operator_work: AttemptStore
     leadership: Leadership
     provider_keys: ProviderKeys | None
+    token_service_keys: tuple[ProviderKeys, ...]
     provider_sessions: ProviderSessions | None
 
     @classmethod
@@ -141,10 +143,11 @@ class Services:
             bans=bans,
             commands=commands,
         )
+        early = Pause(redis, "oidc-keys", EARLIEST_S)
         provider_keys = provider_sessions = None
         if settings.oidc is not None:
             provider = Provider(settings.oidc, f"{settings.public_origin}{OIDC_CALLBACK}")
-            provider_keys = ProviderKeys(provider, key_sets, Pause(redis, "oidc-keys", EARLIEST_S))
+            provider_keys = ProviderKeys(provider, key_sets, early)
             provider_sessions = ProviderSessions(
                 provider,
                 provider_keys,
@@ -214,6 +217,9 @@ class Services:
             ),
             leadership=Leadership(redis, "housekeeper", _LEADER_S),
             provider_keys=provider_keys,
+            token_service_keys=tuple(
+                ProviderKeys(KeysOnly(service), key_sets, early) for service in settings.token_services
+            ),
             provider_sessions=provider_sessions,
         )
 

@@ -13,7 +13,14 @@ from urllib.parse import urlsplit
 
 from kemi.core.origins import origin_fault
 from webapp_api.identities import Identity
-from webapp_api.login_settings import LOGIN_TYPES, RANGES, OidcSettings, login_faults, tables_from_toml
+from webapp_api.login_settings import (
+    LOGIN_TYPES,
+    RANGES,
+    OidcSettings,
+    TokenService,
+    login_faults,
+    tables_from_toml,
+)
 
 ENVIRONMENT_VARIABLE: Final = "WEBAPP_SETTINGS"
 METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -101,6 +108,8 @@ class Settings:
     lease_grace_s: int = 60
     """How long a guest whose registration ended keeps the identity without asking for a token."""
     oidc: OidcSettings | None = None
+    token_services: tuple[TokenService, ...] = ()
+    """Further issuers whose keys are shown to the gateway."""
 
     def __post_init__(self) -> None:
         if faults := [*_type_faults(self)] or [*_value_faults(self)]:

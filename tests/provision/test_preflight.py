@@ -348,6 +348,14 @@ def faults(
             {"the_role": "webapp_api", "gateway_registration_schemes": ["bearer"]},
             "webapp_api_key_secret is missing",
         ),
+        "tokens-of-a-provider-without-web-login": (
+            {
+                "the_role": "webapp_api",
+                "gateway_registration_schemes": ["bearer"],
+                "webapp_api_oidc": {"issuer": "https://id.example.com", "client_id": "gateway"},
+            },
+            "webapp_api_key_secret is missing",
+        ),
         "good-release": ({**release, "common_wheelhouse": str(wheels)}, ""),
         "wheels-of-another-python": (
             {**release, "common_wheelhouse": str(wheels), "the_python": "3.13.5"},

@@ -73,7 +73,7 @@ def main(
         return
     check_options(lab, own, settings=settings)
     if lab or own["gateway"] or settings:
-        chosen = those_that_can(chosen, is_lab=lab is not None or settings, must=bool(names))
+        chosen = those_that_can(chosen, is_lab=lab is not None, must=bool(names))
     if settings:
         click.echo(operator_settings(fixed_plan(own["address"]), chosen, own["aor"]))
         return

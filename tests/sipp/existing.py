@@ -48,7 +48,7 @@ def gateway_at(host: str, port: int, wss: str, aor: str, impi: str, password: st
 
 def operator_settings(plan: Plan, chosen: Iterable[Folder], user: str) -> str:
     """Return variables of the role kamailio and the routing table, for people to copy."""
-    usable = playable(chosen)
+    usable = [one for one in chosen if not why_not(one, is_lab=False)]
     realm = user.rpartition("@")[2]
     variables = {"gateway_trunks": trunks_of(plan, usable), "gateway_media_profiles": [PROFILE]}
     document = msgspec.json.format(

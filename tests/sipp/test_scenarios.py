@@ -117,6 +117,7 @@ def test_an_operator_can_use_the_settings_that_are_printed() -> None:
     """For a gateway that is not a lab's: they are what its own programs take."""
     text = operator_settings(fixed_plan("192.0.2.7"), folders(), "sip:alice@example.com")
     variables, _, document = text.partition("# routing table")
+    assert '"load"' not in document
     settings = yaml.safe_load(variables)
     trunks = msgspec.convert(settings["gateway_trunks"], list[Trunk])
     check_trunks(trunks, {profile["name"] for profile in settings["gateway_media_profiles"]})
@@ -140,6 +141,7 @@ STRANGER = [
         (["call-out", "--gateway", "192.0.2.1:5060"], "--gateway needs --wss"),
         (["--settings"], "--settings needs --address"),
         (["register", *SETTINGS], "register: it starts the gateway again"),
+        (["load", *SETTINGS], "load: it looks at the inside"),
         (["session-timer", "--lab", __file__], "session-timer: it needs settings of its own"),
         (["load", *STRANGER], "load: it looks at the inside"),
         (["session-timer", *STRANGER], "session-timer: it needs settings of its own"),

@@ -12,6 +12,7 @@ from kemi.state.connection import sentinel_address_from_url
 from webapp_api.check.finding import Finding, Level
 from webapp_api.check.own_files import OwnFile
 from webapp_api.check.relay_file import RelayFile, address_of
+from webapp_api.settings import Settings
 
 _SERVER: Final = re.compile(r"\s*server (\w+) (\S+)")
 
@@ -199,10 +200,25 @@ def _redis(node: Node) -> Iterator[Finding]:
         yield node.gateway.finding(("redis_url",), "has no password, and Redis of this node wants one")
 
 
+def _keyless(gateway: OwnFile, web: Settings) -> Iterator[Finding]:
+    """Find issuers whose keys the web API neither makes nor fetches."""
+    shown = {web.issuer, *(service.issuer for service in web.token_services)} if web.web_login else set()
+    if web.oidc is not None:
+        shown.add(web.oidc.issuer)
+    for place, one in enumerate(gateway.settings.tokens.issuers):
+        if one.issuer not in shown:
+            reason = f"nobody shows the gateway the keys of {one.issuer}: its tokens get 401"
+            advice = "in the inventory: webapp_api_token_services, with webapp_api_key_secret"
+            found = gateway.finding(("tokens", "issuers", place, "issuer"), reason)
+            yield Finding(found.file, found.line, found.key, reason, advice, Level.WARNING)
+
+
 def remarks(node: Node) -> Iterator[Finding]:
     """Say what works and is hardly meant."""
     if node.gateway is None:
         return
+    if node.web is not None and "bearer" in node.gateway.settings.registration.schemes:
+        yield from _keyless(node.gateway, node.web.settings)
     settings = node.gateway.settings
     if not settings.sip.core_networks and settings.sip.address not in ("127.0.0.1", "::1"):
         found = node.gateway.finding(

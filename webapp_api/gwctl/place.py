@@ -14,6 +14,7 @@ from webapp_api.settings import Settings, SettingsError, settings_from_text
 
 DEFAULT_FOLDER: Final = Path("/etc/webrtc-ims-gateway")
 WEB_SETTINGS: Final = "webapp_api.toml"
+_FILES_OF_OTHERS: Final = ("gateway.toml", "media_agent.toml")
 
 
 class Place:
@@ -37,6 +38,10 @@ class Place:
             raise SettingsError([f"{self._file}: not UTF-8"]) from error
         except OSError as error:
             hint = "name the folder of the configuration: gwctl --config FOLDER ..."
+            if isinstance(error, FileNotFoundError) and any(
+                (self.folder / name).exists() for name in _FILES_OF_OTHERS
+            ):
+                hint = "no web node: here are `gwctl check`, `doctor` and `trunks leave`, all else is on web nodes"
             raise click.ClickException(f"{self._file}: {error.strerror} ({hint})") from error
 
     @cached_property

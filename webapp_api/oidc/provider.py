@@ -191,6 +191,7 @@ class Provider:
             return msgspec.json.decode(response.content, type=dict[str, Any])
         # What comes late or broken after the header is urllib3's error: requests does not read the body.
         except (requests.RequestException, HTTPError, OSError, msgspec.DecodeError) as error:
+            _log.warning("event=provider_unreachable reason=%.400r", str(error))
             raise BadGateway(_AWAY) from error
 
 

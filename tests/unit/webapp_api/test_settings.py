@@ -13,6 +13,7 @@ from webapp_api.settings import Settings, SettingsError, settings_from_environme
 
 ROLE = Path(__file__).parents[3] / "ansible" / "roles" / "webapp_api"
 MINIMAL = 'public_origin = "https://gw.example.com"\ndomain = "ims.example.com"\n'
+KEY_SECRET = f'key_secret = "{"s" * 32}"\n'
 
 
 def test_two_settings_are_enough() -> None:
@@ -93,7 +94,19 @@ def test_the_websocket_is_the_same_origin(origin: str, url: str) -> None:
             "session_idle_s: must not exceed session_lifetime_s",
             id="idle longer than a life",
         ),
-        pytest.param("guest_login = true", "guest_login: needs an identity_pool", id="guests without pool"),
+        pytest.param(
+            KEY_SECRET + "guest_login = true", "guest_login: needs an identity_pool", id="guests without pool"
+        ),
+        pytest.param(
+            'guest_login = true\nidentity_pool = [{impi = "g@b", impus = ["sip:g@b"]}]',
+            "guest_login: needs key_secret; without it nobody logs in here",
+            id="guests without web login",
+        ),
+        pytest.param(
+            'oidc = {issuer = "https://id.example.com", client_id = "x"}',
+            "oidc: needs key_secret; without it nobody logs in here",
+            id="provider without web login",
+        ),
         pytest.param('guest_login = "yes"', "guest_login: must be true or false", id="guests as text"),
         pytest.param(
             'identity_pool = [{impi = "g@b", impus = ["sip:g@b"]}, {impi = "g@b", impus = ["sip:h@b"]}]',
@@ -106,22 +119,43 @@ def test_the_websocket_is_the_same_origin(origin: str, url: str) -> None:
             id="pool with one IMPU twice",
         ),
         pytest.param(
-            'oidc = {issuer = "https://[", client_id = "x"}',
+            'token_services = [{issuer = "https://a", jwks_uri = "https://a/keys"}]',
+            "token_services: needs key_secret; without it no keys are fetched",
+            id="token service without web login",
+        ),
+        pytest.param(
+            KEY_SECRET
+            + 'token_services = [{issuer = "https://gw.example.com", jwks_uri = "https://a/keys"}]',
+            "token_services: issuer 'https://gw.example.com' is empty, or there twice (token_issuer, oidc.issuer)",
+            id="token service under our name",
+        ),
+        pytest.param(
+            KEY_SECRET + 'token_services = [{issuer = "https://a", jwks_uri = "http://a.example/keys"}]',
+            "token_services: jwks_uri 'http://a.example/keys' must be https",
+            id="keys without TLS",
+        ),
+        pytest.param(
+            KEY_SECRET + 'token_services = [{issuer = "https://a", jwks_uri = "https://["}]',
+            "token_services: jwks_uri 'https://[' must be an https URL",
+            id="keys at no URL",
+        ),
+        pytest.param(
+            KEY_SECRET + 'oidc = {issuer = "https://[", client_id = "x"}',
             "oidc.issuer: must be an https URL without query",
             id="an issuer that is no URL",
         ),
         pytest.param(
-            'oidc = {issuer = "http://id.example.com", client_id = "x"}',
+            KEY_SECRET + 'oidc = {issuer = "http://id.example.com", client_id = "x"}',
             "oidc.issuer: must be https",
             id="provider without TLS",
         ),
         pytest.param(
-            'oidc = {issuer = "https://id.example.com", client_id = "x", scopes = ["sip"]}',
+            KEY_SECRET + 'oidc = {issuer = "https://id.example.com", client_id = "x", scopes = ["sip"]}',
             "oidc.scopes: must contain openid",
             id="provider without openid",
         ),
         pytest.param(
-            'oidc = {issuer = "https://gw.example.com", client_id = "x"}',
+            KEY_SECRET + 'oidc = {issuer = "https://gw.example.com", client_id = "x"}',
             "oidc.issuer: must not be token_issuer",
             id="provider under our name",
         ),
@@ -179,6 +213,7 @@ def test_what_is_not_toml_is_refused_with_its_place() -> None:
         pytest.param(
             'identity_pool = [{impi = "g@b\\n", impus = ["sip:g@b"]}]', "not user@domain", id="bad identity"
         ),
+        pytest.param('token_services = [{issuer = "https://x"}]', "token_services: .*jwks_uri", id="no keys"),
         pytest.param('oidc = {issuer = "https://x"}', "oidc: .*client_id", id="half a provider"),
         pytest.param(
             'oidc = {issuer = "https://x", client_id = "x", colour = 1}', "oidc: .*colour", id="unknown"
@@ -260,6 +295,7 @@ class TestRole:
             self.rendered(
                 webapp_api_key_secret="s" * 32,
                 webapp_api_guest_login=True,
+                webapp_api_token_services=[{"issuer": "https://a", "jwks_uri": "https://a/keys"}],
                 webapp_api_identity_pool=[
                     {"impi": "g1@b", "impus": ["sip:g1@b", "tel:+15550141"]},
                     {"impi": "g2@b", "impus": ["sip:g2@b"]},

@@ -86,9 +86,7 @@ def _provider(issuer: str) -> Diagnosis:
     try:
         answer = requests.get(f"{issuer.rstrip('/')}{_DISCOVERY}", timeout=_TIMEOUT_S)
     except requests.RequestException as error:
-        return _SAYS.error(
-            f"provider {issuer}", f"cannot be asked: {type(error).__name__}", "nobody can log in by it"
-        )
+        return _SAYS.error(f"provider {issuer}", f"cannot be asked: {error}", "nobody can log in by it")
     try:
         theirs = parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
     except (KeyError, ValueError):

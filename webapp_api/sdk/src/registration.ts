@@ -5,7 +5,7 @@
  * and is tried again after a second challenge.
  */
 
-import { LoginError, PhoneError, SignedOutError, SipError, SocketError } from "./errors.ts";
+import { LoginError, PhoneError, SignedOutError, SipError, SocketError, UsageError } from "./errors.ts";
 import { timerMs } from "./reconnector.ts";
 import { sipErrorFromResponse } from "./sip-response.ts";
 import { Registerer, RegistererState, type IncomingResponseMessage, type UserAgent } from "./sipjs.ts";
@@ -201,8 +201,9 @@ export class Registration {
 
   async #authorization(): Promise<string[]> {
     if (this.#options.token === undefined) return [];
+    let token: unknown;
     try {
-      return [`Authorization: Bearer ${await this.#options.token()}`];
+      token = await this.#options.token();
     } catch (cause) {
       if (cause instanceof SignedOutError || cause instanceof LoginError) throw cause;
       // fetch() says TypeError when it reaches nobody; the next attempt may.
@@ -211,6 +212,8 @@ export class Registration {
       }
       throw new SignedOutError("token", "no token for the gateway is to be had any more", { cause });
     }
+    if (typeof token !== "string" || token === "") throw new UsageError("the token is no text");
+    return [`Authorization: Bearer ${token}`];
   }
 
   /**

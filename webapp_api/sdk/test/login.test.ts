@@ -213,6 +213,17 @@ describe("registration with a login", () => {
     await phone.close();
   });
 
+  for (const [name, given] of [["its text alone", "t1"], ["an answer as it came", { access_token: "t1", expires_in: 600 }]]) {
+    test(`a fetchToken that gives ${name} is wrong use, and nothing is sent`, async () => {
+      const wire = new Wire();
+      const source = tokenSource(async () => given as never);
+      const parts = { transportConstructor: wire.transportConstructor };
+      const phone = await Phone.open(CONFIG, { config: CONFIG, user: "alice", token: source }, parts);
+      await assert.rejects(phone.register(), { name: "UsageError" });
+      await phone.close();
+    });
+  }
+
   test("closing does not fail when there is no token any more", async () => {
     const wire = new Wire();
     const phone = await openPhone(wire, token("t1", 0));

@@ -85,6 +85,26 @@ def test_a_stun_server_elsewhere_may_be_right(tmp_path: Path, server: str, level
     assert (found.key, found.level) == ("stun_servers", level)
 
 
+def test_an_issuer_whose_keys_nobody_fetches_is_a_warning(tmp_path: Path) -> None:
+    files = good_files()
+    files["gateway.toml"] += (
+        '\n[[tokens.issuers]]\nissuer = "https://app.example"\naudience = "sip:ims.example"\n'
+        'authz_server = "https://app.example/login"\n'
+    )
+    write(tmp_path, files)
+    found = check_folder(tmp_path, programs=False)[1]
+    assert [(one.file, one.level, one.key) for one in found] == [
+        ("gateway.toml", "warning", "tokens.issuers[1].issuer")
+    ]
+    assert "webapp_api_token_services" in found[0].suggestion
+    files["webapp_api.toml"] = files["webapp_api.toml"].replace(
+        "token_services = [\n",
+        'token_services = [{ issuer = "https://app.example", jwks_uri = "https://app.example/keys" }\n',
+    )
+    write(tmp_path, files)
+    assert check_folder(tmp_path, programs=False)[1] == []
+
+
 def test_the_gateway_itself_refuses_a_key_that_nobody_reads() -> None:
     text = good_files()["gateway.toml"].replace("prack_s =", "prak_s =")
     with pytest.raises(gateway.SettingsError, match=r"timers\.prak_s: unknown, perhaps prack_s"):

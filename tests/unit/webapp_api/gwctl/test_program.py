@@ -39,6 +39,17 @@ def gwctl(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments, env={"WEBAPP_SETTINGS": "/nowhere"}, prog_name="gwctl")
 
 
+@pytest.mark.parametrize("name", ["gateway.toml", "media_agent.toml"])
+def test_a_machine_without_web_service_is_said_to_be_no_web_node(tmp_path: Path, name: str) -> None:
+    def said() -> str:
+        return CliRunner().invoke(main, ["--config", str(tmp_path), "nodes", "list"]).output
+
+    assert "gwctl --config FOLDER" in said()
+    (tmp_path / name).touch()
+    assert "no web node" in said()
+    assert "--config" not in said()
+
+
 def test_there_are_the_commands_that_are_promised() -> None:
     names = {" ".join(names) for names, _ in LEAVES}
     assert {
