@@ -33,10 +33,10 @@ def recent_sound(earlier: MediumQuality, later: MediumQuality) -> tuple[RecentLe
 
 
 def _sent(earlier: Leg | None, later: Leg | None) -> int:
-    """Packets that came from a party and were its own."""
+    """Packets that came from a party."""
     if earlier is None or later is None:
         return 0
-    return max(0, (later.packets - later.errors) - (earlier.packets - earlier.errors))
+    return max(0, later.packets - earlier.packets)
 
 
 def _recent(earlier: Leg | None, later: Leg | None, sent: int) -> RecentLeg | None:

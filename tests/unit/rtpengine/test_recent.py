@@ -36,9 +36,9 @@ def test_who_is_sent_nothing_hears_nothing() -> None:
 
 
 def test_packets_of_somebody_else_are_not_the_partys() -> None:
-    page, _ = recent_sound(EARLIER, MediumQuality(later(packets=100), later(packets=40, errors=40)))
+    page, _ = recent_sound(EARLIER, MediumQuality(later(packets=100), later(packets=250, errors=600)))
     assert page is not None
-    assert page.packets == 0
+    assert (page.packets, page.loss_percent) == (250, 0.0)
 
 
 @pytest.mark.parametrize(
