@@ -37,6 +37,9 @@ class Capabilities:
     """Audio that is armed for digits is passed on as it is while none is played, and digits are lost where the RTP
     timestamp is 2^31 or more: it is taken for a negative number (`codec_encoder_pts`; so in the sources of 12.4 and
     26.2, too)."""
+    keeps_srtp_index: bool
+    """What is sent under the keys of another DTLS association goes on with the index that the former one has come to,
+    and whoever begins to listen takes it to be in the first of its 2^16 packets (RFC 3711 §3.3.1)."""
     unsubscribe_removes_participant: bool
     """`unsubscribe` ends the participant's own media, too."""
 
@@ -45,6 +48,7 @@ _SINCE: Final = {
     "opus_takes_all_rates": (11, 2),
     "asymmetric_learns": (11, 3),
     "knows_directional": (12, 5),
+    "keeps_srtp_index": (12, 2),
     "event_as_long_as_asked": (12, 5),
     "passes_while_armed": (12, 4),
     "digits_after_events": (12, 5),

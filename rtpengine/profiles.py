@@ -127,6 +127,12 @@ class MediaProfile:
             flags=(*self._sdp_flags(), "generate-mid", *self._dtmf_flags(), *_ICE_ONLY),
         )
 
+    @functools.cache  # noqa: B019
+    def forgetting_offer(self) -> MediaOptions:
+        """Return the options of an `offer` in which a WIC's line is told without its transport. IMS keeps its port."""
+        options = self.offer()
+        return replace(options, flags=(*options.flags, "port-latching"))
+
     def _needed(self, answered: frozenset[str]) -> tuple[str, ...]:
         """Return what to transcode to; all where nothing is recognised.
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from rtpengine.ng.statistics import (
     CallStatistics,
+    MediaStatistics,
     QualitySample,
     SsrcStatistics,
     StreamStatistics,
@@ -58,13 +59,14 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One side of a medium. Packets, bytes and errors are counted where they come in; what is dropped because of its
-    source counts as packet and as error."""
+    """One side of a medium, counted where it comes in."""
 
     codec: str | None
     packets: int
+    """The party's own."""
     bytes: int
     errors: int
+    """Packets that were dropped, beside those: of another source, or their SRTP was not the party's."""
     heard: Heard | None
     """None: the party sent no receiver report, and there is nothing to estimate: it is sent no speech."""
     reached: bool | None = None
@@ -146,8 +148,8 @@ def _reports_by_side(
     statistics: CallStatistics, wic: Iterable[TagStatistics], ims: Iterable[TagStatistics]
 ) -> tuple[list[_Reporter], list[_Reporter]]:
     """Sort the reporters. One that sends no RTP has an SSRC nobody knows: a browser's line that only receives."""
-    own = {ssrc for tag in wic for stream in tag.streams() if (ssrc := stream.ssrc) is not None}
-    far = {ssrc for tag in ims for stream in tag.streams() if (ssrc := stream.ssrc) is not None}
+    own = {ssrc for tag in wic for stream in tag.streams() for ssrc in stream.ssrcs}
+    far = {ssrc for tag in ims for stream in tag.streams() for ssrc in stream.ssrcs}
     decodes = _codec_name(wic) != _codec_name(ims)
     found = {
         ssrc: _Reporter(told, not (decodes and ssrc in own | far)) for ssrc, told in statistics.ssrcs.items()
@@ -179,15 +181,16 @@ def _leg(
 ) -> Leg | None:
     """Return a leg; ``others``: of the other one."""
     medias = [media for tag in tags for media in tag.medias]
-    streams = [stream for media in medias for stream in media.streams if "RTP" in stream.flags]
-    if not streams:
+    rtp = _rtp(tags)
+    if not rtp:
         return None
+    streams = [stream for _, stream in rtp]
     codec = _codec(tags)
     with_ice = [stream for media in medias if "ICE" in media.flags for stream in media.streams]
     with_dtls = [stream for media in medias if "DTLS-SRTP" in media.flags for stream in media.streams]
     return Leg(
         codec=codec,
-        packets=_sum(streams, "packets"),
+        packets=sum(_own(media, stream) for media, stream in rtp),
         bytes=_sum(streams, "bytes"),
         errors=_sum(streams, "errors"),
         heard=_heard(medium, codec or "", reporters, _sent(others)),
@@ -197,13 +200,26 @@ def _leg(
     )
 
 
+def _rtp(tags: Iterable[TagStatistics]) -> list[tuple[MediaStatistics, StreamStatistics]]:
+    medias = (media for tag in tags for media in tag.medias)
+    return [(media, stream) for media in medias for stream in media.streams if "RTP" in stream.flags]
+
+
+def _own(media: MediaStatistics, stream: StreamStatistics) -> int:
+    """Return how many packets were the party's own; what is no SRTP of its own never counts as packet."""
+    counters = stream.counters
+    if stream.refused_count and "SAVP" not in (media.protocol or ""):
+        return max(0, counters.packets - counters.errors)
+    return counters.packets
+
+
 def _has_endpoint(stream: StreamStatistics) -> bool:
     return stream.endpoint is not None and not ip_address(stream.endpoint[0]).is_unspecified
 
 
 def _estimated(leg: Leg | None, other: Leg | None) -> Leg | None:
     """Give a leg whose party reports nothing a score, if the other party has sent something."""
-    if leg is None or leg.heard is not None or other is None or other.packets <= other.errors:
+    if leg is None or leg.heard is not None or other is None or not other.packets:
         return leg
     told = other.heard
     loss, jitter, delay = (0.0, 0.0, 0.0)
@@ -224,10 +240,8 @@ def _sum(streams: Iterable[StreamStatistics], name: str) -> int:
 
 
 def _sent(tags: Iterable[TagStatistics]) -> int:
-    """Packets that came from a party and were its own."""
-    medias = (media for tag in tags for media in tag.medias)
-    streams = [stream for media in medias for stream in media.streams if "RTP" in stream.flags]
-    return max(0, _sum(streams, "packets") - _sum(streams, "errors"))
+    """Packets that came from a party."""
+    return sum(_own(media, stream) for media, stream in _rtp(tags))
 
 
 def _heard(medium: str, codec: str, reporters: list[_Reporter], sent: int) -> Heard | None:

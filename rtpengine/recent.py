@@ -121,5 +121,5 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _sent(leg: Leg | None) -> int:
-    """Packets that came from a party and were its own."""
-    return 0 if leg is None else leg.packets - leg.errors
+    """Packets that came from a party."""
+    return 0 if leg is None else leg.packets

@@ -14,6 +14,7 @@ participants by their tags, so nothing here asks who called.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from rtpengine.capabilities import OLDEST, Version, capabilities
 from rtpengine.ng.commands import DIRECTIONAL, Answer, BlockMedia, Offer, Query, UnblockMedia, Unsubscribe
@@ -35,6 +36,8 @@ from rtpengine.sessions import (
     subscribe_answer,
     subscribe_request,
 )
+
+_OF_TRANSPORT: Final = ("a=ice-", "a=fingerprint:", "a=setup:", "a=tls-id:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +61,19 @@ def renew(
     reverse_line: str | None,
     *,
     daemon_version: Version,
+    another_association: bool = False,
 ) -> Sequence[Renewal]:
     """Take what the WIC offers now (`session.wic_offer`) and what IMS said last, offer or answer.
 
     `reverse_line` is the WIC's reverse line as it is now, None unless that has a port of its own.
+    `another_association`: the WIC's lines are of another DTLS association than before.
     """
     if session.transport is not WicTransport.SPLIT:
         reverse_line = None
+    if another_association and capabilities(daemon_version).keeps_srtp_index:
+        yield from _forget_transport(session, profile, WIC_TAG, session.wic_offer)
+        if reverse_line is not None:
+            yield from _forget_transport(session, profile, REVERSE_TAG, reverse_line)
     if reverse_line is not None:
         yield from _restart_reverse(session, profile, reverse_line, daemon_version)
     relay_offer = (yield from ask(offer_of(session, profile.offer(), to_tag=IMS_TAG))).sdp
@@ -75,6 +84,19 @@ def renew(
     reverse_answer = yield from subscribe_again(session, profile, daemon_version)
     yield from ask(subscribe_answer(session, profile, reverse_line))
     return Renewal(relay_offer, relay_answer, reverse_answer)
+
+
+def _forget_transport(session: MediaSession, profile: MediaProfile, tag: str, line: str) -> Sequence[None]:
+    """Let what is sent to the WIC under other keys begin with its first packet, as the WIC expects.
+
+    rtpengine counts anew where the address of a line changes that has neither ICE nor DTLS. Without keys nothing passes
+    then, and the `offer` of the line as it is has to follow, which begins both. The address is nobody's, and heeded
+    only in the family of the port; the last one is that of the line itself, or it would be another change.
+    """
+    bare = "".join(one for one in line.splitlines(keepends=True) if not one.startswith(_OF_TRANSPORT))
+    for zeros in ("IP6 ::", "IP4 0.0.0.0"):
+        there = bare.replace("IP4 0.0.0.0", zeros)
+        yield from ask(Offer(session.ng_call_id, tag, there, profile.forgetting_offer(), IMS_TAG))
 
 
 def _restart_reverse(

@@ -18,6 +18,7 @@ Dictionary: TypeAlias = dict[str, Any]
 _T = TypeVar("_T", int, str, list[Any], dict[str, Any])
 _MOST_DIGITS: Final = 20
 _LOSS_SIGN: Final = 2**23
+_INGRESS: Final = "ingress SSRCs"
 _STATISTICS: Final = b'{"created":'
 """How statistics begin; a refusal has no such key."""
 
@@ -49,9 +50,17 @@ class StreamStatistics:
     endpoint: tuple[str, int] | None
     counters: Counters
     last_packet_s: int
-    ssrc: int | None
-    """Of what came in."""
+    ssrcs: tuple[int, ...]
+    """Of what came in, the latest first; rtpengine 10.5 names that one only."""
     flags: frozenset[str]
+    refused_count: bool = True
+    """Whether a packet without SRTP that is dropped because of its source counts as packet, too, and not as error only:
+    before rtpengine 11.4. Told by what else the daemon says."""
+
+    @property
+    def ssrc(self) -> int | None:
+        """Return the latest one."""
+        return self.ssrcs[0] if self.ssrcs else None
 
     @classmethod
     def from_json(cls, dictionary: Dictionary) -> Self:
@@ -64,8 +73,9 @@ class StreamStatistics:
             endpoint=None if address is None else (address, _get(endpoint, "port", int)),
             counters=Counters.from_json(_get(dictionary, "stats", dict)),
             last_packet_s=_get(dictionary, "last packet", int),
-            ssrc=_ssrc(dictionary),
+            ssrcs=_ssrcs(dictionary),
             flags=frozenset(_texts(dictionary, "flags")),
+            refused_count=_INGRESS not in dictionary,
         )
 
 
@@ -274,10 +284,10 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _ssrc(stream: Dictionary) -> int | None:
-    """Return the SSRC of what came in: rtpengine 12 has a list in the place of one number."""
-    listed = _dictionaries(stream, "ingress SSRCs") if "ingress SSRCs" in stream else []
-    return _optional(listed[0] if listed else stream, "SSRC", int)
+def _ssrcs(stream: Dictionary) -> tuple[int, ...]:
+    """Return the SSRCs of what came in: rtpengine 12 has a list in the place of one number."""
+    listed = _dictionaries(stream, _INGRESS) if _INGRESS in stream else [stream]
+    return tuple(ssrc for one in listed if (ssrc := _optional(one, "SSRC", int)) is not None)
 
 
 def _texts(dictionary: Dictionary, key: str) -> list[str]:

@@ -255,6 +255,7 @@ class MediaRelay:
             medium.ims_line,
             medium.reverse_line,
             daemon_version=self._nodes.versions[action.node],
+            another_association=medium.another_association,
         )
         if needs_offer(medium.kind, medium.ims_line, renewal.relay_offer):
             yield from self._reoffer(action, session, medium)

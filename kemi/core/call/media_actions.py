@@ -155,6 +155,9 @@ class MediumChange:
     """Whether media of the page may pass."""
     ims_to_wic: bool = True
     """Whether media of the far end may pass."""
+    another_association: bool = False
+    """Whether the page has begun another DTLS association since the relay heard of it (another certificate); counts in
+    a renewal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def _figures(call: Reading, kind: str, leg: str) -> str:
     values = call.leg(kind, leg) or {}
     shown = [f"{values.get('packets', 0)} packets"]
     if values.get("errors"):
-        shown.append(f"{values['errors']} of them refused")
+        shown.append(f"{values['errors']} more refused")
     for name, words in (("reached", ("ICE done", "no check of ICE")), ("secured", ("DTLS done", "no DTLS"))):
         if isinstance(values.get(name), bool):
             shown.append(words[0] if values[name] else words[1])
@@ -134,7 +134,7 @@ def _is_silent(call: Reading, kind: str, leg: str) -> bool:
     figures = call.leg(kind, leg)
     if figures is None or not _can_tell(call):
         return False
-    taken = int(figures.get("packets") or 0) - int(figures.get("errors") or 0)
+    taken = int(figures.get("packets") or 0)
     # RTCP on the same port counts too, but has no codec; of both it is a packet or two in a second.
     only_reports = not figures.get("codec") and taken <= _REPORTS_PER_S * call.lasted_s + _REPORTS_PER_S
     return (taken <= 0 or only_reports) and _wanted(call, leg, kind)
@@ -178,8 +178,8 @@ def _refused_packets(call: Reading) -> Found | None:
             figures: Mapping[str, Any] = call.leg(kind, leg) or {}
             errors, packets = int(figures.get("errors") or 0), int(figures.get("packets") or 0)
             # What comes before its address is known, as early media, is dropped too.
-            misses_most = packets - errors < _FEW_PER_S * call.lasted_s
-            if errors >= _MANY and errors * 2 >= packets and misses_most and _can_tell(call):
+            misses_most = packets < _FEW_PER_S * call.lasted_s
+            if errors >= _MANY and errors >= packets and misses_most and _can_tell(call):
                 return found(_figures(call, kind, leg), who=PARTY[leg], kind=kind)
     return None
 

@@ -114,10 +114,10 @@ ROUND_TRIP: Final = Metric(
 )
 SCORE: Final = Metric("gateway_media_mos", H, "Mean opinion score of a leg's audio.", ("leg", "source"), MOS)
 PACKETS: Final = Metric(
-    "gateway_media_packets_total", C, "RTP packets that came in, of calls that are over.", ("leg", "medium")
+    "gateway_media_packets_total", C, "RTP packets of the parties, of calls that are over.", ("leg", "medium")
 )
 PACKETS_DROPPED: Final = Metric(
-    "gateway_media_packets_dropped_total", C, "Of these, not relayed: no party's own.", ("leg", "medium")
+    "gateway_media_packets_dropped_total", C, "Others, not relayed: no party's own.", ("leg", "medium")
 )
 SILENT: Final = Metric(
     "gateway_media_silent_total",

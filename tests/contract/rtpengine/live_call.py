@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -230,9 +230,10 @@ class LiveCall:
 
     # -- changes
 
-    def renew(self, kind: str) -> Renewed:
+    def renew(self, kind: str, *, another_association: bool = False) -> Renewed:
         """Tell the relay what both sides said last."""
-        action = act.RenewMedia(CALL_ID, self.node, self.transport, (self._change(kind),), "bearer")
+        change = replace(self._change(kind), another_association=another_association)
+        action = act.RenewMedia(CALL_ID, self.node, self.transport, (change,), "bearer")
         event = self.relay.renew(action)
         assert event.bearer == "bearer"
         return event.renewed[kind]
@@ -277,7 +278,7 @@ class LiveCall:
             source = SENDS[kind]() if "send" in direction else kind
             self.page.connection.addTransceiver(source, direction=direction)
         offer = await self.page.reoffer()
-        renewed = self._page_moved(offer)
+        renewed = self._page_moved(offer, another_association=True)
         await self.page.take(self._answer(offer))
         await self.page.until_connected()
         return renewed
@@ -323,13 +324,15 @@ class LiveCall:
         await connection.setLocalDescription(await connection.createAnswer())
         return sdp_from_text(connection.localDescription.sdp)
 
-    def _page_moved(self, offer: SessionDescription) -> dict[str, Renewed]:
+    def _page_moved(
+        self, offer: SessionDescription, *, another_association: bool = False
+    ) -> dict[str, Renewed]:
         renewed = {}
         for kind, medium in self.media.items():
             medium.wic_line = relay_text(line_of(offer, medium.mid))
             if medium.reverse_line is not None:
                 medium.reverse_line = relay_text(line_of(offer, medium.heard))
-            renewed[kind] = given = self.renew(kind)
+            renewed[kind] = given = self.renew(kind, another_association=another_association)
             for mid, text in (
                 (medium.heard, given.reverse_answer or given.relay_answer),
                 (medium.mid, given.relay_answer),

@@ -208,7 +208,7 @@ class RtpPeer:
         for index, payload in enumerate(payloads):
             self._sent += 1
             timestamp = FIRST_TIMESTAMP + self._sent * step
-            header = struct.pack("!BBHII", 0x80, payload_type, self._sent, timestamp, ssrc)
+            header = struct.pack("!BBHII", 0x80, payload_type, self._sent & 0xFFFF, timestamp, ssrc)
             self._socket.sendto(self.sealed(header + payload), to)
             time.sleep(max(0.0, started + (index + 1) * PTIME_S * frames - time.monotonic()))
 
@@ -236,7 +236,7 @@ class RtpPeer:
             self._sent += 1
             ended = number >= steps
             marker = 0x80 if number == 1 else 0
-            header = struct.pack("!BBHII", 0x80, marker | payload_type, self._sent, start, ssrc)
+            header = struct.pack("!BBHII", 0x80, marker | payload_type, self._sent & 0xFFFF, start, ssrc)
             event = struct.pack("!BBH", digit, (0x80 if ended else 0) | 10, step * min(number, steps))
             self._socket.sendto(header + event, to)
             time.sleep(max(0.0, started + number * PTIME_S - time.monotonic()))

@@ -21,6 +21,8 @@ from tests.peers.aiortc_wic import TONE_HZ
 pytestmark = pytest.mark.usefixtures("media_on_loopback")
 
 PACKETS: Final = 50
+BEFORE_ROLL_OVER: Final = 2**16 - 3 * PACKETS // 2
+"""So the second of the times that both talk rolls over the sequence number."""
 RESTARTS: Final = 5
 tones = cache(tone_payloads)
 _frequencies = itertools.cycle((440, 560, 680, 800, 1240, 1360))
@@ -59,7 +61,7 @@ CHANGES: Final = (AMR_WB_AS_104, OPUS_AS_98, PCMU_FIRST, OPUS_AS_110, AMR_WB_AS_
 @pytest.fixture
 def far_ends() -> Iterator[tuple[RtpPeer, RtpPeer]]:
     """Two addresses in the core."""
-    with RtpPeer("127.0.0.9") as first, RtpPeer("127.0.0.10", sent=30_000) as second:
+    with RtpPeer("127.0.0.9", sent=BEFORE_ROLL_OVER) as first, RtpPeer("127.0.0.10", sent=30_000) as second:
         yield first, second
 
 
@@ -205,8 +207,11 @@ class TestPage:
     async def test_it_comes_back_with_another_certificate(
         self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]
     ) -> None:
-        await running.call.replace_page()
-        await talk(running.call, far_ends[0], running.spoken.codec, running.spoken.payload_type)
+        """Twice, and the second one begins to listen in another 2^16 packets than the call began in."""
+        call, spoken = running
+        for _ in range(2):
+            await call.replace_page()
+            await talk(call, far_ends[0], spoken.codec, spoken.payload_type)
 
 
 class TestCore:

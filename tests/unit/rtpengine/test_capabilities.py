@@ -24,6 +24,7 @@ SESSION = MediaSession("call", "audio", "", WicTransport.SHARED)
                 "opus_takes_all_rates",
                 "asymmetric_learns",
                 "knows_directional",
+                "keeps_srtp_index",
                 "event_as_long_as_asked",
                 "offer_takes_over",
                 "digits_after_events",

@@ -25,7 +25,8 @@ def statistics(**tags: tuple[int | None, int]) -> CallStatistics:
     found = {}
     for name, (ssrc, packets) in tags.items():
         tag = name.replace("_", "-")
-        stream = StreamStatistics(None, None, None, Counters(packets, 0, 0), 0, ssrc, frozenset())
+        ssrcs = () if ssrc is None else (ssrc,)
+        stream = StreamStatistics(None, None, None, Counters(packets, 0, 0), 0, ssrcs, frozenset())
         media = MediaStatistics(1, "video", None, None, (stream,), frozenset())
         found[tag] = TagStatistics(tag, 0, (media,))
     return CallStatistics(0, 0, found, {}, NOTHING, NOTHING)

@@ -72,12 +72,26 @@ def statistics_of(
     }
     if reverse:
         tags["wic-in"] = participant("wic-in", kind, "opus/48000/2", None, 0)
+    return all_of(tags, reports)
+
+
+def read(
+    tags: dict[str, Any], reports: dict[int, dict[str, Encodable]] | None = None, kind: str = "audio"
+) -> MediumQuality:
+    """Read the figures of a call with these participants."""
+    return medium_quality(kind, all_of(tags, reports))
+
+
+def all_of(
+    tags: dict[str, Encodable], reports: dict[int, dict[str, Encodable]] | None = None
+) -> CallStatistics:
+    """Read the statistics of a call with these participants."""
     counters: dict[str, Encodable] = {"packets": 1, "bytes": 1, "errors": 0}
     statistics: dict[str, Encodable] = {
         "created": 1,
         "last signal": 2,
         "tags": tags,
-        "SSRC": {str(ssrc): entry for ssrc, entry in reports.items()},
+        "SSRC": {str(ssrc): entry for ssrc, entry in (reports or {}).items()},
         "totals": {"RTP": counters, "RTCP": counters},
     }
     return RawStatistics(json.dumps(statistics).encode()).read()
@@ -196,6 +210,39 @@ def test_the_e_model(codec: str, loss: float, jitter: float, round_trip: float, 
 
 
 @pytest.mark.parametrize(
+    ("protocol", "newer", "counted", "own"),
+    [
+        pytest.param("RTP/AVP", False, 1100, 500, id="10.5 counts as packet what is another's"),
+        pytest.param("RTP/AVP", True, 500, 500, id="12.5 does not"),
+        pytest.param("RTP/SAVP", False, 500, 500, id="nor 10.5 what it cannot decrypt"),
+        pytest.param("RTP/AVP", False, 0, 0, id="what else was wrong"),
+    ],
+)
+def test_packets_are_the_party_s_own(protocol: str, newer: bool, counted: int, own: int) -> None:
+    page, phone = participant("wic", "audio", "opus", PAGE, 9), participant("ims", "audio", "PCMA", FAR, 0)
+    (media,) = cast("list[dict[str, Any]]", phone["medias"])
+    media["protocol"] = protocol
+    stream = media["streams"][0]
+    stream["stats"] = {"packets": counted, "bytes": 1, "errors": 600}
+    if newer:
+        stream["ingress SSRCs"] = [{"SSRC": stream.pop("SSRC")}]
+    found = read({"wic": page, "ims": phone})
+    assert found.ims is not None
+    assert (found.ims.packets, found.ims.errors) == (own, 600)
+
+
+def test_reports_of_a_party_s_former_stream_are_its_own() -> None:
+    """After hold or a transfer a far end has another SSRC; here the page itself reports less."""
+    page, phone = participant("wic", "audio", "opus", PAGE, 9), participant("ims", "audio", "PCMA", FAR, 9)
+    (media,) = cast("list[dict[str, Any]]", phone["medias"])
+    del media["streams"][0]["SSRC"]
+    media["streams"][0]["ingress SSRCs"] = [{"SSRC": FAR}, {"SSRC": 4711}]
+    reports = {PAGE: report(samples=2), 4711: report(samples=50, packet_loss=9), FAR: report(samples=3)}
+    found = read({"wic": page, "ims": phone}, reports)
+    assert (heard(found.wic).samples, heard(found.ims).samples) == (2, 50)
+
+
+@pytest.mark.parametrize(
     ("address", "flags", "reached", "secured"),
     [
         pytest.param("0.0.0.0", [], False, False, id="no check"),
@@ -210,12 +257,7 @@ def test_a_leg_tells_whether_its_party_is_reached_and_secured(
     (media,) = cast("list[dict[str, Any]]", page["medias"])
     media["flags"] = ["ICE", "DTLS-SRTP"]
     media["streams"][0] |= {"endpoint": {"address": address, "port": 9}, "flags": ["RTP", *flags]}
-    zero: dict[str, Encodable] = {"packets": 0, "bytes": 0, "errors": 0}
-    statistics: dict[str, Encodable] = {
-        "created": 1, "last signal": 1, "SSRC": {}, "totals": {"RTP": zero, "RTCP": zero}, "result": "ok",
-        "tags": {"wic": page, "ims": phone},
-    }  # fmt: skip
-    found = medium_quality("audio", RawStatistics(json.dumps(statistics).encode()).read())
+    found = read({"wic": page, "ims": phone})
     assert found.wic is not None
     assert (found.wic.reached, found.wic.secured) == (reached, secured)
     assert found.ims is not None

@@ -54,7 +54,7 @@ def test_an_entry_is_of_all_reports_since_the_one_before() -> None:
 def test_who_is_sent_nothing_hears_nothing_and_strangers_send_nothing() -> None:
     course = Course("audio")
     course.take(sent(500, 500), (report(10), report(10)))
-    found = course.take(sent(500, 540, errors=40), (report(15), report(15)))
+    found = course.take(sent(500, 500, errors=40), (report(15), report(15)))
     assert [leg and leg.packets for leg in found.values()] == [0, 0]
 
 

@@ -81,6 +81,31 @@ class TestRenew:
         assert (answer.from_tag, answer.to_tag, answer.sdp) == ("wic", "ims", "ims line")
         assert (reverse.to_tag, reverse.sdp) == ("wic-in", "reverse line")
 
+    @pytest.mark.parametrize("version", [(10, 5), (12, 5)])
+    def test_another_association_begins_to_count_anew(self, version: tuple[int, int]) -> None:
+        """10.5 does by itself."""
+        client = ScriptedClient()
+        line = "c=IN IP4 0.0.0.0\r\na=ice-ufrag:x\r\na=fingerprint:y\r\na=setup:active\r\na=tls-id:z\r\na=mid:0\r\n"
+        steps = renew(
+            MediaSession("call", "audio", line, SPLIT),
+            AUDIO,
+            "ims line",
+            line,
+            daemon_version=version,
+            another_association=True,
+        )
+        run(steps, client)
+        offers = [command for command in client.commands if isinstance(command, Offer)]
+        *forgetting, restart, offer = offers
+        assert (restart.sdp, offer.sdp) == (line, line)
+        without = [f"c=IN {zeros}\r\na=mid:0\r\n" for zeros in ("IP6 ::", "IP4 0.0.0.0")]
+        told = [(one.from_tag, one.to_tag, one.sdp) for one in forgetting]
+        if version == (10, 5):
+            assert told == []
+        else:
+            assert told == [(tag, "ims", sdp) for tag in ("wic", "wic-in") for sdp in without]
+            assert all("port-latching" in one.options.flags for one in forgetting)
+
     def test_a_refusal_leaves_the_medium_as_it_is(self) -> None:
         client = ScriptedClient(answer=NgErrorReply("answer", "no"))
         with pytest.raises(NgErrorReply):

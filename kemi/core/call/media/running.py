@@ -44,9 +44,21 @@ def gate_of(record: CallRecord, media: Sequence[Medium]) -> act.GateMedia:
 
 
 def renewal(record: CallRecord, media: Sequence[Medium]) -> act.RenewMedia:
-    """Let the relay work with what both sides have said last."""
-    changes = tuple(medium_change(medium) for medium in media)
+    """Let the relay work with what both sides have said last; the record has its media as they were before."""
+    changes = tuple(
+        replace(medium_change(medium), another_association=_reassociated(record.medium(medium.kind), medium))
+        for medium in media
+    )
     return act.RenewMedia(record.key, record.node, SPLIT, changes)
+
+
+def _reassociated(before: Medium | None, now: Medium) -> bool:
+    """Whether a page has begun another DTLS association, with one certificate for all its lines (RFC 8842 §5.1)."""
+    return before is not None and _association(before.wic_offer) != _association(now.wic_offer)
+
+
+def _association(wic_line: str) -> set[str]:
+    return {line for line in wic_line.splitlines() if line.startswith(("a=fingerprint:", "a=tls-id:"))}
 
 
 def given_back(record: CallRecord, before: Iterable[Medium]) -> list[act.Action]:

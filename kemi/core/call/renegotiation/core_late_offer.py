@@ -71,6 +71,7 @@ def on_renewed(record: CallRecord, event: MediaRenewed, settings: CallSettings) 
         {medium.ims_line: medium.wic_direction for medium in active},
         {medium.ims_line: event.renewed[medium.kind].relay_offer for medium in active},
         exchange.next_ims_origin(record, settings),
+        {medium.ims_line: medium.wic_offer for medium in active},
     )
     pending.ims_description = body = offer_to_text(offer, settings)
     exchange.offered(record)

@@ -361,6 +361,7 @@ def _answer(
         {medium.ims_line: direction_for_core(medium) for medium in pending.media if medium.active},
         {lines[kind]: text for kind, text in answers.items() if kind in lines},
         exchange.next_ims_origin(record, settings),
+        {medium.ims_line: medium.wic_offer for medium in pending.media if medium.active},
     )
     gone = [
         old.kind

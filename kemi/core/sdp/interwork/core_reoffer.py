@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import off_line, session_description, session_section
@@ -16,12 +18,14 @@ from kemi.core.sdp.codecs import PASSING_AUDIO, TELEPHONE_EVENT, OnlyThese
 from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
 from kemi.core.sdp.interwork.ims import check_family, core_line, ims_line
 from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_core_line
-from kemi.core.sdp.interwork.orientation import answering
+from kemi.core.sdp.interwork.orientation import answering, with_orientation_of
 from kemi.core.sdp.interwork.payload_types import with_known_payload_types
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.interwork.video import passing_video, promising_key_frames
 from kemi.core.sdp.model import UNSPECIFIED, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
+
+_NOTHING: Final[Mapping[int, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,7 @@ def core_reanswer(
     directions: Mapping[int, Direction],
     relay_answers: Mapping[int, str],
     origin: Origin,
+    client_lines: Mapping[int, str] = _NOTHING,
 ) -> SessionDescription:
     """Answer a later offer of the core.
 
@@ -153,6 +158,7 @@ def core_reanswer(
         told: our last description to the core.
         directions: seen from us, for each place that is used.
         relay_answers: the relay's answer for a place; one without keeps what we told last.
+        client_lines: what the client has said for a place the relay answers.
     """
     lines = []
     for place, offered in enumerate(offer.media):
@@ -161,7 +167,7 @@ def core_reanswer(
             lines.append(off_line(offered))
             continue
         text = relay_answers.get(place)
-        source = told.media[place] if text is None else only_line(sdp_from_text(text))
+        source = told.media[place] if text is None else _speaking_for(client_lines.get(place), text)
         line = core_line(source, source.port, offered.proto, source.codecs, direction, source.connection)
         lines.append(answered_as(answering(offered, line), offered))
     return session_description(session_section(origin), lines)
@@ -172,12 +178,14 @@ def offered_to_core_again(
     directions: Mapping[int, Direction],
     relay_offers: Mapping[int, str],
     origin: Origin,
+    client_lines: Mapping[int, str] = _NOTHING,
 ) -> SessionDescription:
     """Offer the core its lines again, for one that asked for an offer (RFC 3261 §14.2).
 
     Args:
         directions: seen from us, for each place that is used; the others stay switched off.
         relay_offers: the relay's offer for a place, with all its codecs; one without keeps what we told last.
+        client_lines: what the client has said for a place the relay offers.
     """
     lines = []
     for place, media in enumerate(told.media):
@@ -188,6 +196,15 @@ def offered_to_core_again(
         text = relay_offers.get(place)
         if text is not None:
             text = with_known_payload_types(text, one_line_text(told.session, media))
-        source = media if text is None else only_line(sdp_from_text(text))
+        source = media if text is None else _speaking_for(client_lines.get(place), text)
         lines.append(core_line(source, source.port, media.proto, source.codecs, direction, source.connection))
     return session_description(session_section(origin), lines)
+
+
+def _speaking_for(client_line: str | None, relay_text: str) -> MediaDescription:
+    """Return the relay's line, which has the client's header extensions only where it has asked no participant of its
+    own for anything (rtpengine from 12 to 13)."""
+    line = only_line(sdp_from_text(relay_text))
+    if not client_line or line.kind != "video":
+        return line
+    return with_orientation_of(only_line(sdp_from_text(client_line)), line)

@@ -9,7 +9,7 @@ import pytest
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.from_page import redirection
-from kemi.core.call.record import Outbound
+from kemi.core.call.from_page.outbound import Outbound
 from kemi.core.call.towards_page import page_answer
 from kemi.core.messages import Reply, Side, uri_from_address
 from kemi.core.policy import CallPolicy, TargetRules

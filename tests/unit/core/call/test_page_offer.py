@@ -70,12 +70,25 @@ def reply(call: Call, status: int, body: str = "", method: str = "INVITE", cseq:
 class TestAnsweredHere:
     """What the far end need not know."""
 
+    def test_the_relay_hears_of_another_certificate_once(self) -> None:
+        call = running()
+        (former,) = (line for line in RESTART.splitlines() if line.startswith("a=fingerprint:"))
+        moved = RESTART.replace(former, "a=fingerprint:sha-256 " + ":".join(["CD"] * 32))
+        renew = call.on(call.wic_request("INVITE", cseq=7, body=moved)).only(act.RenewMedia)
+        assert [change.another_association for change in renew.media] == [True]
+        done(call, renew)
+        call.on(call.wic_request("ACK", cseq=7))
+        again = offer_again(moved, ice="again")
+        renew = call.on(call.wic_request("INVITE", cseq=8, body=again)).only(act.RenewMedia)
+        assert [change.another_association for change in renew.media] == [False]
+
     def test_new_ice_credentials_are_the_relays_business(self) -> None:
         call = running()
         renew = call.on(call.wic_request("INVITE", cseq=7, body=RESTART)).only(act.RenewMedia)
         (change,) = renew.media
         assert sdp_from_text(change.wic_line).media[0].ice_ufrag == "fresh"
         assert (change.wic_to_ims, change.ims_to_wic) == (True, True)
+        assert not change.another_association
         answer = done(call, renew).only(act.SendReply)
         assert answer.status == 200
         assert sdp_from_text(answer.body).media[0].ice_ufrag == "relay1"

@@ -136,7 +136,7 @@ def _moved(*names: str, by: str = "page", why: str = "BYE") -> CallTrace:
 
 def _silence(side: str) -> CallTrace:
     other = {"audio_wic": ims(), "audio_ims": ims()}
-    return _talked(**{**other, f"audio_{side}": wic(0) if side == "wic" else ims(2, errors=2)})
+    return _talked(**{**other, f"audio_{side}": wic(0) if side == "wic" else ims(0, errors=2)})
 
 
 def _lines_left() -> CallTrace:
@@ -257,11 +257,11 @@ CASES: Final[Mapping[str, CallTrace]] = {
     "dtls-never-done": _talked(audio_wic=wic(0, secured=False)),
     "page-sends-no-media": _silence("wic"),
     "far-end-sends-no-media": _silence("ims"),
-    "nobody-sends-media": _talked(audio_wic=wic(0), audio_ims=ims(2, errors=2)),
+    "nobody-sends-media": _talked(audio_wic=wic(0), audio_ims=ims(0, errors=2)),
     "media-lost": _called().answered().decided("media_lost", "no media for 60 s").talked(**_HEALTHY).ended(
         "gateway", "no media for 60 s"
     ).trace,
-    "packets-refused": _talked(audio_ims=ims(300, errors=280)),
+    "packets-refused": _talked(audio_ims=ims(20, errors=280)),
     "no-picture": Built().begun(sdp=_WITH_VIDEO, sent=CORE_SDP + VIDEO).answered(CORE_SDP + VIDEO).talked(
         **_HEALTHY, video_wic=wic(0), video_ims=ims()
     ).trace,

@@ -101,7 +101,12 @@ def test_reports_alone_are_no_sound() -> None:
 
 def test_early_media_that_was_dropped_is_not_missed() -> None:
     """Until the answer tells its address nothing of the far end is taken."""
-    trace = Built().begun().answered().talked(audio_wic=wic(700), audio_ims=ims(900, errors=500)).trace
+    trace = Built().begun().answered().talked(audio_wic=wic(700), audio_ims=ims(400, errors=500)).trace
+    assert codes_of(trace) == ["transcoded"]
+
+
+def test_a_stranger_who_sends_more_than_the_far_end_does_not_silence_it() -> None:
+    trace = Built().begun().answered().talked(audio_wic=wic(500), audio_ims=ims(500, errors=600)).trace
     assert codes_of(trace) == ["transcoded"]
 
 
