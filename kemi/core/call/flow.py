@@ -140,6 +140,7 @@ LATE: Final = frozenset(
     {
         events.MediaRenewed,
         events.MediaMoved,
+        events.MediaStays,
         events.IceRestarted,
         events.ImsReoffered,
         events.MediaGated,
