@@ -69,3 +69,48 @@ def test_no_secret_is_in_what_other_accounts_of_a_machine_see() -> None:
     found = {text for file in files for text in environments(yaml.safe_load(file.read_text()))}
     assert any("WEBAPP_SETTINGS" in text for text in found)
     assert not [text for text in found if re.search("password|secret", text, re.IGNORECASE)]
+
+
+ONLY_HERE = {
+    "assert",
+    "debug",
+    "fail",
+    "import_role",
+    "include_role",
+    "include_tasks",
+    "set_fact",
+    "template",
+}
+"""Modules that tell no machine what they were given."""
+_SECRET = re.compile(r"{{[^}]*_(?:secret|password|url|text)\b[^}]*}}")
+
+
+def given_a_secret(tasks: Any) -> Iterator[dict[str, Any]]:
+    """Find the tasks whose module gets a secret as argument, in blocks too."""
+    if isinstance(tasks, list):
+        for task in tasks:
+            yield from given_a_secret(task)
+    elif isinstance(tasks, dict):
+        for name, arguments in tasks.items():
+            module = name.removeprefix("ansible.builtin.")
+            if name in ("block", "rescue", "always", "tasks", "pre_tasks", "post_tasks", "handlers"):
+                yield from given_a_secret(arguments)
+            elif (
+                module != name
+                and module not in ONLY_HERE
+                and _SECRET.search(yaml.safe_dump(arguments, width=9999))
+            ):
+                yield tasks
+
+
+def test_what_modules_are_given_is_in_no_machines_journal() -> None:
+    """Ansible's modules write all their arguments into the system's log, but of a task with no_log."""
+    files = [*PLAYBOOKS.glob("*.yml"), *(REPOSITORY / "ansible/roles").glob("*/*/*.yml")]
+    found = {
+        (str(file.relative_to(REPOSITORY)), task["name"]): task.get("no_log")
+        for file in files
+        if file.parent.name in ("playbooks", "tasks", "handlers")
+        for task in given_a_secret(yaml.safe_load(file.read_text()))
+    }
+    assert len(found) > 8
+    assert not [where for where, hidden in found.items() if hidden is not True]
