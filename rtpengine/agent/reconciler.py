@@ -24,6 +24,8 @@ LOOK_AGAIN_S: Final = 1.0
 MOST_LISTED: Final = 1000
 FEWEST_LISTED: Final = 50
 """A page chooses its Call-ID, and a list must fit a datagram: one that does not come is asked for in smaller pieces."""
+LARGER_AFTER: Final = 20
+"""Lists that were cut short: what was lost once, for another reason, does not make them small for ever."""
 DELETES_AT_ONCE: Final = 20
 
 
@@ -49,6 +51,8 @@ class Reconciler:
             metrics.ORPHANS.labels(node)
             metrics.LOST.labels(node)
         self._limits = dict.fromkeys(self._ledgers, MOST_LISTED)
+        self._cut_short = dict.fromkeys(self._ledgers, 0)
+        """How many lists in a row came and were cut short by a limit below the most."""
         self._wanted = asyncio.Event()
         self._began = ""
         """Names the gateway's present run."""
@@ -90,9 +94,9 @@ class Reconciler:
             keys = [call.key for call in calls if call.node == watch.name and call.key not in told]
             await self._lost(watch.name, keys, told)
         again = bool(down)
-        for watch, names in listed.items():
-            if names is not None:
-                again = await self._settle(watch, names, calls) or again
+        for watch, found in listed.items():
+            if found is not None:
+                again = await self._settle(watch, *found, calls) or again
         return again
 
     def _told_of(self, watch: NodeWatch) -> set[str]:
@@ -103,12 +107,13 @@ class Reconciler:
         self._told[watch.name] = (watch.health.answered_at, told)
         return told
 
-    async def _settle(self, watch: NodeWatch, names: tuple[str, ...], calls: list[Call]) -> bool:
+    async def _settle(
+        self, watch: NodeWatch, names: tuple[str, ...], complete: bool, calls: list[Call]
+    ) -> bool:
         known = {name for call in calls if call.node == watch.name for name in call.possible_names}
         unreleased: list[str] = []
         if not self._settings.exclusive and not known.issuperset(names):
             unreleased = await self._unreleased(watch.name)
-        complete = len(names) < self._limits[watch.name]
         ledger = self._ledgers[watch.name]
         found = ledger.compare(names, calls, unreleased, time.time(), complete=complete)
         left_over = found.left_over
@@ -123,18 +128,28 @@ class Reconciler:
             await self._lost(watch.name, list(found.lost), set())
         return found.look_again
 
-    async def _listed(self, watch: NodeWatch) -> tuple[str, ...] | None:
+    async def _listed(self, watch: NodeWatch) -> tuple[tuple[str, ...], bool] | None:
+        """Return the names of a node's calls, and whether these are all; None where no list has come."""
         limit = self._limits[watch.name]
         try:
             found = (await watch.ask(List(limit))).call_ids
         except NgTimeout:
             if watch.state is NodeState.UP:
-                self._limits[watch.name] = max(FEWEST_LISTED, limit // 2)
+                self._limit(watch.name, max(FEWEST_LISTED, limit // 2))
             return None
         except NgError as error:
             _LOGGER.info("event=node_not_listed node=%s detail=%r", watch.name, str(error))
             return None
-        return found
+        complete = len(found) < limit
+        if not complete and limit < MOST_LISTED:
+            self._cut_short[watch.name] += 1
+            if self._cut_short[watch.name] >= LARGER_AFTER:
+                self._limit(watch.name, min(MOST_LISTED, 2 * limit))
+        return found, complete
+
+    def _limit(self, node: str, calls: int) -> None:
+        self._limits[node], self._cut_short[node] = calls, 0
+        _LOGGER.info("event=node_list_limit node=%s calls=%d", node, calls)
 
     async def _calls(self) -> tuple[list[Call], str]:
         """Return all calls of the gateway, and the name of its present run."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 from prometheus_client import REGISTRY
 
 from rtpengine.agent.control import ControlClient, ControlRefused
-from rtpengine.agent.reconciler import Reconciler
+from rtpengine.agent.reconciler import LARGER_AFTER, Reconciler
 from rtpengine.agent.settings import HealthSettings, NodeSettings, ReconcileSettings
 from rtpengine.agent.watch import NodeWatch
 from rtpengine.health import NodeState
+from rtpengine.ng.commands import List
+from rtpengine.ng.errors import NgTimeout
 
 NODE = NodeSettings("192.0.2.77", 2223)
 SOON_S = 5.0
@@ -38,6 +42,8 @@ class Gateway:
                 for key in self.keys
             ]
             return {"calls": calls, "next": "", "began": self.began}
+        if path.startswith(("/v1/calls/unreleased", "/v1/calls/elsewhere")):
+            return {"calls": [], "next": ""}
         assert (method, path, body["node"]) == ("POST", "/v1/calls/lost", NODE.name)
         if self.refuses:
             raise ControlRefused(500, "busy")
@@ -112,3 +118,28 @@ class TestANodeThatIsDown:
             gateway.began = "second"
             await gateway.round()
         assert gateway.told == ["a", "a", "a"]
+
+
+class TestTheLengthOfAList:
+    """What one datagram carries of a node's calls is found out, and a list that was lost once is not short for ever."""
+
+    async def test_it_becomes_shorter_and_longer_again(self) -> None:
+        watch, gateway = a_watch(), Gateway([])
+        watch.health.state = NodeState.UP
+        asked: list[int] = []
+        lost = [True, True]
+
+        async def ask(command: List) -> Any:
+            asked.append(command.limit)
+            if lost:
+                lost.pop()
+                raise NgTimeout("list", 1.0)
+            return SimpleNamespace(call_ids=tuple(str(number) for number in range(min(command.limit, 600))))
+
+        watch.ask = ask  # type: ignore[assignment, method-assign]
+        async with reconciling(watch, gateway):
+            await until(lambda: len(asked) > 2 + 2 * LARGER_AFTER + 5)
+        assert asked[:3] == [1000, 500, 250]
+        grown = [limit for limit, _ in itertools.groupby(asked[2:])]
+        # A list that is whole needs no more.
+        assert grown == [250, 500, 1000]
