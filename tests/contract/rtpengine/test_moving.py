@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from kemi.core.call import actions as act
+from kemi.core.call.events import MediaMoved
 from kemi.core.errors import MediaUnavailable
 from tests.contract.rtpengine.daemon import Daemon, media_ports
 from tests.contract.rtpengine.live_call import CALL_ID, LiveCall
@@ -86,8 +87,14 @@ async def test_a_node_that_was_only_stuck_takes_its_call_back(
     await talk(call, far_end, PCMA.codec, PCMA.payload_type)
 
 
-def test_without_another_node_it_is_refused(own_daemon: Daemon) -> None:
+def test_without_another_node_its_own_takes_it_if_it_answers(own_daemon: Daemon) -> None:
     call = LiveCall(own_daemon)
-    change = act.MediumChange("audio", "", line(PCMA, RtpPeer("127.0.0.9")))
+    move = act.MoveMedia(
+        CALL_ID, call.node, (act.MediumChange("audio", "", line(PCMA, RtpPeer("127.0.0.9"))),)
+    )
+    moved = call.relay.move(move)
+    assert isinstance(moved, MediaMoved)
+    assert moved.node == call.node
+    own_daemon.stop()
     with pytest.raises(MediaUnavailable):
-        call.relay.move(act.MoveMedia(CALL_ID, call.node, (change,)))
+        call.relay.move(move)

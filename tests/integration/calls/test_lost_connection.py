@@ -219,7 +219,8 @@ class TestDuringTheCall:
         request = call.wic.request(method)
         await other.send(request)
         response = await other.trace.wait_response(range(200, 700), method, call_id=call.call_id)
-        assert response.status == 481
+        # Who has not registered may be the page that is about to: JsSIP would take 481 for the end of the call.
+        assert response.status == (481 if registered or method == "BYE" else 500)
         assert f"<- {method}" not in call.ims.ladder()
         assert (await call.wic.info()).status == 200
         await call.hang_up()
