@@ -52,6 +52,15 @@ def tell(store: redis.Redis, page: WebPage, kind: str = "deregistered") -> None:
     Housekeeping(services).beat()
 
 
+def _given_back(app: Flask, store: redis.Redis) -> tuple[str, WebPage]:
+    """Let one guest come and go; return its session and the page of the next one, who has to wait."""
+    first, second = WebPage(app), WebPage(app)
+    first.lease()
+    sid = str(store.get(keys.web_lease(IMPIS[0])))
+    first.log_out()
+    return sid, second
+
+
 class TestGuest:
     """POST /api/leases."""
 
@@ -130,10 +139,7 @@ class TestRelease:
     ) -> None:
         app = make_app(identity_pool=POOL[:1], lease_settling_s=60)
         services: Services = app.extensions[EXTENSION]
-        first, second = WebPage(app), WebPage(app)
-        first.lease()
-        sid = str(store.get(keys.web_lease(IMPIS[0])))
-        first.log_out()
+        sid, second = _given_back(app, store)
         assert second.lease().status_code == 503
         store.xadd(
             keys.EVENTS,
@@ -145,10 +151,7 @@ class TestRelease:
     def test_however_much_else_has_happened(self, make_app: Callable[..., Flask], store: redis.Redis) -> None:
         app = make_app(identity_pool=POOL[:1], lease_settling_s=60)
         services: Services = app.extensions[EXTENSION]
-        first, second = WebPage(app), WebPage(app)
-        first.lease()
-        sid = str(store.get(keys.web_lease(IMPIS[0])))
-        first.log_out()
+        sid, second = _given_back(app, store)
         with store.pipeline(transaction=False) as pipe:
             for _ in range(2 * UNREAD_AT_ONCE):
                 pipe.xadd(keys.EVENTS, {"json": '{"type": "call_started"}'})
