@@ -41,7 +41,7 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
     "disabled": _FLAG,
     "failed": _FLAG,
     "after": {"type": "string"},
-    "key": {"type": "string", "maxLength": 1000},
+    **{name: {"type": "string", "maxLength": queries.LONGEST_CALL_ID} for name in ("key", "call_id")},
     "direction": {"enum": list(DIRECTIONS)},
     "dialog": {"enum": list(DIALOGS)},
     "older_s": {

@@ -12,6 +12,8 @@ MOST: Final = 100
 """Entries of one page."""
 USUAL: Final = 20
 LONGEST: Final = 300
+LONGEST_CALL_ID: Final = 8_000
+"""Pages and trunks choose Call-IDs: about what fits into the address of a request (limit_request_line)."""
 _CURSOR: Final = re.compile(r"[A-Za-z0-9_-]{0,1000}")
 
 T = TypeVar("T")

@@ -22,7 +22,6 @@ from webapp_api.services import holds_since, services, session_of_request
 blueprint = Blueprint("calls", __name__)
 
 _MOST_READ: Final = 500
-_LONGEST_CALL_ID: Final = 300
 _AUDIT = logging.getLogger("webapp_api.audit")
 
 Direction = Literal["out", "in"]
@@ -120,14 +119,14 @@ def delete_call() -> Response:
 
     Its Call-ID is in the query: a path cannot name each ("/x", "..").
     """
-    return delete_call_by_path(queries.text("call_id", _LONGEST_CALL_ID))
+    return delete_call_by_path(queries.text("call_id", queries.LONGEST_CALL_ID))
 
 
 @blueprint.delete("/api/calls/<path:call_id>")
 def delete_call_by_path(call_id: str) -> Response:
     """End an own call, as clients of before ask for it."""
     _, session = session_of_request()
-    if not call_id or len(call_id) > _LONGEST_CALL_ID or not call_id.isprintable():
+    if not call_id or not call_id.isprintable():
         raise BadRequest("This is no Call-ID.")
     if wait_s := services().calls_to_end.add(session.owner):
         raise TooManyRequests("Too many calls to end; wait before the next one.", retry_after=wait_s)

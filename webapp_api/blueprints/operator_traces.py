@@ -4,7 +4,7 @@ For accounts with the role of an operator.
 """
 
 import dataclasses
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, request
@@ -19,7 +19,6 @@ from webapp_api.bodies import answer
 from webapp_api.services import only_operators, services
 
 blueprint = Blueprint("operator_traces", __name__)
-_LONGEST_NAME: Final = 1_000
 
 
 class TracedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +119,7 @@ def get_traces() -> Response:
         found, following = services().traces.list(
             queries.limit(),
             impu=queries.text("impu"),
-            call_id=queries.text("call_id"),
+            call_id=queries.text("call_id", queries.LONGEST_CALL_ID),
             failed=None if not failed else failed == "true",
             after=request.args.get("after", ""),
         )
@@ -133,7 +132,7 @@ def get_traces() -> Response:
 def get_trace() -> Response:
     """Return a trace by its key, or the latest of a Call-ID, of which a path cannot name each: "/x", ".."."""
     only_operators(costs=True)
-    return _trace(queries.text("key", _LONGEST_NAME))
+    return _trace(queries.text("key", queries.LONGEST_CALL_ID))
 
 
 @blueprint.get("/api/operator/traces/<path:key>")
@@ -144,7 +143,7 @@ def get_trace_by_path(key: str) -> Response:
 
 
 def _trace(key: str) -> Response:
-    trace = services().traces.get(key) if len(key) <= _LONGEST_NAME else None
+    trace = services().traces.get(key)
     if trace is None:
         raise NotFound("No trace has this name (any more).")
     return answer(_document(trace))

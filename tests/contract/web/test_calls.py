@@ -172,7 +172,7 @@ def test_an_own_call_is_ended_however_often_it_is_asked_for(alice: WebPage, stor
     assert ordered == [("a84b4c76e66710@pc33/x", ALICE), ("a84b4c76e66710@pc33/x", TEL)] * 2
 
 
-@pytest.mark.parametrize("call_id", ["/x@y", "//x@y", ".", ".."])
+@pytest.mark.parametrize("call_id", ["/x@y", "//x@y", ".", "..", "x" * 7_900], ids=lambda name: name[:4])
 def test_a_call_with_an_odd_name_is_not_taken_for_another(
     alice: WebPage, store: redis.Redis, call_id: str
 ) -> None:
@@ -205,7 +205,6 @@ def test_another_site_ends_no_call_and_nobody_sees_any(page: WebPage, store: red
     assert page.ask("DELETE", f"{CALLS}/a").status_code == 401
     page.log_in()
     assert page.ask("DELETE", f"{CALLS}/a", headers={"Origin": "https://evil.example.com"}).status_code == 403
-    for query in (f"call_id={'a' * 301}", "call_id=", "call_id=%00", "impu=x"):
+    for query in ("call_id=", "call_id=%00", "impu=x"):
         assert page.ask("DELETE", f"{CALLS}?{query}").status_code == 400
-    assert page.ask("DELETE", f"{CALLS}/{'a' * 301}").status_code == 400
     assert commands(store, "end_call") == []
