@@ -15,6 +15,7 @@ LONGEST: Final = 300
 LONGEST_CALL_ID: Final = 8_000
 """Pages and trunks choose Call-IDs: about what fits into the address of a request (limit_request_line)."""
 _CURSOR: Final = re.compile(r"[A-Za-z0-9_-]{0,1000}")
+_SCHEME: Final = re.compile(r"(?:sips?|tel|urn):", re.IGNORECASE)
 
 T = TypeVar("T")
 
@@ -53,6 +54,17 @@ def text(name: str, longest: int = LONGEST) -> str:
     if len(value) > longest or not value.isprintable():
         raise BadRequest(f"{name} has at most {longest} characters that can be printed.")
     return value
+
+
+def identity(name: str = "impu") -> str:
+    """Return a public identity, or "" when it is not there.
+
+    The console's tables show identities without their scheme: what has none is taken as sip: with an @, else as tel:.
+    """
+    value = text(name)
+    if not value or _SCHEME.match(value):
+        return value
+    return f"sip:{value}" if "@" in value else f"tel:{value}"
 
 
 def page_of(entries: Sequence[T], name: Callable[[T], str]) -> tuple[list[T], str]:

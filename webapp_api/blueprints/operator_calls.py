@@ -106,7 +106,7 @@ def _question(now: float) -> CallQuestion:
         after = place_from_text(cursor) if cursor is not None else None
     except ValueError as error:
         raise BadRequest("cursor is not one of ours.") from error
-    impu, older_s = queries.text("impu"), queries.number("older_s", 0.0, 0.0, _LONGEST_S)
+    impu, older_s = queries.identity(), queries.number("older_s", 0.0, 0.0, _LONGEST_S)
     return CallQuestion(
         impus=(impu,) if impu else (),
         party=queries.text("party"),

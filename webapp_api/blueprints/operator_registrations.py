@@ -59,7 +59,7 @@ class OperatorRegistrations(msgspec.Struct, frozen=True, kw_only=True):
 def get_registrations() -> Response:
     """Tell who is registered."""
     only_operators(costs=True)
-    impu, node = spelt(queries.text("impu")), queries.text("node")
+    impu, node = spelt(queries.identity()), queries.text("node")
     shown = [
         _shown(found)
         for found in services().registrations.all(time.time(), node)

@@ -118,7 +118,7 @@ def get_traces() -> Response:
     try:
         found, following = services().traces.list(
             queries.limit(),
-            impu=queries.text("impu"),
+            impu=queries.identity(),
             call_id=queries.text("call_id", queries.LONGEST_CALL_ID),
             failed=None if not failed else failed == "true",
             after=request.args.get("after", ""),

@@ -77,7 +77,7 @@ class Users(msgspec.Struct, frozen=True, kw_only=True):
 def get_users() -> Response:
     """Tell who has an account."""
     only_operators(costs=True)
-    impu = spelt(queries.text("impu"))
+    impu = spelt(queries.identity())
     operator, disabled = (queries.choice(name, ("true", "false")) for name in ("is_operator", "disabled"))
     found = [
         account

@@ -145,6 +145,7 @@ def test_pages_are_walked_on_the_web_and_by_command_while_calls_come_and_go(
     [
         ("party=%2B49%20301", ("--party", "+49 301"), ["one", "two"]),
         ("party=a@B", ("--party", "a@B"), ["one"]),
+        ("impu=a@B", ("--impu", "sip:a@B"), ["one"]),
         ("call_id=two", ("--call-id", "two"), ["two"]),
         ("direction=in", ("--direction", "in"), []),
         ("dialog=none", ("--state", "none"), ["one", "two"]),

@@ -41,6 +41,7 @@ def test_an_operator_sees_a_list_and_whole_traces(page_of_operator: WebPage) -> 
     listed = page_of_operator.ask("GET", TRACES).get_json()
     assert [one["key"] for one in listed["traces"]][:2] == [KEY, "other"]
     assert listed["next"] == ""
+    assert page_of_operator.ask("GET", f"{TRACES}?impu=a@b").get_json() == listed
     failed = page_of_operator.ask("GET", f"{TRACES}?failed=true&limit=1").get_json()
     assert [(one["key"], one["status"], one["failed"]) for one in failed["traces"]] == [(KEY, 488, True)]
     following = page_of_operator.ask("GET", f"{TRACES}?after={quote(failed['next'])}").get_json()

@@ -61,7 +61,8 @@ def test_filters_and_pages(page_of_operator: WebPage) -> None:
     assert names("") == ["alice", "bob", "carol", "dave"]
     assert names("is_operator=true") == ["alice"]
     assert names("disabled=true") == ["dave"]
-    assert names("impu=tel:%2B15550100") == ["alice"]
+    for impu in ("tel:%2B15550100", "%2B15550100", "alice@ims.example.com"):
+        assert names(f"impu={impu}") == ["alice"]
     first = page_of_operator.ask("GET", f"{USERS}?limit=3").get_json()
     page_of_operator.ask("DELETE", f"{USERS}/carol")
     assert (len(first["users"]), first["total"]) == (3, 4)
