@@ -5,7 +5,7 @@ A command returns an Answer; whether people or programs read it is decided here.
 
 from __future__ import annotations
 
-import re
+import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,6 @@ from kemi.state.web.client import StateUnavailable
 from webapp_api.gwctl.shapes import shape_to_text
 from webapp_api.settings import SettingsError
 
-_CONTROLS: Final = re.compile(r"[\x7f-\x9f]")
-"""Those below a space are escaped in JSON anyway."""
 _JSON: Final = "gwctl.json"
 _EXIT_CODES: Final = (
     "0 done, 1 something is wrong or cannot be done, 2 wrong usage, 3 no answer (Redis, gateway)"
@@ -68,7 +66,9 @@ def is_json() -> bool:
 def to_json(document: object) -> str:
     """Write a document on one line, without what a terminal obeys: pages choose Call-IDs and names."""
     text = msgspec.json.encode(document).decode()
-    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def printable(text: str) -> str:

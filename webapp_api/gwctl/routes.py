@@ -16,7 +16,7 @@ from kemi.state.routing_document import RoutingDocument, check_document, documen
 from kemi.state.web.routes import Explanation, RoutesStore, explanation
 from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
-from webapp_api.gwctl.program import Answer, Group, command
+from webapp_api.gwctl.program import Answer, Group, command, to_json
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ def routes() -> None:
 def show_routes(place: Place) -> Answer:
     """Print the table as JSON, to be edited and loaded again."""
     _, document = place.services.routes.get()
-    return Answer(document, [msgspec.json.format(msgspec.json.encode(document), indent=2).decode()])
+    return Answer(document, [msgspec.json.format(to_json(document), indent=2)])
 
 
 @command(routes, "load", Version, "routes load table.json", note=note_change)

@@ -160,6 +160,20 @@ class TestCommands:
             "germany: +49* -> trunk carrier: berlin is nearer to the number",
         ]
 
+    def test_what_was_shown_can_be_loaded_again_whatever_characters_it_has(
+        self, operator: Operator, tmp_path: Path, store: redis.Redis
+    ) -> None:
+        reason = "no\u00a0calls, \u00fcber \U0001fae8 \u3000 \u00ad \u009b2J"
+        row = {"id": "a", "number": "+49900*", "to": "refuse", "status": 403, "reason": reason}
+        file, shown = tmp_path / "table.json", tmp_path / "shown.json"
+        file.write_text(json.dumps({"routes": [row]}))
+        assert operator("routes", "load", str(file)).returncode == 0
+        for options in ((), ("--json",)):
+            shown.write_text(operator("routes", "show", *options).stdout)
+            assert "\u009b" not in shown.read_text()
+            assert operator("routes", "load", str(shown)).stdout.endswith("counts already\n")
+        assert RoutesStore(store).get()[1].routes[0].reason == reason
+
     def test_a_time_without_offset_is_utc(
         self, operator: Operator, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
