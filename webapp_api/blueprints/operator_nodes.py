@@ -67,8 +67,9 @@ def put_node(node: str) -> Response:
     if node not in {known.node for known in _nodes()}:
         raise NotFound("No gateway has this relay node.")
     services().relay_nodes.drain(node, order.drain)
-    (found,) = (known for known in _nodes() if known.node == node)
-    return answer(found)
+    # One that no gateway has was known only as long as it was drained.
+    gone = RelayNode(node=node, drained=order.drain, gateways=[])
+    return answer(next((known for known in _nodes() if known.node == node), gone))
 
 
 def _nodes() -> list[RelayNode]:

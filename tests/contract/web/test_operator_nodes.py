@@ -55,6 +55,19 @@ def test_a_node_is_drained_and_used_again(operator: WebPage, store: redis.Redis)
     assert store.smembers(keys.DRAINED) == set()
 
 
+def test_a_drained_node_that_no_gateway_has_any_more_is_taken_back(
+    operator: WebPage, store: redis.Redis
+) -> None:
+    store.sadd(keys.DRAINED, "192.0.2.9:2223")
+    taken = operator.ask("PUT", NODE_PATH + "192.0.2.9:2223", json={"drain": False})
+    assert (taken.status_code, taken.get_json()) == (
+        200,
+        {"node": "192.0.2.9:2223", "drained": False, "gateways": []},
+    )
+    assert store.smembers(keys.DRAINED) == set()
+    assert [one["node"] for one in operator.ask("GET", NODES).get_json()["nodes"]] == [A]
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 def test_nobody_else_may(page: WebPage, store: redis.Redis, method: str) -> None:
     path, body = (NODES, None) if method == "GET" else (NODE_PATH + A, {"drain": True})
