@@ -154,7 +154,7 @@ RULES: Final = (
     Rule(
         code="relay-known-to-be-down", gravity=_CAUSE, check=_circuit_open,
         says="The media relay of this call was known to be down, and nobody waited for it.",
-        do="Operator: gwctl nodes says since when; is rtpengine running there?",
+        do="Operator: is rtpengine running there? The log says since when it is down (node_state_changed).",
     ),
     Rule(
         code="relay-silent", gravity=_CAUSE, check=_silent,

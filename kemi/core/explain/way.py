@@ -183,12 +183,12 @@ RULES: Final = (
     Rule(
         code="route-refuses", gravity=_CAUSE, check=_row_refuses,
         says="A row of the routing table refuses calls to this number.",
-        do="Operator: gwctl routes names the row that wins.",
+        do="Operator: gwctl routes explain NUMBER names the row that wins.",
     ),
     Rule(
         code="no-route", gravity=_CAUSE, check=_no_route,
         says="The routing table has no row for this number.",
-        do="Operator: add a row; gwctl routes says which rows were looked at.",
+        do="Operator: add a row; gwctl routes explain NUMBER says how it is looked up.",
     ),
     Rule(
         code="bad-number", gravity=_CAUSE, check=_bad_number,

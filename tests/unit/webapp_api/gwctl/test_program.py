@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from kemi.core.explain.judge import RULES
+from kemi.core.explain.rules import Rule
 from webapp_api.gwctl.main import main
 from webapp_api.gwctl.program import Command, table
 from webapp_api.gwctl.shapes import shape_to_text
@@ -88,6 +91,19 @@ def test_every_example_is_one_that_can_be_typed(names: tuple[str, ...], command:
                 _, found, rest = found.resolve_command(context, rest)
             assert found is command, example
             found.make_context("x", rest, parent=context)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if "gwctl" in rule.do], ids=lambda rule: rule.code)
+def test_verdicts_name_commands_that_can_be_typed(rule: Rule) -> None:
+    for named in re.findall(r"gwctl ([\w -]+)", rule.do):
+        found: click.Command = main
+        words = named.split()
+        while words and isinstance(found, click.Group) and words[0] in found.commands:
+            found = found.commands[words.pop(0)]
+        if isinstance(found, click.Group):
+            assert "list" in found.commands, named
+        needed = [one for one in found.params if isinstance(one, click.Argument) and one.required]
+        assert [word.isupper() for word in words[: len(needed)]] == [True] * len(needed), named
 
 
 def test_a_password_is_never_an_option() -> None:
