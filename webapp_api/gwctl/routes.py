@@ -13,7 +13,7 @@ from kemi.core.emergency import service_of
 from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
 from kemi.core.routing.table import TableError
 from kemi.state.routing_document import RoutingDocument, check_document, document_from_json
-from kemi.state.web.routes import Explanation, RoutesStore, explanation
+from kemi.state.web.routes import Explanation, OtherVersion, RoutesStore, explanation
 from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, to_json
@@ -83,6 +83,10 @@ def load_routes(place: Place, file: Path) -> Answer:
         version = store.put(document)
     except TableError as error:
         raise click.ClickException("the old table stays:\n" + "\n".join(error.problems)) from error
+    except OtherVersion as error:
+        raise click.ClickException(
+            "somebody else has replaced the table meanwhile; look at it and try again"
+        ) from error
     return Answer(Version(version, True), [f"version {version} counts"])
 
 

@@ -174,6 +174,18 @@ class TestCommands:
             assert operator("routes", "load", str(shown)).stdout.endswith("counts already\n")
         assert RoutesStore(store).get()[1].routes[0].reason == reason
 
+    def test_of_two_tables_at_the_same_moment_one_is_told(
+        self, operator: Operator, file: Path, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def late(_store: RoutesStore) -> int:
+            store.incr(keys.ROUTING_VERSION)  # at last within the transaction
+            return 0
+
+        monkeypatch.setattr(RoutesStore, "version", late)
+        done = operator("routes", "load", str(file))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "somebody else has replaced the table meanwhile" in done.stderr
+
     def test_a_time_without_offset_is_utc(
         self, operator: Operator, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
