@@ -39,17 +39,21 @@ class Changes(msgspec.Struct, frozen=True):
     """For the next page: --before; "": there is none."""
 
 
+def who_types() -> str:
+    """Return ``cli:USER``, of a user without a name the number."""
+    try:
+        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"cli:{os.getuid()}"
+
+
 def note_change(action: str, detail: str) -> None:
     """Let the audit log know what the running command has changed; passwords are no arguments."""
     place = click.get_current_context().find_object(Place)
     assert place is not None
-    try:
-        who = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        who = str(os.getuid())
     entry = AuditEntry(
         at=time.time(),
-        operator=f"cli:{who}",
+        operator=who_types(),
         address="",
         action=action[:_LONGEST],
         status=0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import math
 import time
 
@@ -12,7 +11,7 @@ import msgspec
 from kemi.core.bans import LONGEST_S, banned_network
 from kemi.state.bans import SharedBan
 from kemi.state.web.bans import BanList
-from webapp_api.gwctl.audit import note_change
+from webapp_api.gwctl.audit import note_change, who_types
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, ExitCode, Group, command, table, when
 
@@ -90,7 +89,7 @@ def add_ban(place: Place, address: str, for_s: float, why: str) -> Answer:
         raise click.ClickException(f"{kept} is this machine, or a TLS front (trusted_proxies)")
     if known.is_trusted(kept):
         raise click.ClickException(f"{kept} is in gateway_trusted_networks")
-    ban = SharedBan(now + for_s, why, f"cli:{getpass.getuser()}", now)
+    ban = SharedBan(now + for_s, why, who_types(), now)
     known.put(kept, ban)
     shown = _shown(kept, ban)
     return Answer(shown, [f"{kept} is banned until {shown.until}"])

@@ -149,6 +149,16 @@ class TestOperators:
         assert operator.document("bans", "lift", "2001:db8::1", returncode=1)["lifted"] is False
         assert "nobody is banned" in operator("bans").stdout
 
+    def test_by_a_user_without_a_name(
+        self, operator: Operator, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As in a container that runs with any number."""
+        monkeypatch.setattr("os.getuid", lambda: 987_654)
+        for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+            monkeypatch.delenv(name, raising=False)
+        assert operator.document("bans", "add", "192.0.2.7")["by"] == "cli:987654"
+        assert banned(store) == ["192.0.2.7"]
+
 
 class TestLogins:
     """Whoever goes on guessing although he is told to wait is banned."""
