@@ -323,6 +323,7 @@ def test_settings_that_do_not_do_are_told(tmp_path: Path, content: str, fault: s
 
 
 def test_relay_nodes_are_drained_for_all_gateways(operator: Operator, store: redis.Redis) -> None:
+    write_gateway(store, "gw1", time.time() - 60, node="192.0.2.1:2223")  # does not run at the moment
     assert operator("nodes", "drain", "192.0.2.1:2223").stdout == "192.0.2.1:2223 gets no new calls\n"
     assert store.smembers(keys.DRAINED) == {"192.0.2.1:2223"}
     assert operator.document("nodes", "undrain", "192.0.2.1:2223") == {
@@ -334,8 +335,13 @@ def test_relay_nodes_are_drained_for_all_gateways(operator: Operator, store: red
     assert operator.document("nodes") == {"nodes": []}
 
 
-def test_a_node_that_no_gateway_has_is_not_drained(operator: Operator, store: redis.Redis) -> None:
-    write_gateway(store, "gw1", time.time(), node="192.0.2.1:2223")
+@pytest.mark.parametrize("silent_s", [0, 60])
+def test_a_node_that_no_gateway_has_is_not_drained(
+    operator: Operator, store: redis.Redis, silent_s: int
+) -> None:
+    untold = operator.document("nodes", "drain", "192.0.2.1:2223", returncode=1)
+    assert untold["error"] == "no gateway has the node 192.0.2.1:2223; none has told of any"
+    write_gateway(store, "gw1", time.time() - silent_s, node="192.0.2.1:2223")
     refused = operator.document("nodes", "drain", "192.0.2.1:2233", returncode=1)
     assert refused["error"] == "no gateway has the node 192.0.2.1:2233; they have 192.0.2.1:2223"
     assert store.smembers(keys.DRAINED) == set()
