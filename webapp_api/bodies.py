@@ -37,6 +37,11 @@ def body_of(shape: type[T]) -> T:
         raise BadRequest(f"The body is not as described: {str(error)[:_LONGEST_DETAIL]}") from error
 
 
+def whole(pattern: str) -> msgspec.Meta:
+    """Return that a text as a whole has a form: in Python ``$`` alone fits before a last line end, too."""
+    return msgspec.Meta(pattern=rf"^{pattern}$(?!\n)")
+
+
 def json_of_request(most_bytes: int = MAX_BYTES) -> bytes:
     """Return the request's body.
 

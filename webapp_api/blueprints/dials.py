@@ -15,7 +15,7 @@ from werkzeug.exceptions import BadRequest, Conflict, NotFound, TooManyRequests,
 
 from kemi.state.web.client import digest
 from kemi.state.web.dials import Dial, DialState
-from webapp_api.bodies import answer, body_of
+from webapp_api.bodies import answer, body_of, whole
 from webapp_api.services import services, session_of_request
 
 blueprint = Blueprint("dials", __name__)
@@ -28,7 +28,7 @@ _KEY: Final = re.compile(r"[!-~]{1,128}")
 _WRITTEN_NUMBER: Final = re.compile(r"\(?\+?[0-9*#][0-9*# ()/.\u00a0\u2010-\u2013-]{0,60}")
 _ADDRESS: Final = re.compile(r"[^\s<>\"\x00-\x20\x7f-\U0010ffff]{1,255}")
 
-PageName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{8,64}$")]
+PageName = Annotated[str, whole("[A-Za-z0-9_-]{8,64}")]
 CallId = Annotated[str, msgspec.Meta(max_length=300)]
 Why = Annotated[str, msgspec.Meta(max_length=200)]
 

@@ -14,7 +14,7 @@ from kemi.state.web.accounts import Account
 from webapp_api import queries
 from webapp_api.account_names import USER_CLASS, LoginNameError, login_name
 from webapp_api.audit import remark
-from webapp_api.bodies import answer, body_of
+from webapp_api.bodies import answer, body_of, whole
 from webapp_api.identities import MAX_IMPUS, Identity, IdentityError
 from webapp_api.listeners import spelt
 from webapp_api.passwords import MAX_LENGTH, MIN_LENGTH, password_hash
@@ -24,7 +24,7 @@ blueprint = Blueprint("operator_users", __name__)
 USERS: Final = "/api/operator/users"
 
 Password = Annotated[str, msgspec.Meta(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
-UserClass = Annotated[str, msgspec.Meta(pattern=f"^{USER_CLASS}$")]
+UserClass = Annotated[str, whole(USER_CLASS)]
 Impus = Annotated[list[str], msgspec.Meta(max_length=MAX_IMPUS)]
 
 

@@ -179,6 +179,12 @@ def test_what_is_nobody(page: WebPage, listening: Ear, to: Any) -> None:
     assert ask(page, to).status_code == 400
 
 
+@pytest.mark.parametrize("name", ["short", "page name", "page-name\n"])
+def test_what_is_no_name_of_a_page(page: WebPage, listening: Ear, name: str) -> None:
+    dial = ask(page, TO).get_json()["dial"]
+    assert page.ask("PUT", DIALS + dial, json={"page": name}).status_code == 400
+
+
 @pytest.mark.parametrize("to", ["*100#", "sip:bob@ims.example.com", "tel:+49301", "bob"])
 def test_who_can_be_called(page: WebPage, listening: Ear, to: str) -> None:
     assert ask(page, to).get_json()["to"] == to

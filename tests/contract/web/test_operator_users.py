@@ -136,6 +136,7 @@ def test_nobody_locks_himself_out(page_of_operator: WebPage) -> None:
         ("bob", {"password": PASSWORD, "impi": "no identity"}),
         ("bob", {"password": PASSWORD, "impus": ["http://x"]}),
         ("bob", {"password": PASSWORD, "user_class": "a b"}),
+        ("bob", {"password": PASSWORD, "user_class": "staff\n"}),
         ("bob", {"password": PASSWORD, "admin": True}),
         ("b b", {"password": PASSWORD}),
     ],
