@@ -41,7 +41,6 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
     "disabled": _FLAG,
     "failed": _FLAG,
     "after": {"type": "string"},
-    **{name: {"type": "string", "maxLength": queries.LONGEST_CALL_ID} for name in ("key", "call_id")},
     "direction": {"enum": list(DIRECTIONS)},
     "dialog": {"enum": list(DIALOGS)},
     "older_s": {
@@ -52,7 +51,7 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
         "description": "Only calls that began at least so many seconds ago.",
     },
     "party": {**_TEXT, "description": "Part of the identity or number of either side; case does not count."},
-    **{name: {"type": "string"} for name in ("state", "code", "error", "iss")},
+    **{name: {"type": "string"} for name in ("key", "call_id", "state", "code", "error", "iss")},
 }
 """What a query's values are; short texts otherwise."""
 _STATUS: Final = {
