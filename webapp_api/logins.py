@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound, ServiceUnavailable, TooManyRequests, U
 
 from kemi.core.limits import address_key
 from kemi.state.bans import SharedBan
-from kemi.state.web.accounts import AccountStore
+from kemi.state.web.accounts import Account, AccountStore
 from kemi.state.web.attempts import AttemptStore
 from kemi.state.web.bans import BanList
 from kemi.state.web.leases import LeaseStore
@@ -121,7 +121,8 @@ class Logins:
         name, identity = lease.impi.partition("@")[0], self._pool[lease.impi]
         # A lease may end before its session, which would see and end calls of the new holder, and before its last
         # token, which the gateway takes no more after this.
-        former = {session.sid for session in self._sessions.end_former(name, lease.impi)}
+        ended = self._sessions.end_those(LoginMethod.GUEST, name, lambda one: one.impi == lease.impi)
+        former = {session.sid for session in ended}
         for former_sid in sorted(former | ({lease.former_sid} - {""})):
             self._commands.logout(former_sid, lease.impi, self._clock())
         return self._begin(LoginMethod.GUEST, name, identity, sid=sid, user_class=GUEST_CLASS)
@@ -151,6 +152,14 @@ class Logins:
         for session in ended:
             self._end(session)
         return len(ended)
+
+    def end_outdated(self, account: Account) -> None:
+        """End those sessions of an account that have not its identities."""
+        of_account = (account.impi, account.impus)
+        for session in self._sessions.end_those(
+            LoginMethod.PASSWORD, account.name, lambda one: (one.impi, one.impus) != of_account
+        ):
+            self._end(session)
 
     def end_sid(self, sid: str, impi: str) -> None:
         """End the session of this public name, as its logout does; its registrations too when it is over already."""

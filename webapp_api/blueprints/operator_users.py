@@ -125,8 +125,10 @@ def put_user(name: str) -> Response:
     remark(_words(before, account))
     if not services().accounts.replace(name, before, account):
         raise Conflict("Somebody else has changed the account meanwhile; read it again.")
-    if before is not None and (account.disabled or _who(account) != _who(before)):
+    if account.disabled or (before is not None and account.password_hash != before.password_hash):
         services().logins.end_all(name)
+    else:  # not by what was before: of a request that comes again that is the same
+        services().logins.end_outdated(account)
     return _answer(account, 201 if before is None else 200)
 
 
@@ -188,10 +190,6 @@ def _changed(before: Account | None, name: str, wanted: UserChange) -> Account:
         operator=wanted.operator,
         disabled=wanted.disabled,
     )
-
-
-def _who(account: Account) -> tuple[str, str, list[str]]:
-    return account.password_hash, account.impi, account.impus
 
 
 def _words(before: Account | None, after: Account) -> str:

@@ -129,8 +129,14 @@ def add_user(place: Place, name: str, impi: str | None, impus: tuple[str, ...]) 
 def remove_user(place: Place, name: str) -> Answer:
     """Remove an account and end its sessions and registrations."""
     parts = place.web_login
-    account = _account(parts, name)
-    if not parts.accounts.replace(account.name, account, None):
+    name = _login_name(name)
+    account = parts.accounts.get(name)
+    if account is None:  # perhaps a second try, after one that came no further
+        ended = parts.logins.end_all(name)
+        raise click.ClickException(
+            f"there is no account {name}" + (f"; {ended} sessions of it ended" if ended else "")
+        )
+    if not parts.accounts.replace(name, account, None):
         raise click.ClickException(CHANGED_MEANWHILE)
     ended = parts.logins.end_all(account.name)
     return Answer(ChangedUser(_shown(account), ended), [f"{account.name} removed, {ended} sessions ended"])

@@ -7,7 +7,7 @@ never changes its key; its end is the key's time to live, which each use moves, 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -155,16 +155,12 @@ class SessionStore:
         names = self._redis.zrange(_all_of(method, name), 0, -1)
         return [session for name in names if (session := self.end_digest(str(name))) is not None]
 
-    def end_former(self, name: str, impi: str) -> list[Session]:
-        """End every guest's session with this identity, which somebody else has now."""
+    def end_those(self, method: LoginMethod, name: str, ends: Callable[[Session], bool]) -> list[Session]:
+        """End those sessions of somebody of which ``ends`` says so."""
         ended = []
-        for key in map(str, self._redis.zrange(_all_of(LoginMethod.GUEST, name), 0, -1)):
+        for key in map(str, self._redis.zrange(_all_of(method, name), 0, -1)):
             text = self._redis.get(keys.web_session(key))
-            if (
-                text
-                and msgspec.json.decode(text, type=Session).impi == impi
-                and (session := self.end_digest(key))
-            ):
+            if text and ends(msgspec.json.decode(text, type=Session)) and (session := self.end_digest(key)):
                 ended.append(session)
         return ended
 

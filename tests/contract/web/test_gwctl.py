@@ -147,6 +147,18 @@ class TestAccounts:
         assert [command["type"] for command in commands(store)] == ["logout", "logout"]
         assert page.log_in().status_code == 401
 
+    def test_a_second_try_ends_the_sessions_that_the_first_left(
+        self, operator: Operator, page: WebPage, services: Services
+    ) -> None:
+        page.log_in()
+        assert services.accounts.replace(
+            NAME, services.accounts.get(NAME), None
+        )  # Redis went away after this
+        said = operator("users", "remove", NAME).stderr
+        assert said == f"Error: there is no account {NAME}; 1 sessions of it ended\n"
+        assert page.session() == {"authenticated": False}
+        assert operator("users", "remove", NAME).stderr == f"Error: there is no account {NAME}\n"
+
     def test_another_password_ends_the_sessions_of_the_former(
         self, operator: Operator, page: WebPage
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from flask import Flask
@@ -96,6 +97,24 @@ def test_what_makes_somebody_another_ends_his_sessions(
     put(page_of_operator, "bob", change)
     assert bob.session() == {"authenticated": False}
     assert bob.log_in("bob").status_code == (201 if "impus" in change else 401)
+
+
+def test_a_change_that_is_sent_again_ends_the_sessions_that_it_left(
+    page_of_operator: WebPage, app: Flask, services: Services
+) -> None:
+    put(page_of_operator, "bob", {"password": PASSWORD})
+    bob = WebPage(app, "198.51.100.8")
+    bob.log_in("bob")
+    account = services.accounts.get("bob")
+    assert account is not None
+    # Redis went away after this.
+    services.accounts.put(msgspec.structs.replace(account, impus=["tel:1"]))
+    for _ in range(2):
+        assert put(page_of_operator, "bob", {"impus": ["tel:1"]}).status_code == 200
+        assert bob.session() == {"authenticated": False}
+    bob.log_in("bob")
+    put(page_of_operator, "bob", {"impus": ["tel:1"]})
+    assert bob.session()["impus"] == ["tel:1"]
 
 
 def test_an_operator_who_is_disabled_is_none_at_once(page_of_operator: WebPage, app: Flask) -> None:
