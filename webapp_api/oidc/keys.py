@@ -82,10 +82,11 @@ class ProviderKeys:
     def has_key_of(self, token: str) -> bool:
         """Whether the gateway can check a token; an unknown key is looked for."""
         try:
-            kid = jwt.get_unverified_header(token).get("kid", "")
+            # Not the header alone: who kept the token would fail where its payload is no claims.
+            header = jwt.decode_complete(token, options={"verify_signature": False})["header"]
         except jwt.InvalidTokenError:
             return False
-        return self.find(str(kid)) is not None
+        return self.find(str(header.get("kid", ""))) is not None
 
 
 def _find(key_set: Mapping[str, Any], kid: str) -> dict[str, Any] | None:

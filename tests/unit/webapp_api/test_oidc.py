@@ -24,7 +24,7 @@ from werkzeug.exceptions import BadGateway
 from webapp_api.login_settings import OidcSettings
 from webapp_api.oidc import provider
 from webapp_api.oidc.claims import checked_id_token, name_in
-from webapp_api.oidc.keys import public_signing_keys
+from webapp_api.oidc.keys import ProviderKeys, public_signing_keys
 
 SETTINGS = OidcSettings(issuer="https://id.example.com", client_id="gateway", client_secret="secret")
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -295,3 +295,25 @@ class TestKeySet:
     @pytest.mark.parametrize("document", [{}, {"keys": None}, {"keys": {"kty": "EC"}}])
     def test_no_list_is_an_empty_set(self, document: dict[str, Any]) -> None:
         assert public_signing_keys(document) == {"keys": []}
+
+
+@pytest.mark.parametrize(
+    ("token", "can_check"),
+    [
+        pytest.param(jwt.encode({"exp": 1}, KEY, algorithm="ES256"), True, id="signed, without kid"),
+        pytest.param(
+            jwt.encode({"exp": 1}, KEY, algorithm="ES256", headers={"kid": "x"}), False, id="other key"
+        ),
+        pytest.param("eyJhbGciOiJkaXIifQ..aXY.dGV4dA.dGFn", False, id="encrypted"),
+        pytest.param(
+            jwt.PyJWS().encode(b"no claims", KEY, algorithm="ES256"), False, id="signed, but no claims"
+        ),
+        pytest.param("opaque", False, id="opaque"),
+    ],
+)
+def test_tokens_that_the_gateway_can_check(token: str, can_check: bool) -> None:
+    """The provider has one key, which then needs no name (OpenID Connect Core 1.0 §10.1)."""
+    store = Mock(get=lambda _issuer: {"keys": [Keys.KNOWN["ec"]]})
+    early = Mock(begin=lambda: True)
+    provider_ = Mock(key_set=lambda: {"keys": [Keys.KNOWN["ec"]]})
+    assert ProviderKeys(provider_, store, early).has_key_of(token) is can_check
