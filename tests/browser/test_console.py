@@ -191,6 +191,18 @@ def test_only_operators_get_in(lab: Lab, console: Console) -> None:
     assert not console.page.is_visible("#view")
 
 
+def test_who_is_not_logged_out_is_told_so(lab: Lab, console: Console) -> None:
+    console.log_in()
+    console.wait_live()
+    lab.kill("web_api")
+    console.page.click("#sign-out")
+    console.page.locator("#banners", has_text="You are NOT logged out").wait_for()
+    assert not console.page.is_visible("#sign-in-card")
+    lab.start_again("web_api", Part.WEB_API)
+    console.page.click("#sign-out")
+    console.page.wait_for_selector("#sign-in-card", state="visible")
+
+
 def test_a_relay_node_is_drained_and_taken_back(console: Console) -> None:
     console.log_in()
     console.show("nodes")

@@ -42,6 +42,15 @@ export function asker(fetcher: typeof fetch = (...given) => fetch(...given)): As
   };
 }
 
+/**
+ * Log out. The service takes this browser's session away even while it cannot end it, so that a second attempt then
+ * finds nobody to log out; what is thrown means that the session goes on.
+ */
+export async function logOut(ask: Ask): Promise<void> {
+  const attempt = (): Promise<Members> => ask("DELETE", "/session");
+  await attempt().catch(attempt);
+}
+
 /** A path with its query; what is empty is left out. */
 export function pathWith(path: string, query: Readonly<Record<string, string>>): string {
   const given = Object.entries(query).filter(([, value]) => value !== "");

@@ -1,6 +1,6 @@
 /** The operators' console: logs in, listens, and shows the page that the address names. */
 
-import { ApiError, asker } from "./api.ts";
+import { ApiError, asker, logOut } from "./api.ts";
 import { failureFrom, HOUR_S } from "./causes.ts";
 import { hearAnew, newDesk, type Desk, type Question, type View } from "./desk.ts";
 import { element, h } from "./dom.ts";
@@ -51,7 +51,7 @@ let intervals: ReturnType<typeof setInterval>[] = [];
 
 initSignIn(ask, enter);
 signOut.addEventListener("click", () => {
-  void ask("DELETE", "/session").catch(complain).finally(() => leave());
+  logOut(ask).then(() => leave(), stay);
 });
 window.addEventListener("hashchange", () => {
   if (feed !== undefined) open(routeFromHash(location.hash), true);
@@ -97,6 +97,12 @@ function leave(text = ""): void {
   for (const part of [nav, signOut, area, title]) part.hidden = true;
   showFeed("over");
   showSignIn(text);
+}
+
+/** Whoever comes to this browser next would be the operator. */
+function stay(error: unknown): void {
+  if (!(error instanceof ApiError)) throw error;
+  banner("error", `You are NOT logged out: ${error.message} Log out again.`);
 }
 
 function open(route: Route, byLink: boolean): void {

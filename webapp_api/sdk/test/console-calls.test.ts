@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { alarmText } from "../../console/alarms.ts";
-import { ApiError, asker, pathWith } from "../../console/api.ts";
+import { ApiError, asker, logOut, pathWith } from "../../console/api.ts";
 import { Failures, failureFrom } from "../../console/causes.ts";
 import { hearAnew, newDesk } from "../../console/desk.ts";
 import { EventFeed, waitMs, type FeedHandlers } from "../../console/event-feed.ts";
@@ -179,6 +179,13 @@ test("a refusal is told in the service's words", async () => {
   await assert.rejects(refused, { name: "ApiError", status: 403, message: "This is for operators." });
   await assert.rejects(asker(answers(502, "<html>"))("GET", "/x"), { status: 502, message: /HTTP 502/ });
   await assert.rejects(asker(() => Promise.reject(new TypeError("no network")))("GET", "/x"), (error) => error instanceof ApiError && error.status === 0);
+});
+
+test("a logout is over when a second attempt finds nobody, and else says why not", async () => {
+  const answers = (...statuses: number[]) => asker(() => Promise.resolve(new Response(null, { status: statuses.shift() ?? 204 })));
+  await logOut(answers(204));
+  await logOut(answers(503, 204));
+  await assert.rejects(logOut(answers(503, 502)), { status: 502 });
 });
 
 /** A WebSocket that does what the test says. */
