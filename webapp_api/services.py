@@ -24,6 +24,7 @@ from kemi.state.web.oidc_logins import OidcLoginStore
 from kemi.state.web.registrations import RegistrationsView
 from kemi.state.web.routes import RoutesStore
 from kemi.state.web.running_calls import RunningCalls
+from kemi.state.web.server import Server
 from kemi.state.web.sessions import LoginMethod, Session, SessionStore
 from kemi.state.web.signing_keys import KeySetStore, SigningKeyStore
 from kemi.state.web.streams import CommandStream, EventStream
@@ -83,6 +84,7 @@ class Services:
     registrations: RegistrationsView
     relay_nodes: NodesView
     running_calls: RunningCalls
+    server: Server
     trunks: TrunksView
     traces: TracesView
     finished_calls: FinishedCalls
@@ -182,6 +184,7 @@ class Services:
             registrations=RegistrationsView(redis),
             relay_nodes=NodesView(redis),
             running_calls=RunningCalls(redis),
+            server=Server(redis),
             trunks=TrunksView(redis),
             traces=TracesView(redis),
             finished_calls=FinishedCalls(redis),

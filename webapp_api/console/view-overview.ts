@@ -2,10 +2,10 @@
 
 import type { Desk, View } from "./desk.ts";
 import { h, replaceKeepingFocus, table, type Child } from "./dom.ts";
-import { flagOf, listOf, numberOf, textOf, type Members } from "./members.ts";
+import { flagOf, listOf, numberOf, textOf, textsOf, type Members } from "./members.ts";
 import { barPlot } from "./plot.ts";
 import { hashOf, type PageName } from "./route.ts";
-import { clockText, countText } from "./words.ts";
+import { clockText } from "./words.ts";
 
 const EVERY_MS = 15_000;
 const BARS = 8;
@@ -15,10 +15,12 @@ interface Known {
   trunks: readonly Members[];
   gateways: readonly string[];
   registrations: number | undefined;
+  /** What the service says is wrong; it judges, the console does not. */
+  wrong: readonly string[];
 }
 
 export function overviewView(desk: Desk): View {
-  const known: Known = { nodes: [], trunks: [], gateways: [], registrations: undefined };
+  const known: Known = { nodes: [], trunks: [], gateways: [], registrations: undefined, wrong: [] };
   const tiles = h("div", { class: "tiles" });
   const errors = h("section", { class: "card", "aria-labelledby": "errors-title" });
   const alarms = h("section", { class: "card", "aria-labelledby": "alarms-title" });
@@ -27,18 +29,17 @@ export function overviewView(desk: Desk): View {
     element: h("div", { class: "stack" }, tiles, h("div", { class: "columns" }, errors, alarms)),
     everyMs: EVERY_MS,
     async refresh() {
-      const [nodes, trunks, counters, registrations, calls] = await Promise.all([
+      const [nodes, trunks, status] = await Promise.all([
         desk.ask("GET", "/operator/nodes"),
         desk.ask("GET", "/operator/trunks"),
-        desk.ask("GET", "/operator/counters"),
-        desk.ask("GET", "/operator/registrations?limit=1"),
-        desk.ask("GET", "/operator/calls?limit=1"),
+        desk.ask("GET", "/operator/status"),
       ]);
-      desk.counts.replace(calls);
+      desk.counts.replace(status);
       known.nodes = listOf(nodes, "nodes");
       known.trunks = listOf(trunks, "trunks");
-      known.gateways = listOf(counters, "gateways").map((gateway) => textOf(gateway, "gateway"));
-      known.registrations = numberOf(registrations, "total");
+      known.gateways = listOf(status, "gateways").map((gateway) => textOf(gateway, "gateway"));
+      known.registrations = numberOf(status, "registrations");
+      known.wrong = textsOf(status, "wrong");
     },
     render() {
       replaceKeepingFocus(tiles, ...tilesOf(desk, known));
@@ -51,13 +52,13 @@ export function overviewView(desk: Desk): View {
 }
 
 function tilesOf(desk: Desk, known: Known): HTMLElement[] {
-  const counts = new Map([...known.gateways.map((name) => [name, 0] as const), ...desk.counts.byGateway()]);
-  const byGateway = [...counts].map(([name, count]) => `${name || "not known"} ${count}`);
+  const counts = new Map(desk.counts.byGateway());
+  const byGateway = known.gateways.map((name) => `${name} ${counts.get(name) ?? "?"}`);
   const up = known.nodes.filter((node) => listOf(node, "gateways").some((one) => textOf(one, "state") === "up"));
   const drained = known.nodes.filter((node) => flagOf(node, "drained"));
   const trunksUp = known.trunks.filter((trunk) => listOf(trunk, "gateways").some((one) => textOf(one, "state") === "up"));
   return [
-    tile("calls", "Running calls", String(desk.counts.total), byGateway.join(", ")),
+    tile("calls", "Running calls", String(desk.counts.total ?? "?"), byGateway.join(", ")),
     tile("registrations", "Registrations", known.registrations === undefined ? "…" : String(known.registrations), ""),
     tile("nodes", "Relay nodes up", `${up.length} of ${known.nodes.length}`, drained.length > 0 ? `${drained.length} drained` : ""),
     tile("nodes", "Trunks up", known.trunks.length === 0 ? "none" : `${trunksUp.length} of ${known.trunks.length}`, ""),
@@ -93,7 +94,7 @@ function errorsOf(desk: Desk): Child[] {
 }
 
 function alarmsOf(desk: Desk, known: Known): Child[] {
-  const now = [...nodeTroubles(known.nodes), ...trunkTroubles(known.trunks), ...desk.counts.silent.map(silentText)];
+  const now = known.wrong.map((text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}`);
   const recent = desk.alarms.recent(Date.now() / 1000);
   return [
     h("h2", { id: "alarms-title" }, "Alarms"),
@@ -114,24 +115,4 @@ function missingText(desk: Desk): Child {
 
 function alarmItem(atS: number, text: string): HTMLElement {
   return h("li", {}, h("time", { class: "quiet" }, clockText(atS)), " ", text);
-}
-
-function silentText(gateway: string): string {
-  return `Gateway ${gateway} does not answer`;
-}
-
-function nodeTroubles(nodes: readonly Members[]): string[] {
-  return nodes.flatMap((node) =>
-    listOf(node, "gateways")
-      .filter((one) => ["down", "suspect"].includes(textOf(one, "state")))
-      .map((one) => `Relay node ${textOf(node, "node")} is ${textOf(one, "state")}, seen by ${textOf(one, "gateway")}`),
-  );
-}
-
-function trunkTroubles(trunks: readonly Members[]): string[] {
-  return trunks.flatMap((trunk) => {
-    const down = listOf(trunk, "gateways").filter((one) => textOf(one, "state") === "down");
-    if (down.length === 0) return [];
-    return [`Trunk ${textOf(trunk, "trunk")} is down at ${countText(down.length, "gateway")}`];
-  });
 }

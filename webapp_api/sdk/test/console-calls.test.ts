@@ -64,13 +64,16 @@ test("quality that is told takes the place of what was known", () => {
 test("counts follow events that are newer than the answer", () => {
   const counts = new CallCounts();
   counts.apply(begins);
-  assert.equal(counts.total, 0);
-  counts.replace({ gateways: [{ gateway: "gw2", total: 3, at: 299 }, { gateway: "gw1", total: 2, at: 400 }], silent: ["gw3"] });
+  assert.equal(counts.total, undefined);
+  const gateways = [{ gateway: "gw1", calls: 2 }, { gateway: "gw2", calls: 3 }, { gateway: "gw3", calls: null }];
+  counts.replace({ gateways, calls: 5, counted_at: { gw1: 400, gw2: 299 } });
   counts.apply(begins);
   counts.apply({ ...begins, node: "gw1" });
-  assert.deepEqual([counts.byGateway(), counts.total, counts.silent], [[["gw1", 2], ["gw2", 4]], 6, ["gw3"]]);
+  assert.deepEqual([counts.byGateway(), counts.total], [[["gw1", 2], ["gw2", 4]], 6]);
   counts.apply({ ...begins, type: "call_ended" });
   assert.deepEqual(counts.byGateway(), [["gw1", 2], ["gw2", 3]]);
+  counts.replace({ gateways: [{ gateway: "gw1", calls: null }], calls: null, counted_at: {} });
+  assert.deepEqual([counts.byGateway(), counts.total], [[], undefined]);
 });
 
 for (const [name, call, cause] of [
@@ -139,6 +142,7 @@ for (const [event, text] of [
   [{ type: "fraud_alarm", impu: "sip:a@d", what: "premium", calls: 21 }, /sip:a@d made 21 calls \(premium\)/],
   [{ type: "fraud_alarm", user_class: "guest", what: "denied", calls: 5 }, /users of the class guest/],
   [{ type: "login_locked", address: "198.51.100.7" }, /198\.51\.100\.7 is locked out/],
+  [{ type: "address_banned", address: "198.51.100.7", why: "too many failed logins" }, /198\.51\.100\.7 is banned: too many failed logins/],
   [{ type: "trunk_down", trunk: "carrier", next_hop: "sip:1.2.3.4", why: "503", node: "gw1" }, /carrier: sip:1\.2\.3\.4 is down: 503, seen by gw1/],
   [{ type: "trunk_registration", trunk: "carrier", state: "waiting", why: "403" }, /registration is waiting: 403/],
   [{ type: "trunk_registration", trunk: "carrier", state: "registered" }, /^$/],

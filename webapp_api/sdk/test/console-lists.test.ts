@@ -3,53 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { type Part } from "./console-page.ts";
 import { textOf, type Members } from "../../console/members.ts";
 import { PagedList } from "../../console/paged-list.ts";
 
 const unexpected = (): never => assert.fail("nothing of this kind is expected");
-
-/** As much of an element as a list needs. */
-class Part {
-  readonly dataset: Record<string, string> = {};
-  children: (Part | string)[] = [];
-  textContent = "";
-  #click: () => void = () => undefined;
-
-  setAttribute(): void {}
-
-  addEventListener(name: string, listener: () => void): void {
-    if (name === "click") this.#click = listener;
-  }
-
-  append(...children: (Part | string)[]): void {
-    this.children.push(...children);
-  }
-
-  replaceChildren(...children: (Part | string)[]): void {
-    this.children = children;
-  }
-
-  click(): void {
-    this.#click();
-  }
-
-  /** The element that says this, and nothing else. */
-  find(text: string): Part | undefined {
-    for (const child of this.children) {
-      if (child === text) return this;
-      const found = child instanceof Part ? child.find(text) : undefined;
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  }
-
-  get text(): string {
-    const texts = this.children.map((child) => (child instanceof Part ? child.text : child));
-    return [this.textContent, ...texts].filter((text) => text !== "").join(" ");
-  }
-}
-
-Object.assign(globalThis, { HTMLElement: Part, document: { activeElement: null, createElement: () => new Part() } });
 
 /** A service whose pages are a, b, c...; each answer comes when the test says so. */
 class Service {
