@@ -203,6 +203,21 @@ def test_who_is_not_logged_out_is_told_so(lab: Lab, console: Console) -> None:
     console.page.wait_for_selector("#sign-in-card", state="visible")
 
 
+def test_an_error_is_taken_back_by_the_next_answer(lab: Lab, console: Console) -> None:
+    console.log_in()
+    console.wait_live()
+    lab.kill("web_api")
+    console.page.evaluate("() => { location.hash = '#/nodes'; }")
+    console.page.locator("#banners", has_text="cannot be reached").or_(
+        console.page.locator("#banners", has_text="HTTP 503")
+    ).wait_for()
+    assert "No gateway" not in console.text("#view")
+    lab.start_again("web_api", Part.WEB_API)
+    console.page.locator("#view td", has_text="up").first.wait_for()
+    console.page.wait_for_selector("#view[data-shown]")
+    assert console.page.locator("#banners .banner").count() == 0
+
+
 def test_a_relay_node_is_drained_and_taken_back(console: Console) -> None:
     console.log_in()
     console.show("nodes")

@@ -45,6 +45,8 @@ const desk: Desk = newDesk({ ask, tell, complain, confirm });
 
 let view: View | undefined;
 let feed: EventFeed | undefined;
+/** What told that the last question failed; taken back when one is answered. */
+let failed: HTMLElement | undefined;
 let renderTimer: ReturnType<typeof setTimeout> | undefined;
 let askTimer: ReturnType<typeof setTimeout> | undefined;
 let intervals: ReturnType<typeof setInterval>[] = [];
@@ -75,6 +77,7 @@ function enter(name: string): void {
       onEvent: take,
       onStart: (cut) => {
         desk.missedBeforeS = cut ? Infinity : 0;
+        desk.hasHeard = true;
       },
       onGap: () => {
         desk.missedBeforeS = Date.now() / 1000;
@@ -187,9 +190,14 @@ function refresh(): void {
       if (view !== asked) return;
       asked.render();
       area.dataset["shown"] = "";
+      failed?.remove();
+      failed = undefined;
     })
     .catch((error: unknown) => {
-      if (view === asked) complain(error);
+      if (view !== asked) return;
+      asked.render();
+      // Whoever asks every few seconds is told once.
+      if (!(error instanceof ApiError) || failed?.dataset["text"] !== error.message || !failed.isConnected) failed = complain(error);
     });
 }
 
@@ -203,16 +211,20 @@ function tell(text: string): void {
   banner("info", text);
 }
 
-function complain(error: unknown): void {
+function complain(error: unknown): HTMLElement | undefined {
   if (!(error instanceof ApiError)) throw error;
   if (error.status === 401) leave("Your session is over.");
   else if (error.status === 403) leave("Your account is no operator's any more.");
-  else banner("error", error.message);
+  else return banner("error", error.message);
+  return undefined;
 }
 
-function banner(tone: "info" | "error", text: string): void {
+function banner(tone: "info" | "error", text: string): HTMLElement {
   const dismiss = h("button", { type: "button", class: "plain", click: () => banners.replaceChildren() }, "Dismiss");
-  banners.replaceChildren(h("div", { class: `banner ${tone}`, ...(tone === "error" && { role: "alert" }) }, h("p", {}, text), dismiss));
+  const attributes = { class: `banner ${tone}`, "data-text": text, ...(tone === "error" && { role: "alert" }) };
+  const made = h("div", attributes, h("p", {}, text), dismiss);
+  banners.replaceChildren(made);
+  return made;
 }
 
 function confirm({ title: name, text, yes }: Question): Promise<boolean> {

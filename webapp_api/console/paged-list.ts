@@ -51,6 +51,7 @@ export class PagedList {
   #entries: readonly Members[] = [];
   #total: number | undefined;
   #remark = "";
+  #isKnown = false;
 
   constructor(options: ListOptions) {
     this.#options = options;
@@ -69,6 +70,7 @@ export class PagedList {
     const answer = await ask("GET", pathWith(path, { ...this.#query, limit, [cursor]: asked.at(-1) ?? "" }));
     if (asked !== this.#cursors) return;
     this.#shown = asked;
+    this.#isKnown = true;
     this.#entries = listOf(answer, member);
     this.#total = numberOrNone(answer["total"]);
     this.#next = textOf(answer, "next");
@@ -85,6 +87,7 @@ export class PagedList {
   }
 
   render(): void {
+    if (!this.#isKnown) return;
     const { one, many = `${one}s`, caption, columns, cells } = this.#options;
     const page = this.#shown.length > 1 ? `, page ${this.#shown.length}` : "";
     const count = this.#total === undefined ? `${countText(this.#entries.length, one, many)} on this page` : countText(this.#total, one, many);
