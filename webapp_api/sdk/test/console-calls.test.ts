@@ -211,8 +211,8 @@ class Line {
   }
 }
 
-test("who listens goes on after an interruption, and stops when the session is over", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
+/** Somebody who listens: what was heard, and the lines that were opened. */
+function listener(): { heard: unknown[]; lines: Line[]; feed: EventFeed } {
   const lines: Line[] = [];
   const heard: unknown[] = [];
   const handlers: FeedHandlers = {
@@ -227,7 +227,32 @@ test("who listens goes on after an interruption, and stops when the session is o
     lines.push(line);
     return line as unknown as WebSocket;
   };
-  new EventFeed({ url: "wss://x/e", handlers, open, random: () => 1 });
+  return { heard, lines, feed: new EventFeed({ url: "wss://x/e", handlers, open, random: () => 1 }) };
+}
+
+test("who hears nothing for longer than signs of life are apart begins anew, once", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { heard, lines, feed } = listener();
+  lines[0]?.say({ type: "position", seq: "7-1", gap: false });
+  t.mock.timers.tick(45_000);
+  lines[0]?.say({ type: "position", seq: "7-2", gap: false });
+  t.mock.timers.tick(49_000);
+  assert.deepEqual(heard, ["connecting", "live", "start false", "live"]);
+  t.mock.timers.tick(1000);
+  lines[0]?.onclose?.({ code: 1006 });
+  t.mock.timers.tick(500);
+  assert.deepEqual(heard.slice(4), ["waiting", "connecting"]);
+  assert.deepEqual(lines.map(({ url }) => url), ["wss://x/e?after=0-0", "wss://x/e?after=7-2"]);
+  t.mock.timers.tick(50_000);
+  assert.deepEqual(heard.slice(6), ["waiting"], "the service need not answer at all");
+  feed.close();
+  t.mock.timers.tick(60_000);
+  assert.equal(lines.length, 2);
+});
+
+test("who listens goes on after an interruption, and stops when the session is over", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { heard, lines } = listener();
   lines[0]?.say({ type: "position", seq: "0-0", gap: true });
   lines[0]?.say({ type: "call_started", seq: "7-1" });
   lines[0]?.say({ type: "dtmf" });
