@@ -44,6 +44,8 @@ from webapp_api.settings import Settings
 from webapp_api.tokens import Tokens
 
 EXTENSION: Final = "services"
+FOR_OPERATORS: Final = "This is for operators."
+"""The console knows it by this (console/api.ts): other things are forbidden, too."""
 OIDC_CALLBACK: Final = "/api/oidc/callback"
 _TOKENS_PER_MINUTE: Final = 60
 _QUESTIONS_PER_MINUTE: Final = 60
@@ -273,7 +275,7 @@ def only_operators(*, costs: bool = False) -> str:
     """
     _, session = session_of_request()
     if not is_operator(session):
-        raise Forbidden("This is for operators.")
+        raise Forbidden(FOR_OPERATORS)
     if costs and (wait_s := services().operator_work.add(session.name)):
         raise TooManyRequests(
             "Too many requests; /api/operator/events tells without asking.", retry_after=wait_s

@@ -13,6 +13,13 @@ export class ApiError extends Error {
   }
 }
 
+/** What the service says to everybody who is no operator (any more); other things are forbidden, too. */
+const FOR_OPERATORS = "This is for operators.";
+
+export function isForOperators(error: ApiError): boolean {
+  return error.status === 403 && error.message === FOR_OPERATORS;
+}
+
 export type Ask = (
   method: string,
   path: string,

@@ -1,6 +1,6 @@
 /** The operators' console: logs in, listens, and shows the page that the address names. */
 
-import { ApiError, asker, logOut } from "./api.ts";
+import { ApiError, asker, isForOperators, logOut } from "./api.ts";
 import { failureFrom, HOUR_S } from "./causes.ts";
 import { hearAnew, newDesk, type Desk, type Question, type View } from "./desk.ts";
 import { element, h } from "./dom.ts";
@@ -214,7 +214,7 @@ function tell(text: string): void {
 function complain(error: unknown): HTMLElement | undefined {
   if (!(error instanceof ApiError)) throw error;
   if (error.status === 401) leave("Your session is over.");
-  else if (error.status === 403) leave("Your account is no operator's any more.");
+  else if (isForOperators(error)) leave("Your account is no operator's any more.");
   else return banner("error", error.message);
   return undefined;
 }

@@ -1,10 +1,11 @@
 /** What the console knows of calls: running ones by answers and events, failures by cause, alarms, addresses. */
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import { alarmText } from "../../console/alarms.ts";
-import { ApiError, asker, logOut, pathWith } from "../../console/api.ts";
+import { ApiError, asker, isForOperators, logOut, pathWith } from "../../console/api.ts";
 import { Failures, failureFrom } from "../../console/causes.ts";
 import { hearAnew, newDesk } from "../../console/desk.ts";
 import { EventFeed, waitMs, type FeedHandlers } from "../../console/event-feed.ts";
@@ -183,6 +184,14 @@ test("a refusal is told in the service's words", async () => {
   await assert.rejects(refused, { name: "ApiError", status: 403, message: "This is for operators." });
   await assert.rejects(asker(answers(502, "<html>"))("GET", "/x"), { status: 502, message: /HTTP 502/ });
   await assert.rejects(asker(() => Promise.reject(new TypeError("no network")))("GET", "/x"), (error) => error instanceof ApiError && error.status === 0);
+});
+
+test("an account without the role is told from everything else that is forbidden", async () => {
+  const source = await readFile(new URL("../../services.py", import.meta.url), "utf8");
+  const [, detail = ""] = /^FOR_OPERATORS: Final = "(.*)"$/m.exec(source) ?? [];
+  assert.notEqual(detail, "");
+  assert.equal(isForOperators(new ApiError(403, detail)), true);
+  assert.equal(isForOperators(new ApiError(403, "Not now.")), false, "a banned address");
 });
 
 test("a logout is over when a second attempt finds nobody, and else says why not", async () => {
