@@ -1,11 +1,14 @@
-/** Lists that come page by page: where their buttons lead. */
+/** Lists that come page by page: where their buttons lead, and what events change; and how a call's page asks. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { type Part } from "./console-page.ts";
+import { ApiError } from "../../console/api.ts";
+import { newDesk } from "../../console/desk.ts";
 import { textOf, type Members } from "../../console/members.ts";
 import { PagedList } from "../../console/paged-list.ts";
+import { callView } from "../../console/view-call.ts";
 
 const unexpected = (): never => assert.fail("nothing of this kind is expected");
 
@@ -77,4 +80,23 @@ test("the page that was asked for last is the one that is shown, whichever answe
   click(list, "Back");
   await service.answerLastFirst();
   assert.match(list.text, /1 row on this page row behind \./);
+});
+
+test("a trace that is not there is asked for six times at first, and then once at a time", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let asked = 0;
+  const ask = (): Promise<never> => {
+    asked += 1;
+    return Promise.reject(new ApiError(404, "There is no such trace."));
+  };
+  const view = callView(newDesk({ ask, tell: unexpected, complain: unexpected, confirm: unexpected }), "k");
+  const refused = assert.rejects(view.refresh(), { status: 404 });
+  for (let second = 0; second < 10; second += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    t.mock.timers.tick(1000);
+  }
+  await refused;
+  assert.equal(asked, 6);
+  await assert.rejects(view.refresh(), { status: 404 });
+  assert.equal(asked, 7);
 });

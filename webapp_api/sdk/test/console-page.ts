@@ -3,6 +3,7 @@
 /** As much of an element as the console's pages need. */
 export class Part {
   readonly dataset: Record<string, string> = {};
+  readonly classList = { toggle: (): void => undefined };
   children: (Part | string)[] = [];
   textContent = "";
   #click: () => void = () => undefined;
