@@ -31,6 +31,10 @@ export interface ListOptions {
   readonly cells: (entry: Members) => Child[];
   /** What is said beside the number of entries. */
   readonly remark?: (answer: Members) => string;
+  /** The entries after an event; undefined: they are as they were. `isBeginning`: whether what is new belongs here. */
+  readonly after?: (entries: readonly Members[], event: Members, isBeginning: boolean) => readonly Members[] | undefined;
+  /** Whether an event was later than what an answer knows. */
+  readonly isLater?: (event: Members, answer: Members) => boolean;
   readonly complain: (error: unknown) => void;
   /** Called with the filters that hold, to keep them in the address. */
   readonly onQuery: (query: Readonly<Record<string, string>>) => void;
@@ -52,6 +56,9 @@ export class PagedList {
   #total: number | undefined;
   #remark = "";
   #isKnown = false;
+  #asking = 0;
+  /** Events since the oldest question that is not answered: the answer may not know of them. */
+  #heard: Members[] = [];
 
   constructor(options: ListOptions) {
     this.#options = options;
@@ -65,9 +72,15 @@ export class PagedList {
   }
 
   async refresh(): Promise<void> {
-    const { ask, path, member, cursor, limit = "", remark } = this.#options;
+    const { ask, path, member, cursor, limit = "", remark, isLater = () => false } = this.#options;
     const asked = this.#cursors;
-    const answer = await ask("GET", pathWith(path, { ...this.#query, limit, [cursor]: asked.at(-1) ?? "" }));
+    const heardBefore = this.#heard.length;
+    this.#asking += 1;
+    const answer = await ask("GET", pathWith(path, { ...this.#query, limit, [cursor]: asked.at(-1) ?? "" })).finally(() => {
+      this.#asking -= 1;
+    });
+    const heard = this.#heard.slice(heardBefore);
+    if (this.#asking === 0) this.#heard = [];
     if (asked !== this.#cursors) return;
     this.#shown = asked;
     this.#isKnown = true;
@@ -75,12 +88,18 @@ export class PagedList {
     this.#total = numberOrNone(answer["total"]);
     this.#next = textOf(answer, "next");
     this.#remark = remark?.(answer) ?? "";
+    for (const event of heard) if (isLater(event, answer)) this.#apply(event);
     this.render();
   }
 
-  /** Change the entries; shown when `render` is called. `step`: undefined for no change. */
-  change(step: (entries: readonly Members[]) => readonly Members[] | undefined): void {
-    const changed = step(this.#entries);
+  /** Take an event; what it changes is shown when `render` is called. */
+  take(event: Members): void {
+    if (this.#asking > 0) this.#heard.push(event);
+    this.#apply(event);
+  }
+
+  #apply(event: Members): void {
+    const changed = this.#options.after?.(this.#entries, event, this.isBeginning);
     if (changed === undefined) return;
     if (this.#total !== undefined) this.#total += changed.length - this.#entries.length;
     this.#entries = changed;

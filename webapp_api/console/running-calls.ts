@@ -46,6 +46,12 @@ export function callsAfter(calls: readonly Members[], event: Members, takesNew: 
   return DIALOGS.indexOf(dialog) <= DIALOGS.indexOf(textOf(known, "dialog")) ? undefined : changed({ ...known, dialog });
 }
 
+/** Whether the event was after what its gateway has answered (/api/operator/calls): its clock says so. */
+export function isLaterThan(event: Members, answer: Members): boolean {
+  const told = listOf(answer, "gateways").find((one) => textOf(one, "gateway") === textOf(event, "node"));
+  return told === undefined || numberOf(event, "at") > numberOf(told, "at");
+}
+
 /** A side that the event says nothing of is as it was. */
 function heard(call: Members, event: Members): Members {
   const audio = membersOf(membersOf(event["quality"])["audio"]);

@@ -9,6 +9,7 @@ import { newDesk } from "../../console/desk.ts";
 import { textOf, type Members } from "../../console/members.ts";
 import { PagedList } from "../../console/paged-list.ts";
 import { callView } from "../../console/view-call.ts";
+import { callsView } from "../../console/view-calls.ts";
 
 const unexpected = (): never => assert.fail("nothing of this kind is expected");
 
@@ -99,4 +100,27 @@ test("a trace that is not there is asked for six times at first, and then once a
   assert.equal(asked, 6);
   await assert.rejects(view.refresh(), { status: 404 });
   assert.equal(asked, 7);
+});
+
+test("what happens to calls while the service is asked is not forgotten with its answer", async () => {
+  const call = (key: string): Members => ({ key, call_id: key, owner: `sip:${key}@d`, peer: "sip:b@d", direction: "out", kinds: [], dialog: "early", since: 1, gateway: "gw1" });
+  const answers: (() => void)[] = [];
+  const document = { calls: [call("a"), call("b")], total: 2, gateways: [{ gateway: "gw1", total: 2, at: 100 }], silent: [] };
+  const ask = (): Promise<Members> => new Promise((resolve) => answers.push(() => resolve(document)));
+  const view = callsView(newDesk({ ask, tell: unexpected, complain: unexpected, confirm: unexpected }), { page: "calls", key: "", query: {} });
+  const part = view.element as unknown as Part;
+  const tell = (type: string, key: string, at: number): void => view.take?.({ type, key, call_id: key, impu: `sip:${key}@d`, peer: "sip:b@d", node: "gw1", at });
+  const answered = view.refresh();
+  tell("call_ended", "a", 101);
+  tell("call_ended", "b", 99);
+  tell("call_started", "c", 101);
+  tell("call_started", "d", 99);
+  const second = view.refresh();
+  answers.shift()?.();
+  await answered;
+  assert.match(part.text, /2 calls Running .* c@d .* b@d /, "what was later than the answer");
+  assert.doesNotMatch(part.text, / [ad]@d /);
+  answers.shift()?.();
+  await second;
+  assert.match(part.text, /2 calls Running .* a@d .* b@d /, "the second question was put after these events");
 });
