@@ -108,6 +108,17 @@ def test_a_call_is_seen_as_it_comes_looked_into_and_ended(
     show.click()
     row.get_by_text("Talking").wait_for()
     assert "party=ALICE&dialog=confirmed" in page.url
+    end = row.get_by_role("button", name="End")
+    box = end.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    since = row.locator("td").nth(2)
+    shown = since.inner_text()
+    wait_until(lambda: since.inner_text() != shown, "the list is shown anew", 10)
+    page.mouse.up()
+    page.wait_for_selector("#confirm[open]")
+    page.keyboard.press("Escape")
     row.get_by_role("link").press("Enter")
     page.wait_for_selector('#view[data-page="call"][data-shown]')
     assert page.evaluate("() => document.activeElement.id") == "page-title", "where a screen reader goes on"

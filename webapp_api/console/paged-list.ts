@@ -1,7 +1,7 @@
 /** A list that the service gives page by page: a form of filters, a table, and the way back and forth. */
 
 import { pathWith, type Ask } from "./api.ts";
-import { h, labelled, replaceKeepingFocus, table, type Child, type Column } from "./dom.ts";
+import { h, labelled, replaceKeepingFocus, showTable, table, type Child, type Column } from "./dom.ts";
 import { listOf, numberOrNone, textOf, type Members } from "./members.ts";
 import { countText } from "./words.ts";
 
@@ -29,6 +29,8 @@ export interface ListOptions {
   readonly many?: string;
   readonly columns: readonly Column[];
   readonly cells: (entry: Members) => Child[];
+  /** What names an entry: rows that are on the page before and after stay, and their listeners with them. */
+  readonly key?: (entry: Members) => string;
   /** What is said beside the number of entries. */
   readonly remark?: (answer: Members) => string;
   /** The entries after an event; undefined: they are as they were. `isBeginning`: whether what is new belongs here. */
@@ -107,12 +109,15 @@ export class PagedList {
 
   render(): void {
     if (!this.#isKnown) return;
-    const { one, many = `${one}s`, caption, columns, cells } = this.#options;
+    const { one, many = `${one}s`, caption, columns, cells, key } = this.#options;
     const page = this.#shown.length > 1 ? `, page ${this.#shown.length}` : "";
     const count = this.#total === undefined ? `${countText(this.#entries.length, one, many)} on this page` : countText(this.#total, one, many);
     const text = `${count}${page}${this.#remark}`;
     if (this.#found.textContent !== text) this.#found.textContent = text;
-    replaceKeepingFocus(this.#rows, this.#entries.length > 0 && table(caption, columns, this.#entries.map(cells)));
+    const made = table(caption, columns, this.#entries.map(cells), key && this.#entries.map(key));
+    if (this.#entries.length === 0) this.#rows.replaceChildren();
+    else if (key === undefined) replaceKeepingFocus(this.#rows, made);
+    else showTable(this.#rows, made);
     replaceKeepingFocus(
       this.#turn,
       this.#shown.length > 1 && this.#button("Back", () => this.#shown.slice(0, -1)),

@@ -38,6 +38,7 @@ export function callsView(desk: Desk, route: Route): View {
     one: "call",
     columns: COLUMNS,
     cells: (call) => cells(desk, call),
+    key: (call) => textOf(call, "key"),
     remark: (answer) => textsOf(answer, "silent").map((gateway) => `; no answer of ${gateway}`).join(""),
     after: callsAfter,
     isLater: isLaterThan,

@@ -4,11 +4,16 @@
 export class Part {
   readonly dataset: Record<string, string> = {};
   readonly classList = { toggle: (): void => undefined };
+  readonly tBodies: Part[] = [];
   children: (Part | string)[] = [];
   textContent = "";
   #click: () => void = () => undefined;
 
   setAttribute(): void {}
+
+  querySelector(): null {
+    return null;
+  }
 
   addEventListener(name: string, listener: () => void): void {
     if (name === "click") this.#click = listener;
