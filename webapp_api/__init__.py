@@ -26,6 +26,7 @@ from webapp_api.blueprints import (
     operator_pools,
     operator_registrations,
     operator_routes,
+    operator_status,
     operator_traces,
     operator_trunks,
     operator_users,
@@ -47,7 +48,7 @@ __all__ = ["STATIC_DIRECTORY", "create_app"]
 _BLUEPRINTS = (
     config, health, softphone, session, tokens, leases, keys, oidc, operator_nodes, operator_routes, operator_trunks,
     operator_calls, operator_traces, operator_registrations, operator_users, operator_pools, operator_audit,
-    operator_bans, calls, dials, events, description, metrics_page,
+    operator_bans, operator_status, calls, dials, events, description, metrics_page,
 )  # fmt: skip
 
 

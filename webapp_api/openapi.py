@@ -15,6 +15,7 @@ from webapp_api.blueprints.operator_nodes import DrainOrder, RelayNode, RelayNod
 from webapp_api.blueprints.operator_pools import PoolIdentity, Pools
 from webapp_api.blueprints.operator_registrations import OperatorRegistration, OperatorRegistrations
 from webapp_api.blueprints.operator_routes import RouteExplanation, RoutingTableDocument
+from webapp_api.blueprints.operator_status import OperatorStatus
 from webapp_api.blueprints.operator_traces import Trace, TracedCalls
 from webapp_api.blueprints.operator_trunks import OperatorTrunks
 from webapp_api.blueprints.operator_users import NewUser, User, UserChange, Users
@@ -34,7 +35,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
         RoutingTableDocument, RoutingDocument, RouteExplanation, OperatorCalls, EndOrder, OperatorCounters,
         OperatorTrunks, PastCalls, CurrentCalls, OperatorRegistration, OperatorRegistrations, User, Users, NewUser,
         UserChange, Pools, PoolIdentity, AuditPage, TracedCalls, Trace, DialDocument, DialReport, DialWish,
-        AddressBan, BanOrder, Bans,
+        AddressBan, BanOrder, Bans, OperatorStatus,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     return {
@@ -95,6 +96,14 @@ def _paths() -> dict[str, Any]:
                 {"303": None},
                 "400 401 403 404 502 503",
                 query=("state", "code", "error", "iss"),
+            )
+        },
+        "/api/operator/status": {
+            "get": _operation(
+                "Tell how the site is, and what is wrong with it",
+                {"200": OperatorStatus},
+                "401 403 404 429 503",
+                session=True,
             )
         },
         "/api/operator/nodes": {

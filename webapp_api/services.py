@@ -24,6 +24,7 @@ from kemi.state.web.oidc_logins import OidcLoginStore
 from kemi.state.web.registrations import RegistrationsView
 from kemi.state.web.routes import RoutesStore
 from kemi.state.web.running_calls import RunningCalls
+from kemi.state.web.server import Server
 from kemi.state.web.sessions import LoginMethod, Session, SessionStore
 from kemi.state.web.signing_keys import KeySetStore, SigningKeyStore
 from kemi.state.web.streams import CommandStream, EventStream
@@ -43,6 +44,8 @@ from webapp_api.settings import Settings
 from webapp_api.tokens import Tokens
 
 EXTENSION: Final = "services"
+FOR_OPERATORS: Final = "This is for operators."
+"""The console knows it by this (console/api.ts): other things are forbidden, too."""
 OIDC_CALLBACK: Final = "/api/oidc/callback"
 _TOKENS_PER_MINUTE: Final = 60
 _QUESTIONS_PER_MINUTE: Final = 60
@@ -83,6 +86,7 @@ class Services:
     registrations: RegistrationsView
     relay_nodes: NodesView
     running_calls: RunningCalls
+    server: Server
     trunks: TrunksView
     traces: TracesView
     finished_calls: FinishedCalls
@@ -182,6 +186,7 @@ class Services:
             registrations=RegistrationsView(redis),
             relay_nodes=NodesView(redis),
             running_calls=RunningCalls(redis),
+            server=Server(redis),
             trunks=TrunksView(redis),
             traces=TracesView(redis),
             finished_calls=FinishedCalls(redis),
@@ -270,7 +275,7 @@ def only_operators(*, costs: bool = False) -> str:
     """
     _, session = session_of_request()
     if not is_operator(session):
-        raise Forbidden("This is for operators.")
+        raise Forbidden(FOR_OPERATORS)
     if costs and (wait_s := services().operator_work.add(session.name)):
         raise TooManyRequests(
             "Too many requests; /api/operator/events tells without asking.", retry_after=wait_s

@@ -108,6 +108,17 @@ def test_a_call_is_seen_as_it_comes_looked_into_and_ended(
     show.click()
     row.get_by_text("Talking").wait_for()
     assert "party=ALICE&dialog=confirmed" in page.url
+    end = row.get_by_role("button", name="End")
+    box = end.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    since = row.locator("td").nth(2)
+    shown = since.inner_text()
+    wait_until(lambda: since.inner_text() != shown, "the list is shown anew", 10)
+    page.mouse.up()
+    page.wait_for_selector("#confirm[open]")
+    page.keyboard.press("Escape")
     row.get_by_role("link").press("Enter")
     page.wait_for_selector('#view[data-page="call"][data-shown]')
     assert page.evaluate("() => document.activeElement.id") == "page-title", "where a screen reader goes on"
@@ -189,6 +200,33 @@ def test_only_operators_get_in(lab: Lab, console: Console) -> None:
     console.page.click("#sign-out")
     console.page.wait_for_selector("#sign-in-card", state="visible")
     assert not console.page.is_visible("#view")
+
+
+def test_who_is_not_logged_out_is_told_so(lab: Lab, console: Console) -> None:
+    console.log_in()
+    console.wait_live()
+    lab.kill("web_api")
+    console.page.click("#sign-out")
+    console.page.locator("#banners", has_text="You are NOT logged out").wait_for()
+    assert not console.page.is_visible("#sign-in-card")
+    lab.start_again("web_api", Part.WEB_API)
+    console.page.click("#sign-out")
+    console.page.wait_for_selector("#sign-in-card", state="visible")
+
+
+def test_an_error_is_taken_back_by_the_next_answer(lab: Lab, console: Console) -> None:
+    console.log_in()
+    console.wait_live()
+    lab.kill("web_api")
+    console.page.evaluate("() => { location.hash = '#/nodes'; }")
+    console.page.locator("#banners", has_text="cannot be reached").or_(
+        console.page.locator("#banners", has_text="HTTP 503")
+    ).wait_for()
+    assert "No gateway" not in console.text("#view")
+    lab.start_again("web_api", Part.WEB_API)
+    console.page.locator("#view td", has_text="up").first.wait_for()
+    console.page.wait_for_selector("#view[data-shown]")
+    assert console.page.locator("#banners .banner").count() == 0
 
 
 def test_a_relay_node_is_drained_and_taken_back(console: Console) -> None:

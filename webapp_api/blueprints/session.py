@@ -6,9 +6,11 @@ from typing import Annotated
 import msgspec
 from flask import Blueprint, Response, request
 
+from kemi.state.web.client import StateUnavailable
 from kemi.state.web.sessions import LoginMethod, Session
 from webapp_api import cookies
 from webapp_api.bodies import answer, body_of
+from webapp_api.errors import problem, without_state
 from webapp_api.services import services
 
 blueprint = Blueprint("session", __name__)
@@ -74,11 +76,19 @@ def get_session() -> Response:
 
 @blueprint.delete("/api/session")
 def delete_session() -> Response:
-    """Log out; nobody to log out is no error."""
-    logins = services().logins
-    if secret := cookies.read(cookies.SESSION):
-        logins.end(secret)
+    """Log out; nobody to log out is no error.
+
+    A session that cannot be ended now, with 503, ends by itself; this browser has it no more in any case.
+    """
+    secret = cookies.read(cookies.SESSION)
     response = Response(status=204)
+    try:
+        logins = services().logins
+        if secret:
+            logins.end(secret)
+    except StateUnavailable as error:
+        if secret:
+            response = problem(without_state(error))
     response.headers["Cache-Control"] = "no-store"
     cookies.take_away(response, cookies.SESSION)
     return response

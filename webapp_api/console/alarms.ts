@@ -40,6 +40,8 @@ export function alarmText(event: Members): string {
       return `Emergency call of ${textOf(event, "impu")}, ${textOf(event, "action")}`;
     case "login_locked":
       return `Too many failed logins: ${textOf(event, "impu") || textOf(event, "address")} is locked out for a while`;
+    case "address_banned":
+      return `Address ${textOf(event, "address")} is banned${because}`;
     case "trunk_down":
       return `Trunk ${trunk}: ${textOf(event, "next_hop")} is down${because}, seen by ${node}`;
     case "trunk_up":

@@ -13,6 +13,13 @@ export class ApiError extends Error {
   }
 }
 
+/** What the service says to everybody who is no operator (any more); other things are forbidden, too. */
+const FOR_OPERATORS = "This is for operators.";
+
+export function isForOperators(error: ApiError): boolean {
+  return error.status === 403 && error.message === FOR_OPERATORS;
+}
+
 export type Ask = (
   method: string,
   path: string,
@@ -40,6 +47,15 @@ export function asker(fetcher: typeof fetch = (...given) => fetch(...given)): As
     if (response.ok) return members;
     throw new ApiError(response.status, textOf(members, "detail") || `The web service refuses: HTTP ${response.status}.`);
   };
+}
+
+/**
+ * Log out. The service takes this browser's session away even while it cannot end it, so that a second attempt then
+ * finds nobody to log out; what is thrown means that the session goes on.
+ */
+export async function logOut(ask: Ask): Promise<void> {
+  const attempt = (): Promise<Members> => ask("DELETE", "/session");
+  await attempt().catch(attempt);
 }
 
 /** A path with its query; what is empty is left out. */

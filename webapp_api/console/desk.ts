@@ -13,6 +13,8 @@ export interface Desk {
   alarms: Alarms;
   /** Events before this are not known although they were asked for: the stream has been cut. 0: none is missing. */
   missedBeforeS: number;
+  /** Whether the stream of events has been listened to since the login. */
+  hasHeard: boolean;
   /** Tell what has been done. */
   readonly tell: (text: string) => void;
   /** Tell what has failed. */
@@ -44,13 +46,14 @@ export interface View {
 }
 
 export function newDesk(given: Pick<Desk, "ask" | "tell" | "complain" | "confirm">): Desk {
-  return { ...given, counts: new CallCounts(), failures: new Failures(), alarms: new Alarms(), missedBeforeS: 0 };
+  return { ...given, counts: new CallCounts(), failures: new Failures(), alarms: new Alarms(), missedBeforeS: 0, hasHeard: false };
 }
 
 /** The stream is told from its beginning: what was heard of it before must not count twice. */
 export function hearAnew(desk: Desk): void {
   desk.failures = new Failures();
   desk.alarms = new Alarms();
+  desk.hasHeard = false;
 }
 
 /** End a call when the operator means it; whether it was asked for. */

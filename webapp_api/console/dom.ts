@@ -51,9 +51,14 @@ export interface Column {
 
 /**
  * A table. On a narrow screen each row becomes a card, so roles are said anew and cells carry their column's name.
- * `rows`: the cells of each row.
+ * `rows`: the cells of each row; `keys`: what names it, for `showTable`.
  */
-export function table(caption: string, columns: readonly Column[], rows: readonly (readonly Child[])[]): HTMLTableElement {
+export function table(
+  caption: string,
+  columns: readonly Column[],
+  rows: readonly (readonly Child[])[],
+  keys: readonly string[] = [],
+): HTMLTableElement {
   const head = columns.map(({ title, isNumber }) =>
     h("th", { scope: "col", role: "columnheader", ...(isNumber && { class: "number" }) }, title),
   );
@@ -62,23 +67,56 @@ export function table(caption: string, columns: readonly Column[], rows: readonl
     { role: "table" },
     h("caption", { class: "visually-hidden" }, caption),
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)),
-    h("tbody", { role: "rowgroup" }, ...rows.map((cells) => tableRow(columns, cells))),
+    h("tbody", { role: "rowgroup" }, ...rows.map((cells, at) => tableRow(columns, cells, keys[at]))),
   );
 }
 
-function tableRow(columns: readonly Column[], cells: readonly Child[]): HTMLTableRowElement {
+function tableRow(columns: readonly Column[], cells: readonly Child[], key: string | undefined): HTMLTableRowElement {
   const made = columns.map(({ title, isNumber }, at) =>
     h("td", { role: "cell", "data-label": title, ...(isNumber && { class: "number" }) }, cells[at] ?? ""),
   );
-  return h("tr", { role: "row" }, ...made);
+  return h("tr", { role: "row", ...(key !== undefined && { "data-key": key }) }, ...made);
 }
 
 /** Put `made` in the place of what `area` has, and give the focus back to the same control, where there is one. */
 export function replaceKeepingFocus(area: Element, ...made: Child[]): void {
+  keepingFocus(area, () => area.replaceChildren(...made.filter((child) => child !== false && child !== undefined)));
+}
+
+/**
+ * Put a table in the place of the one that `area` has; cells that are the same in rows of the same key stay: a press that
+ * has begun there becomes a click, and marked text stays marked.
+ */
+export function showTable(area: Element, made: HTMLTableElement): void {
+  const [shown, fresh] = [area.querySelector("tbody"), made.tBodies[0]];
+  if (shown === null || fresh === undefined) replaceKeepingFocus(area, made);
+  else keepingFocus(area, () => updateRows(shown, [...fresh.rows]));
+}
+
+function updateRows(shown: HTMLTableSectionElement, fresh: readonly HTMLTableRowElement[]): void {
+  const known = new Map([...shown.rows].map((row) => [row.dataset["key"], row]));
+  const rows = fresh.map((row) => {
+    const key = row.dataset["key"];
+    const same = key === undefined ? undefined : known.get(key);
+    if (same === undefined) return row;
+    known.delete(key);
+    [...row.cells].forEach((cell, at) => {
+      const old = same.cells[at];
+      if (old !== undefined && !old.isEqualNode(cell)) old.replaceWith(cell);
+    });
+    return same;
+  });
+  for (const row of [...shown.rows]) if (!rows.includes(row)) row.remove();
+  rows.forEach((row, at) => {
+    if (shown.rows[at] !== row) shown.insertBefore(row, shown.rows[at] ?? null);
+  });
+}
+
+function keepingFocus(area: Element, change: () => void): void {
   const focused = document.activeElement;
   const name = focused instanceof HTMLElement && area.contains(focused) ? focused.dataset["focus"] : undefined;
-  area.replaceChildren(...made.filter((child) => child !== false && child !== undefined));
-  if (name === undefined) return;
+  change();
+  if (name === undefined || area.contains(document.activeElement)) return;
   for (const control of area.querySelectorAll<HTMLElement>("[data-focus]")) {
     if (control.dataset["focus"] === name) control.focus();
   }

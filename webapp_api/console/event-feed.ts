@@ -26,6 +26,10 @@ export interface FeedOptions {
 const BEGINNING = "0-0";
 const SHORTEST_MS = 500;
 const LONGEST_MS = 15_000;
+/** The service says something every 20 s: who hears nothing for so long has lost it, whatever the socket says. */
+const SILENCE_MS = 50_000;
+/** As a browser says of a connection that broke. */
+const BROKEN = 1006;
 /** A close code of ours that says that coming back is of no use. */
 const FINAL_FROM = 4400;
 
@@ -38,6 +42,7 @@ export class EventFeed {
   readonly #options: FeedOptions;
   #socket: WebSocket | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #silence: ReturnType<typeof setTimeout> | undefined;
   #seq = BEGINNING;
   #isStarted = false;
   #failures = 0;
@@ -52,6 +57,7 @@ export class EventFeed {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#silence);
     this.#socket?.close();
   }
 
@@ -60,8 +66,22 @@ export class EventFeed {
     handlers.onState("connecting");
     const socket = open(`${url}?after=${encodeURIComponent(this.#seq)}`);
     this.#socket = socket;
-    socket.onmessage = ({ data }) => this.#take(String(data));
+    socket.onmessage = ({ data }) => {
+      this.#awaitMore(socket);
+      this.#take(String(data));
+    };
     socket.onclose = ({ code }) => this.#lost(code);
+    this.#awaitMore(socket);
+  }
+
+  #awaitMore(socket: WebSocket): void {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => {
+      // To close it in order takes an answer, which does not come.
+      socket.onmessage = socket.onclose = null;
+      socket.close();
+      this.#lost(BROKEN);
+    }, SILENCE_MS);
   }
 
   #take(text: string): void {
@@ -81,6 +101,7 @@ export class EventFeed {
   }
 
   #lost(code: number): void {
+    clearTimeout(this.#silence);
     if (this.#closed) return;
     const { handlers, random = Math.random } = this.#options;
     if (code >= FINAL_FROM) {

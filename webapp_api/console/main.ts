@@ -1,6 +1,6 @@
 /** The operators' console: logs in, listens, and shows the page that the address names. */
 
-import { ApiError, asker } from "./api.ts";
+import { ApiError, asker, isForOperators, logOut } from "./api.ts";
 import { failureFrom, HOUR_S } from "./causes.ts";
 import { hearAnew, newDesk, type Desk, type Question, type View } from "./desk.ts";
 import { element, h } from "./dom.ts";
@@ -45,13 +45,15 @@ const desk: Desk = newDesk({ ask, tell, complain, confirm });
 
 let view: View | undefined;
 let feed: EventFeed | undefined;
+/** What told that the last question failed; taken back when one is answered. */
+let failed: HTMLElement | undefined;
 let renderTimer: ReturnType<typeof setTimeout> | undefined;
 let askTimer: ReturnType<typeof setTimeout> | undefined;
 let intervals: ReturnType<typeof setInterval>[] = [];
 
 initSignIn(ask, enter);
 signOut.addEventListener("click", () => {
-  void ask("DELETE", "/session").catch(complain).finally(() => leave());
+  logOut(ask).then(() => leave(), stay);
 });
 window.addEventListener("hashchange", () => {
   if (feed !== undefined) open(routeFromHash(location.hash), true);
@@ -75,6 +77,7 @@ function enter(name: string): void {
       onEvent: take,
       onStart: (cut) => {
         desk.missedBeforeS = cut ? Infinity : 0;
+        desk.hasHeard = true;
       },
       onGap: () => {
         desk.missedBeforeS = Date.now() / 1000;
@@ -97,6 +100,12 @@ function leave(text = ""): void {
   for (const part of [nav, signOut, area, title]) part.hidden = true;
   showFeed("over");
   showSignIn(text);
+}
+
+/** Whoever comes to this browser next would be the operator. */
+function stay(error: unknown): void {
+  if (!(error instanceof ApiError)) throw error;
+  banner("error", `You are NOT logged out: ${error.message} Log out again.`);
 }
 
 function open(route: Route, byLink: boolean): void {
@@ -181,9 +190,14 @@ function refresh(): void {
       if (view !== asked) return;
       asked.render();
       area.dataset["shown"] = "";
+      failed?.remove();
+      failed = undefined;
     })
     .catch((error: unknown) => {
-      if (view === asked) complain(error);
+      if (view !== asked) return;
+      asked.render();
+      // Whoever asks every few seconds is told once.
+      if (!(error instanceof ApiError) || failed?.dataset["text"] !== error.message || !failed.isConnected) failed = complain(error);
     });
 }
 
@@ -197,16 +211,20 @@ function tell(text: string): void {
   banner("info", text);
 }
 
-function complain(error: unknown): void {
+function complain(error: unknown): HTMLElement | undefined {
   if (!(error instanceof ApiError)) throw error;
   if (error.status === 401) leave("Your session is over.");
-  else if (error.status === 403) leave("Your account is no operator's any more.");
-  else banner("error", error.message);
+  else if (isForOperators(error)) leave("Your account is no operator's any more.");
+  else return banner("error", error.message);
+  return undefined;
 }
 
-function banner(tone: "info" | "error", text: string): void {
+function banner(tone: "info" | "error", text: string): HTMLElement {
   const dismiss = h("button", { type: "button", class: "plain", click: () => banners.replaceChildren() }, "Dismiss");
-  banners.replaceChildren(h("div", { class: `banner ${tone}`, ...(tone === "error" && { role: "alert" }) }, h("p", {}, text), dismiss));
+  const attributes = { class: `banner ${tone}`, "data-text": text, ...(tone === "error" && { role: "alert" }) };
+  const made = h("div", attributes, h("p", {}, text), dismiss);
+  banners.replaceChildren(made);
+  return made;
 }
 
 function confirm({ title: name, text, yes }: Question): Promise<boolean> {

@@ -1,7 +1,7 @@
 /** A list that the service gives page by page: a form of filters, a table, and the way back and forth. */
 
 import { pathWith, type Ask } from "./api.ts";
-import { h, labelled, replaceKeepingFocus, table, type Child, type Column } from "./dom.ts";
+import { h, labelled, replaceKeepingFocus, showTable, table, type Child, type Column } from "./dom.ts";
 import { listOf, numberOrNone, textOf, type Members } from "./members.ts";
 import { countText } from "./words.ts";
 
@@ -29,8 +29,14 @@ export interface ListOptions {
   readonly many?: string;
   readonly columns: readonly Column[];
   readonly cells: (entry: Members) => Child[];
+  /** What names an entry: rows that are on the page before and after stay, and their listeners with them. */
+  readonly key?: (entry: Members) => string;
   /** What is said beside the number of entries. */
   readonly remark?: (answer: Members) => string;
+  /** The entries after an event; undefined: they are as they were. `isBeginning`: whether what is new belongs here. */
+  readonly after?: (entries: readonly Members[], event: Members, isBeginning: boolean) => readonly Members[] | undefined;
+  /** Whether an event was later than what an answer knows. */
+  readonly isLater?: (event: Members, answer: Members) => boolean;
   readonly complain: (error: unknown) => void;
   /** Called with the filters that hold, to keep them in the address. */
   readonly onQuery: (query: Readonly<Record<string, string>>) => void;
@@ -51,6 +57,10 @@ export class PagedList {
   #entries: readonly Members[] = [];
   #total: number | undefined;
   #remark = "";
+  #isKnown = false;
+  #asking = 0;
+  /** Events since the oldest question that is not answered: the answer may not know of them. */
+  #heard: Members[] = [];
 
   constructor(options: ListOptions) {
     this.#options = options;
@@ -64,33 +74,50 @@ export class PagedList {
   }
 
   async refresh(): Promise<void> {
-    const { ask, path, member, cursor, limit = "", remark } = this.#options;
+    const { ask, path, member, cursor, limit = "", remark, isLater = () => false } = this.#options;
     const asked = this.#cursors;
-    const answer = await ask("GET", pathWith(path, { ...this.#query, limit, [cursor]: asked.at(-1) ?? "" }));
+    const heardBefore = this.#heard.length;
+    this.#asking += 1;
+    const answer = await ask("GET", pathWith(path, { ...this.#query, limit, [cursor]: asked.at(-1) ?? "" })).finally(() => {
+      this.#asking -= 1;
+    });
+    const heard = this.#heard.slice(heardBefore);
+    if (this.#asking === 0) this.#heard = [];
     if (asked !== this.#cursors) return;
     this.#shown = asked;
+    this.#isKnown = true;
     this.#entries = listOf(answer, member);
     this.#total = numberOrNone(answer["total"]);
     this.#next = textOf(answer, "next");
     this.#remark = remark?.(answer) ?? "";
+    for (const event of heard) if (isLater(event, answer)) this.#apply(event);
     this.render();
   }
 
-  /** Change the entries; shown when `render` is called. `step`: undefined for no change. */
-  change(step: (entries: readonly Members[]) => readonly Members[] | undefined): void {
-    const changed = step(this.#entries);
+  /** Take an event; what it changes is shown when `render` is called. */
+  take(event: Members): void {
+    if (this.#asking > 0) this.#heard.push(event);
+    this.#apply(event);
+  }
+
+  #apply(event: Members): void {
+    const changed = this.#options.after?.(this.#entries, event, this.isBeginning);
     if (changed === undefined) return;
     if (this.#total !== undefined) this.#total += changed.length - this.#entries.length;
     this.#entries = changed;
   }
 
   render(): void {
-    const { one, many = `${one}s`, caption, columns, cells } = this.#options;
+    if (!this.#isKnown) return;
+    const { one, many = `${one}s`, caption, columns, cells, key } = this.#options;
     const page = this.#shown.length > 1 ? `, page ${this.#shown.length}` : "";
     const count = this.#total === undefined ? `${countText(this.#entries.length, one, many)} on this page` : countText(this.#total, one, many);
     const text = `${count}${page}${this.#remark}`;
     if (this.#found.textContent !== text) this.#found.textContent = text;
-    replaceKeepingFocus(this.#rows, this.#entries.length > 0 && table(caption, columns, this.#entries.map(cells)));
+    const made = table(caption, columns, this.#entries.map(cells), key && this.#entries.map(key));
+    if (this.#entries.length === 0) this.#rows.replaceChildren();
+    else if (key === undefined) replaceKeepingFocus(this.#rows, made);
+    else showTable(this.#rows, made);
     replaceKeepingFocus(
       this.#turn,
       this.#shown.length > 1 && this.#button("Back", () => this.#shown.slice(0, -1)),

@@ -1,7 +1,7 @@
 /** The running calls, as the gateways told them and as events change them. Pure but for its own counts. */
 
 import { isEstimate } from "./quality-series.ts";
-import { listOf, membersOf, numberOf, numberOrNone, textOf, textsOf, type Members } from "./members.ts";
+import { listOf, membersOf, numberOf, numberOrNone, textOf, type Members } from "./members.ts";
 
 /** What one side hears; undefined is what nobody has told. */
 export interface Hearing {
@@ -46,6 +46,12 @@ export function callsAfter(calls: readonly Members[], event: Members, takesNew: 
   return DIALOGS.indexOf(dialog) <= DIALOGS.indexOf(textOf(known, "dialog")) ? undefined : changed({ ...known, dialog });
 }
 
+/** Whether the event was after what its gateway has answered (/api/operator/calls): its clock says so. */
+export function isLaterThan(event: Members, answer: Members): boolean {
+  const told = listOf(answer, "gateways").find((one) => textOf(one, "gateway") === textOf(event, "node"));
+  return told === undefined || numberOf(event, "at") > numberOf(told, "at");
+}
+
 /** A side that the event says nothing of is as it was. */
 function heard(call: Members, event: Members): Members {
   const audio = membersOf(membersOf(event["quality"])["audio"]);
@@ -61,18 +67,19 @@ function begun(event: Members, dialog: string): Members {
   return { ...event, dialog, owner, gateway, since, node: "", kinds: [] };
 }
 
-/** How many calls each gateway has. */
+/** How many calls each gateway has that says so. */
 export class CallCounts {
   readonly #counts = new Map<string, { total: number; at: number }>();
-  /** Gateways that did not answer the last question. */
-  silent: readonly string[] = [];
+  #isKnown = false;
 
-  /** Take what /api/operator/calls answers. */
-  replace(document: Members): void {
+  /** Take what /api/operator/status answers. */
+  replace(status: Members): void {
     this.#counts.clear();
-    this.silent = textsOf(document, "silent");
-    for (const one of listOf(document, "gateways")) {
-      this.#counts.set(textOf(one, "gateway"), { total: numberOf(one, "total"), at: numberOf(one, "at") });
+    this.#isKnown = numberOrNone(status["calls"]) !== undefined;
+    const countedAt = membersOf(status["counted_at"]);
+    for (const one of listOf(status, "gateways")) {
+      const [name, total] = [textOf(one, "gateway"), numberOrNone(one["calls"])];
+      if (total !== undefined) this.#counts.set(name, { total, at: numberOf(countedAt, name) });
     }
   }
 
@@ -88,7 +95,9 @@ export class CallCounts {
     return [...this.#counts].map(([gateway, { total }]): [string, number] => [gateway, total]).sort(([a], [b]) => a.localeCompare(b));
   }
 
-  get total(): number {
+  /** Undefined: nobody has said. */
+  get total(): number | undefined {
+    if (!this.#isKnown) return undefined;
     return this.byGateway().reduce((sum, [, total]) => sum + total, 0);
   }
 }

@@ -1,6 +1,6 @@
 /** Who is at the console: somebody with the role of an operator, or a form to log in. */
 
-import { ApiError, type Ask } from "./api.ts";
+import { ApiError, isForOperators, logOut, type Ask } from "./api.ts";
 import { element } from "./dom.ts";
 import { flagOf, textOf } from "./members.ts";
 
@@ -55,7 +55,7 @@ async function logIn(ask: Ask, enter: (name: string) => void): Promise<void> {
     opened(enter, textOf(session, "name"));
     return;
   }
-  await ask("DELETE", "/session");
+  await logOut(ask);
   showSignIn(`${textOf(session, "name")} is no operator. The operator of the gateway gives that role to an account.`);
 }
 
@@ -69,7 +69,7 @@ async function isOperator(ask: Ask): Promise<boolean> {
     await ask("GET", "/operator/nodes");
     return true;
   } catch (error) {
-    if (error instanceof ApiError && error.status === 403) return false;
+    if (error instanceof ApiError && isForOperators(error)) return false;
     throw error;
   }
 }

@@ -26,12 +26,15 @@ export function callView(desk: Desk, key: string): View {
   const verdicts = h("section", { class: "card", "aria-labelledby": "verdicts-title" });
   const cards = [ladderCard(), sdpCard(), qualityCard(), relayCard()];
   let shown = "";
+  let attempts = FIRST_ATTEMPTS;
   return {
     title: "Call",
     element: h("div", { class: "stack" }, head, verdicts, ...cards.map((card) => card.element)),
     everyMs: EVERY_MS,
     async refresh() {
-      const document = await traceOf(desk.ask, key, shown === "" ? FIRST_ATTEMPTS : 1);
+      const document = await traceOf(desk.ask, key, attempts).finally(() => {
+        attempts = 1;
+      });
       const text = JSON.stringify(document);
       // An ended call changes no more: whoever reads or selects there is not disturbed.
       if (text === shown) return;

@@ -5,7 +5,7 @@ import { h, type Child } from "./dom.ts";
 import { membersOf, numberOf, textOf, textsOf, type Members } from "./members.ts";
 import { PagedList } from "./paged-list.ts";
 import { hashOf, type Route } from "./route.ts";
-import { callsAfter, hearingOf, hearingText, STATE_OF_DIALOG, type Hearing } from "./running-calls.ts";
+import { callsAfter, hearingOf, hearingText, isLaterThan, STATE_OF_DIALOG, type Hearing } from "./running-calls.ts";
 import { addressText, clockText, durationText } from "./words.ts";
 
 const EVERY_MS = 15_000;
@@ -38,7 +38,10 @@ export function callsView(desk: Desk, route: Route): View {
     one: "call",
     columns: COLUMNS,
     cells: (call) => cells(desk, call),
+    key: (call) => textOf(call, "key"),
     remark: (answer) => textsOf(answer, "silent").map((gateway) => `; no answer of ${gateway}`).join(""),
+    after: callsAfter,
+    isLater: isLaterThan,
     ask: desk.ask,
     complain: desk.complain,
     query: route.query,
@@ -50,7 +53,7 @@ export function callsView(desk: Desk, route: Route): View {
     everyMs: EVERY_MS,
     refresh: () => list.refresh(),
     render: () => list.render(),
-    take: (event) => list.change((calls) => callsAfter(calls, event, list.isBeginning)),
+    take: (event) => list.take(event),
     // Only the gateways know whether a call fits, and what media an answered one has.
     asksAfter: (event) => ["call_answered", ...(list.isBeginning ? [] : ["call_started"])].includes(textOf(event, "type")),
   };

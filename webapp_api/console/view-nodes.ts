@@ -2,18 +2,20 @@
 
 import type { Desk, View } from "./desk.ts";
 import { h, replaceKeepingFocus, table, type Child } from "./dom.ts";
-import { flagOf, listOf, membersOf, numberOf, textOf, type Members } from "./members.ts";
+import { flagOf, listOf, membersOf, numberOf, numberOrNone, textOf, type Members } from "./members.ts";
 import { clockText } from "./words.ts";
 
 const EVERY_MS = 5000;
 
 export function nodesView(desk: Desk): View {
-  let [nodes, trunks, counters]: Members[][] = [[], [], []];
+  let known: readonly [Members[], Members[], Members[]] | undefined;
   const areas = { nodes: card("nodes-title"), trunks: card("trunks-title"), counters: card("counters-title") };
   const render = (): void => {
-    replaceKeepingFocus(areas.nodes, h("h2", { id: "nodes-title" }, "Relay nodes"), ...nodesOf(nodes ?? [], drain));
-    replaceKeepingFocus(areas.trunks, h("h2", { id: "trunks-title" }, "Trunks"), ...trunksOf(trunks ?? []));
-    replaceKeepingFocus(areas.counters, h("h2", { id: "counters-title" }, "Counted since each gateway's start"), ...countersOf(counters ?? []));
+    if (known === undefined) return;
+    const [nodes, trunks, counters] = known;
+    replaceKeepingFocus(areas.nodes, h("h2", { id: "nodes-title" }, "Relay nodes"), ...nodesOf(nodes, drain));
+    replaceKeepingFocus(areas.trunks, h("h2", { id: "trunks-title" }, "Trunks"), ...trunksOf(trunks));
+    replaceKeepingFocus(areas.counters, h("h2", { id: "counters-title" }, "Counted since each gateway's start"), ...countersOf(counters));
   };
   const refresh = async (): Promise<void> => {
     const told = await Promise.all([
@@ -21,7 +23,7 @@ export function nodesView(desk: Desk): View {
       desk.ask("GET", "/operator/trunks"),
       desk.ask("GET", "/operator/counters"),
     ]);
-    [nodes, trunks, counters] = [listOf(told[0], "nodes"), listOf(told[1], "trunks"), listOf(told[2], "gateways")];
+    known = [listOf(told[0], "nodes"), listOf(told[1], "trunks"), listOf(told[2], "gateways")];
   };
   const drain = (node: string, on: boolean): void => {
     void (async () => {
@@ -56,7 +58,7 @@ function nodesOf(nodes: readonly Members[], drain: (node: string, on: boolean) =
     return [
       name,
       lines(seen.map((one) => badge(textOf(one, "state"), ` ${textOf(one, "gateway")}${flagOf(one, "broken") ? ", left alone for a moment" : ""}`))),
-      String(Math.max(0, ...seen.map((one) => numberOf(one, "calls")))),
+      callsText(seen),
       [...new Set(seen.map((one) => textOf(one, "version")).filter((text) => text !== ""))].join(", "),
       drained ? "No, drained" : "Yes",
       h(
@@ -68,6 +70,12 @@ function nodesOf(nodes: readonly Members[], drain: (node: string, on: boolean) =
     ];
   });
   return [table("Relay nodes", columns, rows)];
+}
+
+/** The most that a gateway says; "?": none has a media agent, which alone knows. */
+function callsText(seen: readonly Members[]): string {
+  const told = seen.map((one) => numberOrNone(one["calls"])).filter((calls) => calls !== undefined);
+  return told.length === 0 ? "?" : String(Math.max(...told));
 }
 
 function trunksOf(trunks: readonly Members[]): Child[] {

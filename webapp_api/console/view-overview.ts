@@ -2,23 +2,25 @@
 
 import type { Desk, View } from "./desk.ts";
 import { h, replaceKeepingFocus, table, type Child } from "./dom.ts";
-import { flagOf, listOf, numberOf, textOf, type Members } from "./members.ts";
+import { flagOf, listOf, numberOf, textOf, textsOf, type Members } from "./members.ts";
 import { barPlot } from "./plot.ts";
 import { hashOf, type PageName } from "./route.ts";
-import { clockText, countText } from "./words.ts";
+import { clockText } from "./words.ts";
 
 const EVERY_MS = 15_000;
 const BARS = 8;
 
+/** The latest answers; undefined while there was none. */
 interface Known {
-  nodes: readonly Members[];
-  trunks: readonly Members[];
-  gateways: readonly string[];
-  registrations: number | undefined;
+  nodes?: readonly Members[];
+  trunks?: readonly Members[];
+  status?: Members;
 }
 
+const UNKNOWN = "…";
+
 export function overviewView(desk: Desk): View {
-  const known: Known = { nodes: [], trunks: [], gateways: [], registrations: undefined };
+  const known: Known = {};
   const tiles = h("div", { class: "tiles" });
   const errors = h("section", { class: "card", "aria-labelledby": "errors-title" });
   const alarms = h("section", { class: "card", "aria-labelledby": "alarms-title" });
@@ -27,18 +29,13 @@ export function overviewView(desk: Desk): View {
     element: h("div", { class: "stack" }, tiles, h("div", { class: "columns" }, errors, alarms)),
     everyMs: EVERY_MS,
     async refresh() {
-      const [nodes, trunks, counters, registrations, calls] = await Promise.all([
-        desk.ask("GET", "/operator/nodes"),
-        desk.ask("GET", "/operator/trunks"),
-        desk.ask("GET", "/operator/counters"),
-        desk.ask("GET", "/operator/registrations?limit=1"),
-        desk.ask("GET", "/operator/calls?limit=1"),
+      const told = await Promise.allSettled([
+        desk.ask("GET", "/operator/nodes").then((answer) => (known.nodes = listOf(answer, "nodes"))),
+        desk.ask("GET", "/operator/trunks").then((answer) => (known.trunks = listOf(answer, "trunks"))),
+        desk.ask("GET", "/operator/status").then((answer) => desk.counts.replace((known.status = answer))),
       ]);
-      desk.counts.replace(calls);
-      known.nodes = listOf(nodes, "nodes");
-      known.trunks = listOf(trunks, "trunks");
-      known.gateways = listOf(counters, "gateways").map((gateway) => textOf(gateway, "gateway"));
-      known.registrations = numberOf(registrations, "total");
+      // What was told is shown, whatever else was not.
+      for (const one of told) if (one.status === "rejected") throw one.reason;
     },
     render() {
       replaceKeepingFocus(tiles, ...tilesOf(desk, known));
@@ -50,18 +47,23 @@ export function overviewView(desk: Desk): View {
   };
 }
 
-function tilesOf(desk: Desk, known: Known): HTMLElement[] {
-  const counts = new Map([...known.gateways.map((name) => [name, 0] as const), ...desk.counts.byGateway()]);
-  const byGateway = [...counts].map(([name, count]) => `${name || "not known"} ${count}`);
-  const up = known.nodes.filter((node) => listOf(node, "gateways").some((one) => textOf(one, "state") === "up"));
-  const drained = known.nodes.filter((node) => flagOf(node, "drained"));
-  const trunksUp = known.trunks.filter((trunk) => listOf(trunk, "gateways").some((one) => textOf(one, "state") === "up"));
+function tilesOf(desk: Desk, { nodes, trunks, status }: Known): HTMLElement[] {
+  const counts = new Map(desk.counts.byGateway());
+  const gateways = listOf(status ?? {}, "gateways").map((gateway) => textOf(gateway, "gateway"));
+  const byGateway = gateways.map((name) => `${name} ${counts.get(name) ?? "?"}`);
+  const drained = nodes?.filter((node) => flagOf(node, "drained")).length ?? 0;
   return [
-    tile("calls", "Running calls", String(desk.counts.total), byGateway.join(", ")),
-    tile("registrations", "Registrations", known.registrations === undefined ? "…" : String(known.registrations), ""),
-    tile("nodes", "Relay nodes up", `${up.length} of ${known.nodes.length}`, drained.length > 0 ? `${drained.length} drained` : ""),
-    tile("nodes", "Trunks up", known.trunks.length === 0 ? "none" : `${trunksUp.length} of ${known.trunks.length}`, ""),
+    tile("calls", "Running calls", status === undefined ? UNKNOWN : String(desk.counts.total ?? "?"), byGateway.join(", ")),
+    tile("registrations", "Registrations", status === undefined ? UNKNOWN : String(numberOf(status, "registrations")), ""),
+    tile("nodes", "Relay nodes up", nodes === undefined ? UNKNOWN : upText(nodes), drained > 0 ? `${drained} drained` : ""),
+    tile("nodes", "Trunks up", trunks === undefined ? UNKNOWN : trunks.length === 0 ? "none" : upText(trunks), ""),
   ];
+}
+
+/** How many are up as one gateway at least sees them. */
+function upText(parts: readonly Members[]): string {
+  const up = parts.filter((part) => listOf(part, "gateways").some((one) => textOf(one, "state") === "up"));
+  return `${up.length} of ${parts.length}`;
 }
 
 function tile(page: PageName, name: string, value: string, more: string): HTMLElement {
@@ -73,7 +75,7 @@ function errorsOf(desk: Desk): Child[] {
   const counts = desk.failures.counts(Date.now() / 1000);
   const title = h("h2", { id: "errors-title" }, "Failed calls of the last hour");
   const since = missingText(desk);
-  if (counts.length === 0) return [title, since, h("p", { class: "quiet" }, "No call has failed.")];
+  if (counts.length === 0) return [title, since, noneText(desk.hasHeard, "No call has failed.")];
   const bars = counts.slice(0, BARS).map(({ cause, count }) => ({ label: cause, value: count }));
   const rows = counts.map(({ cause, count, lastAtS, lastKey }) => [
     cause,
@@ -92,8 +94,8 @@ function errorsOf(desk: Desk): Child[] {
   ];
 }
 
-function alarmsOf(desk: Desk, known: Known): Child[] {
-  const now = [...nodeTroubles(known.nodes), ...trunkTroubles(known.trunks), ...desk.counts.silent.map(silentText)];
+function alarmsOf(desk: Desk, { status }: Known): Child[] {
+  const now = textsOf(status ?? {}, "wrong").map((text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}`);
   const recent = desk.alarms.recent(Date.now() / 1000);
   return [
     h("h2", { id: "alarms-title" }, "Alarms"),
@@ -101,8 +103,13 @@ function alarmsOf(desk: Desk, known: Known): Child[] {
     now.length > 0 && h("ul", { class: "alarms now", "aria-label": "Now" }, ...now.map((text) => h("li", {}, text))),
     recent.length > 0 &&
       h("ul", { class: "alarms", "aria-label": "Within the last hour" }, ...recent.map((alarm) => alarmItem(alarm.atS, alarm.text))),
-    now.length + recent.length === 0 && h("p", { class: "quiet" }, "None."),
+    now.length + recent.length === 0 && noneText(desk.hasHeard && status !== undefined, "None."),
   ];
+}
+
+/** That there is nothing is said only where it is known. */
+function noneText(isKnown: boolean, text: string): Child {
+  return h("p", { class: "quiet" }, isKnown ? text : "Not known yet.");
 }
 
 function missingText(desk: Desk): Child {
@@ -114,24 +121,4 @@ function missingText(desk: Desk): Child {
 
 function alarmItem(atS: number, text: string): HTMLElement {
   return h("li", {}, h("time", { class: "quiet" }, clockText(atS)), " ", text);
-}
-
-function silentText(gateway: string): string {
-  return `Gateway ${gateway} does not answer`;
-}
-
-function nodeTroubles(nodes: readonly Members[]): string[] {
-  return nodes.flatMap((node) =>
-    listOf(node, "gateways")
-      .filter((one) => ["down", "suspect"].includes(textOf(one, "state")))
-      .map((one) => `Relay node ${textOf(node, "node")} is ${textOf(one, "state")}, seen by ${textOf(one, "gateway")}`),
-  );
-}
-
-function trunkTroubles(trunks: readonly Members[]): string[] {
-  return trunks.flatMap((trunk) => {
-    const down = listOf(trunk, "gateways").filter((one) => textOf(one, "state") === "down");
-    if (down.length === 0) return [];
-    return [`Trunk ${textOf(trunk, "trunk")} is down at ${countText(down.length, "gateway")}`];
-  });
 }

@@ -10,6 +10,7 @@ import msgspec
 from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, table
+from webapp_api.site_status import node_state
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,8 +137,7 @@ def nodes_of(place: Place) -> list[Node]:
 
 def state_of(node: Node) -> str:
     """Write the state of a node in a word or two."""
-    words = (node.state, "drained" if node.drained else "", "broken" if node.broken else "")
-    return ",".join(filter(None, words))
+    return node_state(node.state, drained=node.drained, broken=node.broken)
 
 
 def add_counters(group: click.Group) -> None:

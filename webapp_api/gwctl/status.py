@@ -9,17 +9,14 @@ from typing import Any, Final
 import click
 import msgspec
 
-from kemi.state.call_questions import CallQuestion
 from kemi.state.web.client import StateUnavailable
-from kemi.state.web.nodes import OLD_S
 from kemi.state.web.recent_events import RecentEvents
-from kemi.state.web.server import Server
-from webapp_api.gwctl.calls import calls_unless_refused
 from webapp_api.gwctl.events import event_to_text
 from webapp_api.gwctl.nodes import Node, nodes_of, state_of
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, ExitCode, command, table, when
-from webapp_api.gwctl.trunks import Trunk, trouble_of, trunks_of
+from webapp_api.gwctl.trunks import Trunk, trunks_of
+from webapp_api.site_status import Gateway, site_status
 from webapp_api.version import VERSION
 
 ALARMS: Final = (
@@ -31,26 +28,7 @@ ALARMS: Final = (
     "trunk_registration",
 )
 ALARM_S: Final = 3600.0
-GONE_S: Final = 86_400.0
-"""A gateway that was silent for longer has been taken out of service."""
-_CLOCK_S: Final = 5.0
-"""More than what the way to Redis takes."""
 _MOST_SHOWN: Final = 5
-
-
-class Gateway(msgspec.Struct, frozen=True, kw_only=True):
-    """One gateway node."""
-
-    gateway: str
-    seen_s: float
-    """How long ago it has written to Redis; it does so every two seconds."""
-    clock_s: float
-    """How far its clock is before that of Redis."""
-    agent: bool
-    """Whether a media agent runs beside it."""
-    registrations: int
-    calls: int | None
-    """None: it does not say."""
 
 
 class RedisStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,85 +97,32 @@ def _without_redis(why: str) -> Status:
 
 
 def _status(place: Place, now: float) -> Status:
-    facts = Server(place.redis).facts()
-    registered = Counter(one.node for one in place.services.registrations.all(now))
-    running, refused = calls_unless_refused(place, now, CallQuestion(limit=1))
-    calls = Counter({} if running is None else running.totals)
-    silent = [] if running is None else running.silent
-    gateways = [
-        Gateway(
-            gateway=name,
-            seen_s=round(max(0.0, age), 1),
-            clock_s=round(seen.clock_s, 1),
-            agent=seen.agent,
-            registrations=registered[name],
-            calls=None if running is None or name in silent or age >= OLD_S else calls[name],
-        )
-        for name, (seen, age) in place.services.relay_nodes.all(now).items()
-        if age < GONE_S
-    ]
-    nodes, trunks = nodes_of(place), trunks_of(place)
+    site = site_status(place.services, now)
     recent = RecentEvents(place.redis)
     events, known_since = recent.since(now - ALARM_S), recent.known_since()
-    redis = RedisStatus(
-        reachable=True, version=facts.version, used_bytes=facts.used_bytes, most_bytes=facts.most_bytes
-    )
     return Status(
         at=when(now),
         version=VERSION,
-        redis=redis,
-        gateways=gateways,
-        registrations=registered.total(),
-        calls=None if running is None else calls.total(),
-        nodes=nodes,
-        trunks=trunks,
+        redis=RedisStatus(
+            reachable=True,
+            version=site.redis.version,
+            used_bytes=site.redis.used_bytes,
+            most_bytes=site.redis.most_bytes,
+        ),
+        gateways=site.gateways,
+        registrations=site.registrations,
+        calls=site.calls,
+        nodes=nodes_of(place),
+        trunks=trunks_of(place),
         alarms=[{"seq": seq, **event} for seq, event in events if _is_alarm(event)],
         alarms_since=when(known_since) if known_since > now - ALARM_S else "",
-        wrong=[
-            *((f"Redis refuses what is written to it: {refused}",) if refused else ()),
-            *_wrong_gateways(gateways, silent),
-            *_wrong_parts(redis, nodes, trunks),
-        ],
+        wrong=site.wrong,
     )
 
 
 def _is_alarm(event: dict[str, Any]) -> bool:
     kind = event.get("type")
     return kind in ALARMS and not (kind == "trunk_registration" and event.get("state") == "registered")
-
-
-def _wrong_gateways(gateways: list[Gateway], silent: list[str]) -> list[str]:
-    wrong = [] if gateways else ["no gateway has written to this Redis within a day"]
-    for one in gateways:
-        if one.seen_s >= OLD_S:
-            wrong.append(f"gateway {one.gateway} is silent for {one.seen_s:.0f} s")
-        elif one.gateway in silent:
-            wrong.append(f"gateway {one.gateway} does not answer which calls it has")
-        if one.seen_s < OLD_S and not one.agent:
-            wrong.append(f"gateway {one.gateway} hears no media agent: dead relay nodes are noticed late")
-        if abs(one.clock_s) >= _CLOCK_S:
-            where = "before" if one.clock_s > 0 else "behind"
-            wrong.append(
-                f"the clock of gateway {one.gateway} is {abs(one.clock_s):.0f} s {where} that of Redis"
-            )
-    return wrong
-
-
-def _wrong_parts(redis: RedisStatus, nodes: list[Node], trunks: list[Trunk]) -> list[str]:
-    wrong = [
-        f"relay node {one.node} is {state_of(one)} (gateway {one.gateway})"
-        for one in nodes
-        if one.state in ("down", "suspect", "returning") or one.broken
-    ]
-    taking = [one for one in nodes if not one.drained and one.weight and one.state != "down"]
-    if nodes and not taking:
-        wrong.append("no relay node takes new calls")
-    wrong += [
-        f"trunk {one.trunk} (gateway {one.gateway}): {why}" for one in trunks if (why := trouble_of(one))
-    ]
-    if redis.most_bytes and redis.used_bytes > 0.9 * redis.most_bytes:
-        wrong.append(f"Redis is full to {redis.used_bytes / redis.most_bytes:.0%}: it will refuse new state")
-    return wrong
 
 
 def _lines(found: Status) -> list[str]:

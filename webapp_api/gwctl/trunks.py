@@ -12,6 +12,7 @@ from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.machine.control import ask_gateway
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, table, when
+from webapp_api.site_status import trouble_of
 
 
 class NextHop(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +63,7 @@ def trunks() -> None:
 @pass_place
 def list_trunks(place: Place, down: bool) -> Answer:
     """Show the trunks as each gateway sees them, each with its next hops below."""
-    found = [one for one in trunks_of(place) if not down or trouble_of(one)]
+    found = trunks_of(place, only_troubled=down)
     rows: list[tuple[object, ...]] = []
     for one in found:
         calls = f"{one.calls}/{one.most_calls}" if one.most_calls else one.calls
@@ -83,23 +84,14 @@ def leave_trunks(place: Place, takes_back: bool) -> Answer:
     return Answer(Leave(not takes_back), [said])
 
 
-def trunks_of(place: Place) -> list[Trunk]:
-    """Return the trunks as each gateway sees them."""
+def trunks_of(place: Place, *, only_troubled: bool = False) -> list[Trunk]:
+    """Return the trunks as each gateway sees them, all or those with something wrong."""
     return [
         _shown(view, gateway)
         for gateway, seen in place.services.trunks.seen(time.time()).items()
         for view in seen.trunks
+        if not only_troubled or trouble_of(view)
     ]
-
-
-def trouble_of(trunk: Trunk) -> str:
-    """Return what is wrong with a trunk, "" for nothing."""
-    if trunk.state == "down":
-        return "down: " + ("; ".join(filter(None, (hop.why for hop in trunk.hops))) or "no next hop answers")
-    if trunk.registration not in ("", "registered", "asking"):
-        return f"registration {trunk.registration}" + (f": {trunk.why}" if trunk.why else "")
-    down = [hop for hop in trunk.hops if hop.state == "down"]
-    return "; ".join(f"{hop.uri} is down" + (f": {hop.why}" if hop.why else "") for hop in down)
 
 
 def _shown(view: TrunkView, gateway: str) -> Trunk:

@@ -17,6 +17,7 @@ import { currentCredentials, endLogin, endSession, forgetLogin, initSignIn, logi
 import { forgetSipTrace, initSipTrace, traceSip } from "./sip-trace.ts";
 import { TabLock } from "./tab-lock.ts";
 import { askWhichTab } from "./tab-question.ts";
+import { troubleFrom } from "./trouble.ts";
 
 const PHONE_STATE_TEXT: Readonly<Record<PhoneState, string>> = {
   connecting: "Connecting…",
@@ -186,7 +187,7 @@ async function leaveIfOver(phone: Phone): Promise<boolean> {
 async function leaveLogin(error: PhoneError, isLoggedIn: boolean): Promise<void> {
   const isOver = endsLogin(error);
   const again = { label: "Try again", run: () => void signIn(currentCredentials) };
-  const out = { label: "Sign out", run: () => void endSession().then(clearBanners) };
+  const out = { label: "Sign out", run: () => void endSession().then(tellOut) };
   showError(error, ...(isLoggedIn && !isOver ? [again, out] : []));
   if (isOver) await endLogin();
   else forgetLogin();
@@ -206,8 +207,17 @@ async function leave(): Promise<void> {
   tab?.release();
   await hook.phone?.close();
   forgetSipTrace();
-  await endLogin();
+  const failed = await endLogin();
   showSignedOut();
+  tellOut(failed);
+}
+
+/** The web session is over; or it is not, and whoever opens this page next would be signed in. */
+function tellOut(failed: PhoneError | undefined): void {
+  clearBanners();
+  if (failed === undefined) return;
+  const again = { label: "Sign out", run: () => void endSession().then(tellOut) };
+  showBanner("error", "You are NOT signed out.", `${troubleFrom(failed, navigator.onLine).title} Sign out again.`, again);
 }
 
 function showPhoneState(state: PhoneState): void {

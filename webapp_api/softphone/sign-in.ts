@@ -18,6 +18,7 @@ import {
 } from "../sdk/src/index.ts";
 import { clearBanners, showError } from "./banners.ts";
 import { button, element, input } from "./dom.ts";
+import { endedOrWhy } from "./login-end.ts";
 
 /** What `connect` wants to know of a person. */
 export type SignInCredentials = Credentials & { readonly user: string; readonly authorizationUser?: string };
@@ -84,15 +85,15 @@ export function loginMethod(): LoginMethod | undefined {
   return loggedInBy;
 }
 
-/** End the web session that the page has signed in with. */
-export async function endLogin(): Promise<void> {
-  if (loggedInBy !== undefined) await endSession();
+/** End the web session that the page has signed in with; the error means that it goes on. */
+export async function endLogin(): Promise<PhoneError | undefined> {
+  return loggedInBy === undefined ? undefined : endSession();
 }
 
-/** End this browser's web session, whoever signed in with it; a failure leaves it to its end by itself. */
-export async function endSession(): Promise<void> {
+/** End this browser's web session, whoever signed in with it; the error means that it goes on. */
+export function endSession(): Promise<PhoneError | undefined> {
   loggedInBy = undefined;
-  await logout().catch(ignorePhoneError);
+  return endedOrWhy(() => logout());
 }
 
 /** Leave the web session to the browser's other tabs. */
@@ -145,9 +146,4 @@ function sipCredentials(): SignInCredentials {
 
 function showFields(): void {
   sipFields.hidden = byAccount.checked;
-}
-
-function ignorePhoneError(error: unknown): undefined {
-  if (!(error instanceof PhoneError)) throw error;
-  return undefined;
 }

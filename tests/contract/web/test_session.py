@@ -7,7 +7,9 @@ import re
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
+from unittest.mock import Mock
 
 import jwt
 import msgspec
@@ -21,6 +23,7 @@ from kemi.state.web.sessions import LoginMethod, Session, SessionStore
 from kemi.state.web.streams import CommandStream
 from tests.contract.web.client import NAME, ORIGIN, OWN_FIELDS, PASSWORD, WebPage
 from tests.contract.web.conftest import IDENTITY
+from tests.peers.refusing_redis import WAYS
 from webapp_api.services import Services
 
 
@@ -130,6 +133,19 @@ class TestLogout:
         page.log_out()
         assert page.log_out().status_code == 204
         assert len(commands(store)) == 1
+
+    @pytest.mark.parametrize("way", ["away", "cannot save"])
+    def test_the_browser_has_no_session_any_more_whatever_redis_does(
+        self, page: WebPage, services: Services, store: redis.Redis, monkeypatch: pytest.MonkeyPatch, way: str
+    ) -> None:
+        page.log_in()
+        if way == "away":
+            monkeypatch.setattr(services.bans, "unanswered", True)
+            monkeypatch.setattr(services.bans, "all", Mock(side_effect=redis.TimeoutError))
+        with WAYS[way](store) if way in WAYS else nullcontext():
+            assert page.log_out().status_code == 503
+            assert page.cookie() is None
+            assert page.log_out().status_code == 204, "there is nobody to log out"
 
     def test_the_command_stream_does_not_grow_for_ever(self, store: redis.Redis) -> None:
         pipe = store.pipeline()

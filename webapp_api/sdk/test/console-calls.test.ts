@@ -1,10 +1,11 @@
 /** What the console knows of calls: running ones by answers and events, failures by cause, alarms, addresses. */
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import { alarmText } from "../../console/alarms.ts";
-import { ApiError, asker, pathWith } from "../../console/api.ts";
+import { ApiError, asker, isForOperators, logOut, pathWith } from "../../console/api.ts";
 import { Failures, failureFrom } from "../../console/causes.ts";
 import { hearAnew, newDesk } from "../../console/desk.ts";
 import { EventFeed, waitMs, type FeedHandlers } from "../../console/event-feed.ts";
@@ -64,13 +65,16 @@ test("quality that is told takes the place of what was known", () => {
 test("counts follow events that are newer than the answer", () => {
   const counts = new CallCounts();
   counts.apply(begins);
-  assert.equal(counts.total, 0);
-  counts.replace({ gateways: [{ gateway: "gw2", total: 3, at: 299 }, { gateway: "gw1", total: 2, at: 400 }], silent: ["gw3"] });
+  assert.equal(counts.total, undefined);
+  const gateways = [{ gateway: "gw1", calls: 2 }, { gateway: "gw2", calls: 3 }, { gateway: "gw3", calls: null }];
+  counts.replace({ gateways, calls: 5, counted_at: { gw1: 400, gw2: 299 } });
   counts.apply(begins);
   counts.apply({ ...begins, node: "gw1" });
-  assert.deepEqual([counts.byGateway(), counts.total, counts.silent], [[["gw1", 2], ["gw2", 4]], 6, ["gw3"]]);
+  assert.deepEqual([counts.byGateway(), counts.total], [[["gw1", 2], ["gw2", 4]], 6]);
   counts.apply({ ...begins, type: "call_ended" });
   assert.deepEqual(counts.byGateway(), [["gw1", 2], ["gw2", 3]]);
+  counts.replace({ gateways: [{ gateway: "gw1", calls: null }], calls: null, counted_at: {} });
+  assert.deepEqual([counts.byGateway(), counts.total], [[], undefined]);
 });
 
 for (const [name, call, cause] of [
@@ -139,6 +143,7 @@ for (const [event, text] of [
   [{ type: "fraud_alarm", impu: "sip:a@d", what: "premium", calls: 21 }, /sip:a@d made 21 calls \(premium\)/],
   [{ type: "fraud_alarm", user_class: "guest", what: "denied", calls: 5 }, /users of the class guest/],
   [{ type: "login_locked", address: "198.51.100.7" }, /198\.51\.100\.7 is locked out/],
+  [{ type: "address_banned", address: "198.51.100.7", why: "too many failed logins" }, /198\.51\.100\.7 is banned: too many failed logins/],
   [{ type: "trunk_down", trunk: "carrier", next_hop: "sip:1.2.3.4", why: "503", node: "gw1" }, /carrier: sip:1\.2\.3\.4 is down: 503, seen by gw1/],
   [{ type: "trunk_registration", trunk: "carrier", state: "waiting", why: "403" }, /registration is waiting: 403/],
   [{ type: "trunk_registration", trunk: "carrier", state: "registered" }, /^$/],
@@ -181,6 +186,21 @@ test("a refusal is told in the service's words", async () => {
   await assert.rejects(asker(() => Promise.reject(new TypeError("no network")))("GET", "/x"), (error) => error instanceof ApiError && error.status === 0);
 });
 
+test("an account without the role is told from everything else that is forbidden", async () => {
+  const source = await readFile(new URL("../../services.py", import.meta.url), "utf8");
+  const [, detail = ""] = /^FOR_OPERATORS: Final = "(.*)"$/m.exec(source) ?? [];
+  assert.notEqual(detail, "");
+  assert.equal(isForOperators(new ApiError(403, detail)), true);
+  assert.equal(isForOperators(new ApiError(403, "Not now.")), false, "a banned address");
+});
+
+test("a logout is over when a second attempt finds nobody, and else says why not", async () => {
+  const answers = (...statuses: number[]) => asker(() => Promise.resolve(new Response(null, { status: statuses.shift() ?? 204 })));
+  await logOut(answers(204));
+  await logOut(answers(503, 204));
+  await assert.rejects(logOut(answers(503, 502)), { status: 502 });
+});
+
 /** A WebSocket that does what the test says. */
 class Line {
   readonly url: string;
@@ -200,8 +220,8 @@ class Line {
   }
 }
 
-test("who listens goes on after an interruption, and stops when the session is over", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
+/** Somebody who listens: what was heard, and the lines that were opened. */
+function listener(): { heard: unknown[]; lines: Line[]; feed: EventFeed } {
   const lines: Line[] = [];
   const heard: unknown[] = [];
   const handlers: FeedHandlers = {
@@ -216,7 +236,32 @@ test("who listens goes on after an interruption, and stops when the session is o
     lines.push(line);
     return line as unknown as WebSocket;
   };
-  new EventFeed({ url: "wss://x/e", handlers, open, random: () => 1 });
+  return { heard, lines, feed: new EventFeed({ url: "wss://x/e", handlers, open, random: () => 1 }) };
+}
+
+test("who hears nothing for longer than signs of life are apart begins anew, once", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { heard, lines, feed } = listener();
+  lines[0]?.say({ type: "position", seq: "7-1", gap: false });
+  t.mock.timers.tick(45_000);
+  lines[0]?.say({ type: "position", seq: "7-2", gap: false });
+  t.mock.timers.tick(49_000);
+  assert.deepEqual(heard, ["connecting", "live", "start false", "live"]);
+  t.mock.timers.tick(1000);
+  lines[0]?.onclose?.({ code: 1006 });
+  t.mock.timers.tick(500);
+  assert.deepEqual(heard.slice(4), ["waiting", "connecting"]);
+  assert.deepEqual(lines.map(({ url }) => url), ["wss://x/e?after=0-0", "wss://x/e?after=7-2"]);
+  t.mock.timers.tick(50_000);
+  assert.deepEqual(heard.slice(6), ["waiting"], "the service need not answer at all");
+  feed.close();
+  t.mock.timers.tick(60_000);
+  assert.equal(lines.length, 2);
+});
+
+test("who listens goes on after an interruption, and stops when the session is over", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { heard, lines } = listener();
   lines[0]?.say({ type: "position", seq: "0-0", gap: true });
   lines[0]?.say({ type: "call_started", seq: "7-1" });
   lines[0]?.say({ type: "dtmf" });

@@ -1,55 +1,17 @@
-/** Lists that come page by page: where their buttons lead. */
+/** Lists that come page by page: where their buttons lead, and what events change; and how a call's page asks. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { type Part } from "./console-page.ts";
+import { ApiError } from "../../console/api.ts";
+import { newDesk } from "../../console/desk.ts";
 import { textOf, type Members } from "../../console/members.ts";
 import { PagedList } from "../../console/paged-list.ts";
+import { callView } from "../../console/view-call.ts";
+import { callsView } from "../../console/view-calls.ts";
 
 const unexpected = (): never => assert.fail("nothing of this kind is expected");
-
-/** As much of an element as a list needs. */
-class Part {
-  readonly dataset: Record<string, string> = {};
-  children: (Part | string)[] = [];
-  textContent = "";
-  #click: () => void = () => undefined;
-
-  setAttribute(): void {}
-
-  addEventListener(name: string, listener: () => void): void {
-    if (name === "click") this.#click = listener;
-  }
-
-  append(...children: (Part | string)[]): void {
-    this.children.push(...children);
-  }
-
-  replaceChildren(...children: (Part | string)[]): void {
-    this.children = children;
-  }
-
-  click(): void {
-    this.#click();
-  }
-
-  /** The element that says this, and nothing else. */
-  find(text: string): Part | undefined {
-    for (const child of this.children) {
-      if (child === text) return this;
-      const found = child instanceof Part ? child.find(text) : undefined;
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  }
-
-  get text(): string {
-    const texts = this.children.map((child) => (child instanceof Part ? child.text : child));
-    return [this.textContent, ...texts].filter((text) => text !== "").join(" ");
-  }
-}
-
-Object.assign(globalThis, { HTMLElement: Part, document: { activeElement: null, createElement: () => new Part() } });
 
 /** A service whose pages are a, b, c...; each answer comes when the test says so. */
 class Service {
@@ -119,4 +81,46 @@ test("the page that was asked for last is the one that is shown, whichever answe
   click(list, "Back");
   await service.answerLastFirst();
   assert.match(list.text, /1 row on this page row behind \./);
+});
+
+test("a trace that is not there is asked for six times at first, and then once at a time", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let asked = 0;
+  const ask = (): Promise<never> => {
+    asked += 1;
+    return Promise.reject(new ApiError(404, "There is no such trace."));
+  };
+  const view = callView(newDesk({ ask, tell: unexpected, complain: unexpected, confirm: unexpected }), "k");
+  const refused = assert.rejects(view.refresh(), { status: 404 });
+  for (let second = 0; second < 10; second += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    t.mock.timers.tick(1000);
+  }
+  await refused;
+  assert.equal(asked, 6);
+  await assert.rejects(view.refresh(), { status: 404 });
+  assert.equal(asked, 7);
+});
+
+test("what happens to calls while the service is asked is not forgotten with its answer", async () => {
+  const call = (key: string): Members => ({ key, call_id: key, owner: `sip:${key}@d`, peer: "sip:b@d", direction: "out", kinds: [], dialog: "early", since: 1, gateway: "gw1" });
+  const answers: (() => void)[] = [];
+  const document = { calls: [call("a"), call("b")], total: 2, gateways: [{ gateway: "gw1", total: 2, at: 100 }], silent: [] };
+  const ask = (): Promise<Members> => new Promise((resolve) => answers.push(() => resolve(document)));
+  const view = callsView(newDesk({ ask, tell: unexpected, complain: unexpected, confirm: unexpected }), { page: "calls", key: "", query: {} });
+  const part = view.element as unknown as Part;
+  const tell = (type: string, key: string, at: number): void => view.take?.({ type, key, call_id: key, impu: `sip:${key}@d`, peer: "sip:b@d", node: "gw1", at });
+  const answered = view.refresh();
+  tell("call_ended", "a", 101);
+  tell("call_ended", "b", 99);
+  tell("call_started", "c", 101);
+  tell("call_started", "d", 99);
+  const second = view.refresh();
+  answers.shift()?.();
+  await answered;
+  assert.match(part.text, /2 calls Running .* c@d .* b@d /, "what was later than the answer");
+  assert.doesNotMatch(part.text, / [ad]@d /);
+  answers.shift()?.();
+  await second;
+  assert.match(part.text, /2 calls Running .* a@d .* b@d /, "the second question was put after these events");
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { endsLogin } from "../../softphone/login-end.ts";
+import { endedOrWhy, endsLogin } from "../../softphone/login-end.ts";
 import { ConfigError, LoginError, SignedOutError, SipError, SocketError, UsageError, type PhoneError } from "../src/index.ts";
 
 const refused = (status: number): SipError => new SipError({ method: "REGISTER", status, reasonPhrase: "" });
@@ -28,3 +28,14 @@ for (const error of [
 ]) {
   test(`${told(error)} makes the session useless`, () => assert.equal(endsLogin(error), true));
 }
+
+test("a logout is over when a second attempt finds nobody, and else says why not", async () => {
+  const answers = (...errors: (PhoneError | undefined)[]) => (): Promise<void> => {
+    const error = errors.shift();
+    return error === undefined ? Promise.resolve() : Promise.reject(error);
+  };
+  assert.equal(await endedOrWhy(answers(undefined)), undefined);
+  assert.equal(await endedOrWhy(answers(noLogin(503), undefined)), undefined);
+  const away = noLogin(0);
+  assert.equal(await endedOrWhy(answers(noLogin(503), away)), away);
+});
