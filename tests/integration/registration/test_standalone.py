@@ -127,6 +127,20 @@ class TestOwnRegistration:
         assert notify.from_tag == "another-fork"
 
     @pytest.mark.conformance("R-63")
+    async def test_the_fork_that_it_takes_goes_on_when_it_refuses_another(
+        self, stage: RegistrationStage
+    ) -> None:
+        page = await stage.registered_page()
+        subscribe, _, there = await watch(stage, page)
+        taken = there.dialog.local
+        page.dialogs.discard(subscribe.call_id)  # as SIP.js and JsSIP, to all forks but one
+        there.dialog.local = f"<{ALICE}>;tag=another-fork"
+        assert (await there.notify(reginfo(ALICE, version=0))).status == 481
+        page.dialogs.add(subscribe.call_id)
+        there.dialog.local = taken
+        assert (await there.notify(reginfo(ALICE, version=1))).status == 200
+
+    @pytest.mark.conformance("R-63")
     @pytest.mark.parametrize("status", [403, 489])
     async def test_a_refusal_passes(self, stage: RegistrationStage, status: int) -> None:
         page = await stage.registered_page()
