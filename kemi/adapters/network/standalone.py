@@ -95,6 +95,10 @@ class StandaloneRequests:
         self._relay_to_page(request, flow, request.request_uri)
 
     def _begin(self, key: str, dialog: PageDialog, now: float) -> bool:
+        if self._dialogs.begin(key, dialog, standalone.MOST_DIALOGS, now):
+            return True
+        for contact in self._flows.abandoned(dialog.owner):  # those who did not come back make room
+            self._dialogs.end_of_page(dialog.owner, set(), contact, now)
         return self._dialogs.begin(key, dialog, standalone.MOST_DIALOGS, now)
 
     # ------------------------------------------------------------ inside a dialog
@@ -147,6 +151,8 @@ class StandaloneRequests:
         if registration is not None and registration.owner != dialog.owner:
             flow = None
         flow = flow or self._flows.successor(dialog.owner, dialog.contact_of_binding, now)
+        if flow is None and self._flows.state_of(dialog.owner, dialog.contact_of_binding, now) is None:
+            raise standalone.no_dialog()
         if flow is None:
             raise SipReject(
                 "the page's connection is gone", status=480, reason_phrase="Temporarily Unavailable"
