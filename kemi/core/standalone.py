@@ -437,11 +437,7 @@ def no_dialog() -> SipReject:
     return SipReject("no such dialog", status=481, reason_phrase="Call/Transaction Does Not Exist")
 
 
-def not_registered_yet() -> SipReject:
-    """Return the answer to one of a page whose new connection has no registration (yet): a 481 would end it."""
-    return SipReject(
-        "this connection has no registration (yet)",
-        status=500,
-        reason_phrase="Not Registered Yet",
-        lines=("Retry-After: 1",),
-    )
+def not_registered_yet(detail: str) -> SipReject:
+    """Return the answer inside a dialog whose page is between two connections: 481 would end it, or 480 (RFC 6665
+    §4.2.2)."""
+    return SipReject(detail, status=500, reason_phrase="Not Registered Yet", lines=("Retry-After: 1",))

@@ -24,6 +24,7 @@ from kemi.core.flow_token import token_from_routes
 from kemi.core.headers import ALLOW, vias_of_response
 from kemi.core.messages import Message, Reply, Request, Side
 from kemi.core.registration import Flow
+from kemi.core.registration.states import BindingState
 from kemi.core.standalone import DIALOG_FORMING, IN_DIALOG, PageDialog, dialog_keys
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import FlowStore
@@ -121,7 +122,7 @@ class StandaloneRequests:
         now = time.time()
         registration = self._flows.registration(request.connection_id, now)
         if registration is None and dialog.owner:
-            raise standalone.not_registered_yet()
+            raise standalone.not_registered_yet("this connection has no registration (yet)")
         if registration is None or registration.owner != dialog.owner:
             raise standalone.no_dialog()
         if not self._registrar.check_token(request, registration):
@@ -151,13 +152,16 @@ class StandaloneRequests:
         if registration is not None and registration.owner != dialog.owner:
             flow = None
         flow = flow or self._flows.successor(dialog.owner, dialog.contact_of_binding, now)
-        if flow is None and self._flows.state_of(dialog.owner, dialog.contact_of_binding, now) is None:
-            raise standalone.no_dialog()
-        if flow is None:
-            raise SipReject(
-                "the page's connection is gone", status=480, reason_phrase="Temporarily Unavailable"
-            )
-        return flow
+        if flow is not None:
+            return flow
+        detail = "the page's connection is gone"
+        match self._flows.state_of(dialog.owner, dialog.contact_of_binding, now):
+            case None:
+                raise standalone.no_dialog()
+            case BindingState.ABANDONED:
+                raise SipReject(detail, status=480, reason_phrase="Temporarily Unavailable")
+            case _:
+                raise standalone.not_registered_yet(detail)
 
     def _relay_to_page(self, request: Request, flow: Flow, target: str) -> None:
         self._vias.set(_passing_key(request, flow.connection_id), "\n".join(vias_of_response(request)))

@@ -160,7 +160,10 @@ class TestOwnRegistration:
         page.lose()
         await stage.state_of(page, "away")
         gone = await there.notify(reginfo(ALICE, version=0))
-        assert (gone.status, warning_of(gone)) == (480, "the page's connection is gone")
+        assert (gone.status, warning_of(gone)) == (500, "the page's connection is gone")
+        assert gone.headers.all("Retry-After") == [
+            "1"
+        ]  # else it would be over at the notifier (RFC 6665 §4.2.2)
         await page.connect()
         assert (await page.register()).status == 200
         assert (await there.notify(reginfo(ALICE, version=1))).status == 200
