@@ -18,7 +18,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.decimals import is_number
 from kemi.core.edits import MessageEdits
 from kemi.core.errors import RemoteProtocolError, SipReject
-from kemi.core.identity import Asserted, asserted_identity, target_for_core
+from kemi.core.identity import Asserted, answering_identity, asserted_identity, target_for_core
 from kemi.core.messages import (
     Message,
     Reply,
@@ -262,14 +262,20 @@ def _contact(dialog: PageDialog | None, settings: CallSettings) -> list[str]:
 
 
 def reply_for_core(
-    reply: Reply, registration: Registration | None, dialog: PageDialog | None, settings: CallSettings
+    reply: Reply,
+    registration: Registration | None,
+    called: str,
+    dialog: PageDialog | None,
+    settings: CallSettings,
 ) -> MessageEdits:
     """Return how a page's response goes to the core; one that begins a dialog with the request's Record-Route (RFC 3261
-    §12.1.1), which the page has not seen."""
+    §12.1.1), which the page has not seen.  ``called``: whom the request was for, as a name-addr; "": nobody said."""
     insert: tuple[str, ...] = ()
     if registration is not None:
-        default = asserted_identity([], "", registration.identities).identities
-        insert += tuple(f"P-Asserted-Identity: {identity}" for identity in default)
+        called = called or (dialog.page_uri if dialog is not None else "")
+        preferred = reply.headers("P-Preferred-Identity")
+        asserted = answering_identity(preferred, called, registration.identities)
+        insert += tuple(f"P-Asserted-Identity: {identity}" for identity in asserted.identities)
     insert += tuple(_contact(dialog if reply.contact and reply.status < 300 else None, settings))
     if dialog is not None and not dialog.by_page and reply.method in DIALOG_FORMING and reply.status < 300:
         insert += tuple(f"Record-Route: {route}" for route in dialog.far_ends[reply.from_tag].route_set)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -317,6 +318,18 @@ class TestTowardsThePage:
         assert len(heard.headers.all("Via")) == 1
         assert len(answer.headers.all("Via")) == len(request.headers.all("Via"))
         nothing_of_the_core(stage, page)
+
+    @pytest.mark.conformance("S-23")
+    @pytest.mark.parametrize("method", ["MESSAGE", "SUBSCRIBE"])
+    async def test_the_answer_is_of_the_identity_that_was_asked(
+        self, stage: RegistrationStage, method: str
+    ) -> None:
+        stage.core.registrar = replace(stage.core.registrar, associated_uris=(ALICE, BOB))
+        page = await stage.registered_page()
+        headers = [("Route", stage.path_of(page)), ("P-Called-Party-ID", f"<{BOB}>"), ("Event", "x")]
+        request = core_request(stage, method, page.contact_uri, headers=headers)
+        answer = await stage.core.ask(request, gateway_address(stage))
+        assert (answer.status, answer.headers.all("P-Asserted-Identity")) == (200, [f"<{BOB}>"])
 
     @pytest.mark.conformance("S-41")
     async def test_a_page_may_be_watched(self, stage: RegistrationStage) -> None:

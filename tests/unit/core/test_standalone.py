@@ -276,9 +276,38 @@ class TestTowardsTheCore:
         begun = begin_by_core(asked, binding(), Flow("7", "n", "a", "b"), "user", NOW)
         assert begun.contact_of_binding == OURS
         begun.by_page = by_page
-        edits = reply_for_core(reply(Side.WIC, method, "a", "b", status), None, begun, SETTINGS)
+        edits = reply_for_core(reply(Side.WIC, method, "a", "b", status), None, "", begun, SETTINGS)
         inserted = [line for line in edits.insert if line.startswith("Record-Route")]
         assert inserted == ["Record-Route: <sip:one;lr>", "Record-Route: <sip:two;lr>"][:routes]
+
+    @pytest.mark.parametrize(
+        ("preferred", "called", "begun_with", "asserted"),
+        [
+            pytest.param([], "", "", "alice", id="the default one"),
+            pytest.param([], "<sip:sales@ims.example>", "", "sales", id="who was asked"),
+            pytest.param(
+                ["<sip:sales@ims.example>"], "<sip:alice@ims.example>", "", "sales", id="who it prefers"
+            ),
+            pytest.param(
+                ["<sip:bob@ims.example>"], "<sip:sales@ims.example>", "", "sales", id="somebody else"
+            ),
+            pytest.param(["<sip:bob@x>, <sip:carol@x>"], "x", "", "alice", id="nobody of its own"),
+            pytest.param([], "", "sip:sales@ims.example", "sales", id="who it is in the dialog"),
+        ],
+    )
+    def test_a_page_answers_as_who_was_asked(
+        self, preferred: list[str], called: str, begun_with: str, asserted: str
+    ) -> None:
+        """TS 24.229 §5.2.6.4; in calls it is the same."""
+        registration = binding(associated_uris=["<sip:alice@ims.example>", "<sip:sales@ims.example>"])
+        answer = reply(Side.WIC, "NOTIFY", "b", "a")
+        answer.headers = lambda name: preferred if name == "P-Preferred-Identity" else []
+        inside = dialog(b=FarEnd("sip:b")) if begun_with else None
+        if inside is not None:
+            inside.by_page, inside.page_uri = False, begun_with
+        edits = reply_for_core(answer, registration, called, inside, SETTINGS)
+        found = [line for line in edits.insert if line.startswith("P-Asserted-Identity")]
+        assert found == [f"P-Asserted-Identity: <sip:{asserted}@ims.example>"]
 
     def test_a_dialog_needs_a_contact(self) -> None:
         with pytest.raises(RemoteProtocolError):
