@@ -297,8 +297,15 @@ class TestContact:
     @pytest.mark.conformance("S-07")
     def test_feature_tags_of_services_we_have_not_are_taken_away(self) -> None:
         tags = ";".join(TAGS)
-        found = forwarded({"Contact": [f"<{OURS}>;+g.3gpp.mid-call;+G.3GPP.smsip;{tags}"]})
+        found = forwarded({"Contact": [f"<{OURS}>;+g.3gpp.mid-call;+G.3GPP.accesstype;{tags}"]})
         assert lines(found, "Contact") == [f"<{OURS}>;{tags}"]
+
+    @pytest.mark.conformance("R-28")
+    def test_a_page_says_itself_that_it_takes_short_messages(self) -> None:
+        """TS 24.341 §5.3.2.2: without the tag no IP-SM-GW sends it any; nothing of them is the gateway's to do."""
+        tags = ";".join(TAGS)
+        found = forwarded({"Contact": [f"<{OURS}>;+g.3gpp.smsip;{tags}"]})
+        assert (lines(found, "Contact"), "Contact" in found.edits.remove) == ([], False)
 
     @pytest.mark.parametrize("contact", ["*", ""])
     def test_all_of_them_and_a_query_pass(self, contact: str) -> None:
@@ -325,7 +332,7 @@ class TestContact:
     def test_what_is_no_text_could_not_be_written_anew_and_is_refused(self) -> None:
         """It would keep its time, and feature tags that only the network may set."""
         with pytest.raises(RemoteProtocolError, match="UTF-8"):
-            forwarded({"Contact": [f"<{OURS}>;+x=\ufffd;expires=999999;+g.3gpp.smsip"]})
+            forwarded({"Contact": [f"<{OURS}>;+x=\ufffd;expires=999999;+g.3gpp.mid-call"]})
 
 
 class TestWhatIsRefused:
