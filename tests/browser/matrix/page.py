@@ -56,7 +56,7 @@ Found in their sources, not by calls of the matrix:
 - They read no URI in From, To, Contact and Refer-To but sip: and sips:. The gateway gives them a number as a SIP URI; a
   REFER of the core to something else, as `Refer-To: <urn:service:...>`, they drop without an answer.
 - JsSIP answers 416 to any request with a sips: URI in To, and to a REFER with one in Refer-To: who dials
-  `sips:alice@...` does not reach it.
+  `sips:alice@...` does not reach it. Nor does a page reach anybody so: the gateway answers 416.
 - They escape `;` and `=` in the user part of whatever they call or refer to. The gateway writes a number's parameters
   as such again (`7042;phone-context=...`), as the core would look for a user of that name.
 - A subscription ends when its gateway is restarted, or the page goes to another one. SIP.js (state `Terminated`) and
