@@ -126,13 +126,13 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         )
         admission = self._doors.admission
         self._hidden = HiddenUsers(settings, for_registration, self._flows)
+        dialogs = DialogStore(HtableTable)
         self._registrar = Registrar(
-            *(settings, for_registration, self._flows, self._executor, admission, entry_points),
+            *(settings, for_registration, self._flows, dialogs, self._executor, admission, entry_points),
             self._hidden,
         )
         self._dialog_ids = DialogIds(self._calls, self._call_settings)
         subscriptions = SubscriptionStore(HtableTable)
-        dialogs = DialogStore(HtableTable)
         self._standalone = StandaloneRequests(
             self._call_settings,
             self._flows,

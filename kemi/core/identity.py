@@ -158,6 +158,14 @@ def asserted_identity(
     return Asserted(_with_alias(found or [identities[0]], identities), remark)
 
 
+def answering_identity(preferred: Sequence[str], called: str, identities: Sequence[str]) -> Asserted:
+    """Decide on P-Asserted-Identity of a page's response: what it prefers if that is its own, else who was called
+    (TS 24.229 §5.2.6.4), else the default identity; ``called``: a name-addr or URI."""
+    wanted = [*addresses_from_headers(list(preferred)), called]
+    own = [one for address in wanted if (one := address_known_as(address, identities)) is not None]
+    return asserted_identity(own[:1], "", identities)
+
+
 def _kind(address: str) -> str:
     uri = canonical_of_address(address) or uri_from_address(address).lower()
     return "tel" if uri.startswith("tel:") else "sip"

@@ -18,7 +18,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.decimals import is_number
 from kemi.core.edits import MessageEdits
 from kemi.core.errors import RemoteProtocolError, SipReject
-from kemi.core.identity import Asserted, asserted_identity, target_for_core
+from kemi.core.identity import Asserted, answering_identity, asserted_identity, target_for_core
 from kemi.core.messages import (
     Message,
     Reply,
@@ -101,18 +101,21 @@ def dialog_keys(message: Message, connection_id: str = "") -> tuple[str, str, st
 
     Both ends may be pages of this gateway, with the same Call-ID and tags: who began tells their dialogs apart.
     """
-    to_core = (
-        message.side is Side.WIC
-    )  # from the page, as a request; the answer to the page's request comes back
-    if isinstance(message, Reply):
-        to_core = not to_core
-    page_tag, core_tag = (message.from_tag, message.to_tag) if to_core else (message.to_tag, message.from_tag)
+    page_tag, core_tag = _tags(message)
     begun_by_core = f"{message.call_id} {core_tag}"
     return (
         f"page {message.call_id} {page_tag}",
         f"core {begun_by_core} {page_tag}",
         f"fork {begun_by_core} {connection_id}",
     )
+
+
+def _tags(message: Message) -> tuple[str, str]:
+    """Return the page's tag and the far end's."""
+    to_core = message.side is Side.WIC  # as a request; the answer to the page's request comes back
+    if isinstance(message, Reply):
+        to_core = not to_core
+    return (message.from_tag, message.to_tag) if to_core else (message.to_tag, message.from_tag)
 
 
 def check_method(request: Request) -> None:
@@ -259,14 +262,20 @@ def _contact(dialog: PageDialog | None, settings: CallSettings) -> list[str]:
 
 
 def reply_for_core(
-    reply: Reply, registration: Registration | None, dialog: PageDialog | None, settings: CallSettings
+    reply: Reply,
+    registration: Registration | None,
+    called: str,
+    dialog: PageDialog | None,
+    settings: CallSettings,
 ) -> MessageEdits:
     """Return how a page's response goes to the core; one that begins a dialog with the request's Record-Route (RFC 3261
-    §12.1.1), which the page has not seen."""
+    §12.1.1), which the page has not seen.  ``called``: whom the request was for, as a name-addr; "": nobody said."""
     insert: tuple[str, ...] = ()
     if registration is not None:
-        default = asserted_identity([], "", registration.identities).identities
-        insert += tuple(f"P-Asserted-Identity: {identity}" for identity in default)
+        called = called or (dialog.page_uri if dialog is not None else "")
+        preferred = reply.headers("P-Preferred-Identity")
+        asserted = answering_identity(preferred, called, registration.identities)
+        insert += tuple(f"P-Asserted-Identity: {identity}" for identity in asserted.identities)
     insert += tuple(_contact(dialog if reply.contact and reply.status < 300 else None, settings))
     if dialog is not None and not dialog.by_page and reply.method in DIALOG_FORMING and reply.status < 300:
         insert += tuple(f"Record-Route: {route}" for route in dialog.far_ends[reply.from_tag].route_set)
@@ -367,23 +376,44 @@ def learn_from_page_request(
 
 
 def _learn_state(dialog: PageDialog, request: Request, now: float) -> None:
-    """Read a NOTIFY's Subscription-State (RFC 6665 §4.1.3), and how long a SUBSCRIBE asks for."""
+    """Read a NOTIFY's Subscription-State (RFC 6665 §4.1.3), and how long a SUBSCRIBE asks for.
+
+    What shortens or ends the subscription at one of several forks leaves the others (§4.4.1).
+    """
+    forks = len(dialog.far_ends)
     if request.method in DIALOG_FORMING and dialog.owner:
-        dialog.longest_s = _asked_s(request)
+        asked = _asked_s(request)
+        dialog.longest_s = asked if forks <= 1 else max(asked, dialog.longest_s)
     if request.method != "NOTIFY":
         return
     state, _, rest = "".join(request.headers("Subscription-State")).partition(";")
     if state.strip().lower() == "terminated":
-        dialog.expires_at = min(dialog.expires_at, now + LINGER_S)
+        if forks > 1:
+            dialog.far_ends.pop(_tags(request)[1], None)
+        else:
+            dialog.expires_at = min(dialog.expires_at, now + LINGER_S)
         return
     expires = parameters(f"<>;{rest}").get("expires", "")
     if is_number(expires):
-        dialog.expires_at = now + min(int(expires), dialog.longest_s) + LINGER_S
+        _last_for(dialog, int(expires), now)
+
+
+def _last_for(dialog: PageDialog, seconds: int, now: float) -> None:
+    """One far end says for how long."""
+    ends_at = now + min(seconds, dialog.longest_s) + LINGER_S
+    dialog.expires_at = ends_at if len(dialog.far_ends) <= 1 else max(ends_at, dialog.expires_at)
 
 
 def learn_from_reply(dialog: PageDialog, reply: Reply, now: float) -> bool:
-    """A final response to SUBSCRIBE or REFER; return whether the dialog goes on."""
-    if reply.status == 481 or (reply.status >= 300 and not dialog.far_ends):
+    """A final response to SUBSCRIBE, REFER or NOTIFY; return whether the dialog goes on."""
+    if reply.status == 481:  # ends it with one far end: pages may refuse all forks but one (RFC 6665 §5.4.9)
+        dialog.far_ends.pop(_tags(reply)[1], None)
+        if not dialog.far_ends and dialog.by_page and reply.side is Side.WIC:
+            # The fork that it takes may be one of which nothing has come yet.
+            dialog.expires_at = min(dialog.expires_at, now + UNANSWERED_S)
+            return True
+        return bool(dialog.far_ends)
+    if reply.status >= 300 and not dialog.far_ends:
         return False
     if reply.side is Side.WIC and len(reply.to_tag) > LONGEST_NAME:
         return False
@@ -402,7 +432,7 @@ def learn_from_reply(dialog: PageDialog, reply: Reply, now: float) -> bool:
         dialog.page_contact = uri_from_address(reply.contact)
     expires = _expires(reply)
     if expires is not None:
-        dialog.expires_at = now + min(expires, dialog.longest_s) + LINGER_S
+        _last_for(dialog, expires, now)
     elif dialog.expires_at < now + IMPLICIT_S:
         dialog.expires_at = now + IMPLICIT_S
     return True
@@ -413,11 +443,7 @@ def no_dialog() -> SipReject:
     return SipReject("no such dialog", status=481, reason_phrase="Call/Transaction Does Not Exist")
 
 
-def not_registered_yet() -> SipReject:
-    """Return the answer to one of a page whose new connection has no registration (yet): a 481 would end it."""
-    return SipReject(
-        "this connection has no registration (yet)",
-        status=500,
-        reason_phrase="Not Registered Yet",
-        lines=("Retry-After: 1",),
-    )
+def not_registered_yet(detail: str) -> SipReject:
+    """Return the answer inside a dialog whose page is between two connections: 481 would end it, or 480 (RFC 6665
+    §4.2.2)."""
+    return SipReject(detail, status=500, reason_phrase="Not Registered Yet", lines=("Retry-After: 1",))

@@ -68,8 +68,7 @@ Contact is replaced where a dialog is made; the Via of its requests stays with u
 
 FROM_PAGE_IN_CONTACT: Final = frozenset(
     {
-        "+g.3gpp.mid-call", "+g.3gpp.srvcc-alerting", "+g.3gpp.ps2cs-srvcc-orig-pre-alerting", "+g.3gpp.smsip",
-        "+g.3gpp.accesstype",
+        "+g.3gpp.mid-call", "+g.3gpp.srvcc-alerting", "+g.3gpp.ps2cs-srvcc-orig-pre-alerting", "+g.3gpp.accesstype",
     }
 )  # fmt: skip
 """Feature tags of services that this gateway does not have (TS 24.237 §C, TS 24.229 §7.9)."""

@@ -201,12 +201,29 @@ class FlowStore:
 
     def successor(self, owner: str, contact: str, now: float) -> Flow | None:
         """Return the connection over which a page registered again: the same identity with the same Contact."""
-        for _, found in self._having(_OF + owner):
-            if found.owner == owner and found.expires_at > now and same_contact(found.contact, contact):
-                flow = self.flow(found.connection_id)
-                if flow is not None:
-                    return flow
+        for found in self._with_contact(owner, contact, now):
+            flow = self.flow(found.connection_id)
+            if flow is not None:
+                return flow
         return None
+
+    def state_of(self, owner: str, contact: str, now: float) -> BindingState | None:
+        """Return how an identity with this Contact is registered; None: nobody comes back to what it began."""
+        return next((found.state for found in self._with_contact(owner, contact, now)), None)
+
+    def _with_contact(self, owner: str, contact: str, now: float) -> Iterator[Registration]:
+        return (
+            found
+            for found in self._of(owner)
+            if found.expires_at > now and same_contact(found.contact, contact)
+        )
+
+    def abandoned(self, owner: str) -> list[str]:
+        """Return the Contacts of an identity's pages that did not come back, and are not over at the core yet."""
+        return [found.contact for found in self._of(owner) if found.state is BindingState.ABANDONED]
+
+    def _of(self, owner: str) -> Iterator[Registration]:
+        return (found for _, found in self._having(_OF + owner) if found.owner == owner)
 
     def once_on(self, connection_id: str, token: str, contact: str) -> Registration | None:
         """Return the binding whose page was reached over a connection, by this Path token, before it lost that."""

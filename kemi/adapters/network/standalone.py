@@ -24,6 +24,7 @@ from kemi.core.flow_token import token_from_routes
 from kemi.core.headers import ALLOW, vias_of_response
 from kemi.core.messages import Message, Reply, Request, Side
 from kemi.core.registration import Flow
+from kemi.core.registration.states import BindingState
 from kemi.core.standalone import DIALOG_FORMING, IN_DIALOG, PageDialog, dialog_keys
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import FlowStore
@@ -51,7 +52,7 @@ class StandaloneRequests:
         self._executor = executor
         self._entry_points = entry_points
         self._dialog_ids = dialog_ids
-        self._vias = HtableTable("passing")
+        self._asked = HtableTable("passing")
 
     # ------------------------------------------------------------ outside any dialog
 
@@ -95,6 +96,10 @@ class StandaloneRequests:
         self._relay_to_page(request, flow, request.request_uri)
 
     def _begin(self, key: str, dialog: PageDialog, now: float) -> bool:
+        if self._dialogs.begin(key, dialog, standalone.MOST_DIALOGS, now):
+            return True
+        for contact in self._flows.abandoned(dialog.owner):  # those who did not come back make room
+            self._dialogs.end_of_page(dialog.owner, set(), contact, now)
         return self._dialogs.begin(key, dialog, standalone.MOST_DIALOGS, now)
 
     # ------------------------------------------------------------ inside a dialog
@@ -117,7 +122,7 @@ class StandaloneRequests:
         now = time.time()
         registration = self._flows.registration(request.connection_id, now)
         if registration is None and dialog.owner:
-            raise standalone.not_registered_yet()
+            raise standalone.not_registered_yet("this connection has no registration (yet)")
         if registration is None or registration.owner != dialog.owner:
             raise standalone.no_dialog()
         if not self._registrar.check_token(request, registration):
@@ -147,14 +152,21 @@ class StandaloneRequests:
         if registration is not None and registration.owner != dialog.owner:
             flow = None
         flow = flow or self._flows.successor(dialog.owner, dialog.contact_of_binding, now)
-        if flow is None:
-            raise SipReject(
-                "the page's connection is gone", status=480, reason_phrase="Temporarily Unavailable"
-            )
-        return flow
+        if flow is not None:
+            return flow
+        detail = "the page's connection is gone"
+        match self._flows.state_of(dialog.owner, dialog.contact_of_binding, now):
+            case None:
+                raise standalone.no_dialog()
+            case BindingState.ABANDONED:
+                raise SipReject(detail, status=480, reason_phrase="Temporarily Unavailable")
+            case _:
+                raise standalone.not_registered_yet(detail)
 
     def _relay_to_page(self, request: Request, flow: Flow, target: str) -> None:
-        self._vias.set(_passing_key(request, flow.connection_id), "\n".join(vias_of_response(request)))
+        called = "".join(request.headers("P-Called-Party-ID")[:1])
+        asked = "\n".join((called, *vias_of_response(request)))
+        self._asked.set(_passing_key(request, flow.connection_id), asked)
         edits = standalone.for_page(request, flow, target, self._settings)
         self._executor.forward_to_page(edits, lambda: transactions.relay_within(standalone.FINAL_RESPONSE_S))
 
@@ -169,17 +181,17 @@ class StandaloneRequests:
 
     def answered(self, reply: Reply) -> None:
         """A response goes back to page or core; of a page only where it was asked, and about no dialog but its own."""
-        connection_id, vias = "", None
+        connection_id, asked = "", None
         if reply.side is Side.WIC:
             connection_id = ksr.connection_id()
-            vias = self._vias.get(_passing_key(reply, connection_id))
-            if vias is None:
+            asked = self._asked.get(_passing_key(reply, connection_id))
+            if asked is None:
                 ksr.drop()  # nobody waits for it (any more)
                 return
         keys = dialog_keys(reply, connection_id)
         found = self._dialogs.find(keys) if reply.method in IN_DIALOG else None
         now = time.time()
-        registration = None if vias is None else self._flows.registration(connection_id, now)
+        registration = None if asked is None else self._flows.registration(connection_id, now)
         if found is not None and registration is not None and found[1].owner != registration.owner:
             found = None  # its To-tag is of somebody else's dialog
         if found is not None and reply.status >= 200:
@@ -188,13 +200,14 @@ class StandaloneRequests:
             )
             if found[0] == keys[2] and reply.status < 300:
                 self._dialogs.rename(keys[2], keys[1], now)
-        if vias is None:
+        if asked is None:
             edits = standalone.reply_for_page(reply, self._settings)
         else:
+            called, *vias = asked.split("\n")
             edits = standalone.reply_for_core(
-                reply, registration, found[1] if found else None, self._settings
+                reply, registration, called, found[1] if found else None, self._settings
             )
-            edits = replace(edits, vias=tuple(vias.split("\n")))
+            edits = replace(edits, vias=tuple(vias))
         self._executor.perform(reply.call_id, ForwardReply(edits))
 
 

@@ -32,6 +32,7 @@ from kemi.core.registration import (
     is_cut_short,
     register_for_core,
     registration_from_reply,
+    same_contact,
 )
 from kemi.core.registration.authorization import challenge_for_page, credentials_from_headers
 from kemi.core.registration.contact import page_of
@@ -48,6 +49,7 @@ from kemi.core.registration.token import (
 )
 from kemi.core.trust import TOPOLOGY, TOWARDS_PAGE, warnings_for_page
 from kemi.settings import Settings
+from kemi.state.dialogs import DialogStore
 from kemi.state.flows import FlowStore
 
 CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
@@ -61,12 +63,14 @@ class Registrar:
         settings: Settings,
         registration_settings: RegistrationSettings,
         flows: FlowStore,
+        dialogs: DialogStore,
         executor: Executor,
         admission: Admission,
         entry_points: EntryPoints,
         hidden: HiddenUsers,
     ) -> None:
         self._flows = flows
+        self._dialogs = dialogs
         self._executor = executor
         self._admission = admission
         self._entry_points = entry_points
@@ -307,7 +311,10 @@ class Registrar:
     def _bind(
         self, pending: PendingRegistration, registration: Registration, reply: Reply, now: float
     ) -> None:
+        before = self._flows.binding(registration.key)
         replaced = self._flows.register(pending.connection_id, registration, now + self._grace_s)
+        if before is not None and not same_contact(before.contact, registration.contact):
+            self._loaded_anew(before, now)
         if (
             replaced
         ):  # the same instance over a new connection (RFC 5626 §6): the old one is of no use any more
@@ -322,6 +329,11 @@ class Registrar:
         if contacts:
             ksr.remove_headers(("Contact",))
             ksr.append_headers(f"Contact: {contact}" for contact in contacts)
+
+    def _loaded_anew(self, before: Registration, now: float) -> None:
+        """Nobody comes back to what a page began before it drew another Contact; the room for it is needed at once."""
+        if self._flows.state_of(before.owner, before.contact, now) is None:
+            self._dialogs.end_of_page(before.owner, set(), before.contact, now)
 
     @staticmethod
     def deregistered(call_id: str, status: int) -> None:

@@ -121,6 +121,7 @@ class Worker:
             registration_settings(settings),
             self.flows,
             nobody,
+            nobody,
             self.doors.admission,
             nobody,
             nobody,

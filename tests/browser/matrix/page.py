@@ -56,9 +56,15 @@ Found in their sources, not by calls of the matrix:
 - They read no URI in From, To, Contact and Refer-To but sip: and sips:. The gateway gives them a number as a SIP URI; a
   REFER of the core to something else, as `Refer-To: <urn:service:...>`, they drop without an answer.
 - JsSIP answers 416 to any request with a sips: URI in To, and to a REFER with one in Refer-To: who dials
-  `sips:alice@...` does not reach it.
+  `sips:alice@...` does not reach it. Nor does a page reach anybody so: the gateway answers 416.
 - They escape `;` and `=` in the user part of whatever they call or refer to. The gateway writes a number's parameters
   as such again (`7042;phone-context=...`), as the core would look for a user of that name.
+- A subscription ends when its gateway is restarted, or the page goes to another one. SIP.js (state `Terminated`) and
+  JsSIP (`terminated`) say so at their next refresh, and the application subscribes again: ask for a short time where
+  an hour without presence or busy lamps is too long.
+- Of a subscription that the network forks they take one fork, and answer 481 to the NOTIFYs of all others.
+- JsSIP knows its subscription by the 200 to SUBSCRIBE alone, and answers 481 to a NOTIFY that overtakes it (RFC 6665
+  §4.1.2.4 has them do that): it emits `accepted`, but nobody notifies it. Subscribe again if no NOTIFY follows.
 - A page that calls with `anonymous: true` knows only the Contact it registered as its own, and is reached there.
 
 ## Firefox

@@ -11,16 +11,18 @@ import pytest
 
 from kemi.adapters.shared_state import POLL_S
 from kemi.core.registration.records import CLOCKS_APART_S
-from tests.integration.calls.stage import CAROL
+from tests.integration.calls.stage import ALICE, CAROL
 from tests.integration.registration.registering import (
     GRACE_S,
     NODE,
     RegistrationStage,
     registration_lab_of,
 )
+from tests.integration.registration.test_standalone import REG, watch
 from tests.integration.trust.issuers import register, token_for
 from tests.lab.lab import Lab
 from tests.lab.options import Part
+from tests.peers.core_reginfo import reginfo
 
 pytestmark = pytest.mark.lab
 
@@ -52,6 +54,19 @@ def restart(stage: RegistrationStage) -> None:
 async def stored(stage: RegistrationStage, *pages: object) -> None:
     await stage.soon(lambda: all(stage.stored(page) for page in pages), "stored")  # type: ignore[arg-type]
     await asyncio.sleep(0.3)
+
+
+async def test_what_a_page_has_subscribed_to_is_over_and_both_ends_hear_of_it(
+    stage: RegistrationStage,
+) -> None:
+    page = await stage.registered_page()
+    subscribe, answer, there = await watch(stage, page)
+    await stored(stage, page)
+    restart(stage)
+    await page.connect()
+    assert (await page.register()).status == 200
+    assert (await there.notify(reginfo(ALICE, version=0))).status == 481
+    assert (await page.request_inside(subscribe, answer, "SUBSCRIBE", cseq=2, headers=REG)).status == 481
 
 
 async def test_registrations_are_back_before_the_first_message(stage: RegistrationStage) -> None:

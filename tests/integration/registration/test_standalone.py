@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,6 +128,20 @@ class TestOwnRegistration:
         assert notify.from_tag == "another-fork"
 
     @pytest.mark.conformance("R-63")
+    async def test_the_fork_that_it_takes_goes_on_when_it_refuses_another(
+        self, stage: RegistrationStage
+    ) -> None:
+        page = await stage.registered_page()
+        subscribe, _, there = await watch(stage, page)
+        taken = there.dialog.local
+        page.dialogs.discard(subscribe.call_id)  # as SIP.js and JsSIP, to all forks but one
+        there.dialog.local = f"<{ALICE}>;tag=another-fork"
+        assert (await there.notify(reginfo(ALICE, version=0))).status == 481
+        page.dialogs.add(subscribe.call_id)
+        there.dialog.local = taken
+        assert (await there.notify(reginfo(ALICE, version=1))).status == 200
+
+    @pytest.mark.conformance("R-63")
     @pytest.mark.parametrize("status", [403, 489])
     async def test_a_refusal_passes(self, stage: RegistrationStage, status: int) -> None:
         page = await stage.registered_page()
@@ -146,7 +161,10 @@ class TestOwnRegistration:
         page.lose()
         await stage.state_of(page, "away")
         gone = await there.notify(reginfo(ALICE, version=0))
-        assert (gone.status, warning_of(gone)) == (480, "the page's connection is gone")
+        assert (gone.status, warning_of(gone)) == (500, "the page's connection is gone")
+        assert gone.headers.all("Retry-After") == [
+            "1"
+        ]  # else it would be over at the notifier (RFC 6665 §4.2.2)
         await page.connect()
         assert (await page.register()).status == 200
         assert (await there.notify(reginfo(ALICE, version=1))).status == 200
@@ -300,6 +318,18 @@ class TestTowardsThePage:
         assert len(heard.headers.all("Via")) == 1
         assert len(answer.headers.all("Via")) == len(request.headers.all("Via"))
         nothing_of_the_core(stage, page)
+
+    @pytest.mark.conformance("S-23")
+    @pytest.mark.parametrize("method", ["MESSAGE", "SUBSCRIBE"])
+    async def test_the_answer_is_of_the_identity_that_was_asked(
+        self, stage: RegistrationStage, method: str
+    ) -> None:
+        stage.core.registrar = replace(stage.core.registrar, associated_uris=(ALICE, BOB))
+        page = await stage.registered_page()
+        headers = [("Route", stage.path_of(page)), ("P-Called-Party-ID", f"<{BOB}>"), ("Event", "x")]
+        request = core_request(stage, method, page.contact_uri, headers=headers)
+        answer = await stage.core.ask(request, gateway_address(stage))
+        assert (answer.status, answer.headers.all("P-Asserted-Identity")) == (200, [f"<{BOB}>"])
 
     @pytest.mark.conformance("S-41")
     async def test_a_page_may_be_watched(self, stage: RegistrationStage) -> None:

@@ -19,6 +19,7 @@ from tests.integration.services.world import (
 from tests.peers.core_script import answers
 from tests.peers.dialog import Pairs
 from tests.peers.sip import CSeq, Headers, SipRequest, message_to_text, new_tag
+from tests.peers.wic import ScriptedWic, WicIdentity
 
 pytestmark = pytest.mark.lab
 
@@ -209,8 +210,11 @@ class TestOutsideCalls:
     @pytest.mark.conformance("S-41", "B-04")
     @pytest.mark.parametrize("body", [SMS, AOC])
     async def test_from_the_core(self, stage: Stage, body: tuple[str, str]) -> None:
-        page = await stage.page()
+        """An IP-SM-GW chooses a contact that has registered for short messages (TS 24.341 §5.3.3)."""
+        identity = WicIdentity(ALICE, feature_tags=("+g.3gpp.smsip",))
+        page = await stage.join(ScriptedWic(stage.handshake, identity))
         registration = stage.core.registrations[ALICE]
+        assert "+g.3gpp.smsip" in (registration.request.headers.get("Contact") or "")
         fields = [
             ("Via", stage.core.new_via()),
             ("Max-Forwards", "70"),
@@ -219,6 +223,7 @@ class TestOutsideCalls:
             ("To", f"<{ALICE}>"),
             ("Call-ID", new_tag()),
             ("CSeq", str(CSeq(1, "MESSAGE"))),
+            ("Accept-Contact", "*;+g.3gpp.smsip;require;explicit"),
         ]
         request = SipRequest("MESSAGE", registration.contact, headers=Headers(fields)).set_body(
             body[1], body[0]

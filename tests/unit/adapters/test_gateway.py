@@ -282,7 +282,7 @@ class TestReplyRoute:
         dialogs = kamailio.tables["dialog"]
         dialogs.update({name: text.replace("sip:alice@", "sip:carol@") for name, text in dialogs.items()})
         before = dict(dialogs)
-        kamailio.tables["passing"] = {"7 sub-1 1 b": "SIP/2.0/UDP 198.51.100.7;branch=z9hG4bKcore"}
+        kamailio.tables["passing"] = {"7 sub-1 1 b": "\nSIP/2.0/UDP 198.51.100.7;branch=z9hG4bKcore"}
         kamailio.receive(from_page(subscription("SIP/2.0 481 X", ";tag=b", ";tag=watcher")))
         page.ksr_reply_route(MESSAGE)
         assert not kamailio.dropped

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from kemi.adapters.gateway import Gateway
+from kemi.adapters.kamailio.htable import HtableTable
+from kemi.core import standalone
+from kemi.core.registration.states import BindingState
+from kemi.state.flows import FlowStore
 from tests.fakes.ksr import FakeKamailio
 from tests.fakes.sip import FakeMessage
-from tests.unit.adapters.messages import HANDSHAKE, WS_PORT, from_core, from_page, register, registered
+from tests.unit.adapters.messages import (
+    HANDSHAKE,
+    WS_PORT,
+    core_reply,
+    from_core,
+    from_page,
+    register,
+    registered,
+)
 from tests.unit.adapters.played import MESSAGE
 
 PAGES = {7: "x", 8: "y"}
@@ -20,18 +33,33 @@ PAGES = {7: "x", 8: "y"}
 def pages(kamailio: FakeKamailio, page: Gateway) -> Gateway:
     """The worker process of two pages of alice, over two connections."""
     kamailio.script("tcpops.tcp_conid_alive", 1)
-    connected(kamailio, page, 8)
-    for message, run in ((register(), page.ksr_request_route), (registered(), page.ksr_reply_route)):
+    registers(kamailio, page, 8, "y")
+    kamailio.relayed.clear()
+    return page
+
+
+def registers(
+    kamailio: FakeKamailio, gateway: Gateway, connection: int, user: str, instance: str = ""
+) -> None:
+    """Let a page open a WebSocket and register over it."""
+    connected(kamailio, gateway, connection)
+    contact = f"sip:{user}@page.invalid;transport=ws>"
+    if instance:
+        contact += f';+sip.instance="<urn:uuid:{instance}>"'
+    for message, run in ((register(), gateway.ksr_request_route), (registered(), gateway.ksr_reply_route)):
         message.headers = [
-            (name, value.replace("reg-1", "reg-2").replace("sip:x@", "sip:y@"))
+            (
+                name,
+                value.replace("reg-1", f"reg-{connection}").replace(
+                    "sip:x@page.invalid;transport=ws>", contact
+                ),
+            )
             for name, value in message.headers
         ]
         if not message.is_reply:
-            message.connection_id, message.source = 8, ("127.0.0.1", 40001)
+            message.connection_id, message.source = connection, ("127.0.0.1", 39993 + connection)
         kamailio.receive(message)
         run(MESSAGE)
-    kamailio.relayed.clear()
-    return page
 
 
 def connected(kamailio: FakeKamailio, page: Gateway, connection: int) -> None:
@@ -40,7 +68,7 @@ def connected(kamailio: FakeKamailio, page: Gateway, connection: int) -> None:
         FakeMessage.from_bytes(
             HANDSHAKE.encode(),
             protocol="tcp",
-            source=("127.0.0.1", 40001),
+            source=("127.0.0.1", 39993 + connection),
             connection_id=connection,
             received_port=WS_PORT,
         )
@@ -166,3 +194,85 @@ def test_a_page_that_is_not_registered_again_yet_keeps_its_dialog(
     notify(kamailio, pages, 7, 9)
     assert not kamailio.relayed
     assert (kamailio.replies[-1].status, kamailio.replies[-1].reason_phrase) == (500, "Not Registered Yet")
+
+
+def subscribes(kamailio: FakeKamailio, gateway: Gateway, connection: int, number: int) -> int:
+    """Let a page begin a subscription and the core take it; return the gateway's refusal, or 0."""
+    kamailio.relayed.clear()
+    asks = from_page(
+        f"""SUBSCRIBE sip:bob@ims.example SIP/2.0
+From: <sip:alice@ims.example>;tag=page
+To: <sip:bob@ims.example>
+Call-ID: watch-{number}
+CSeq: 1 SUBSCRIBE
+Max-Forwards: 70
+Contact: <sip:page@page.invalid;transport=ws>
+Event: dialog
+Expires: 3600
+
+""",
+        connection_id=connection,
+    )
+    kamailio.receive(asks)
+    gateway.ksr_request_route(MESSAGE)
+    if not kamailio.relayed:
+        return kamailio.replies[-1].status
+    kamailio.receive(core_reply(200, "bob", method="SUBSCRIBE", call_id=f"watch-{number}"))
+    gateway.ksr_reply_route(MESSAGE)
+    return 0
+
+
+def is_told(kamailio: FakeKamailio, gateway: Gateway, number: int) -> int:
+    """Let the far end notify in one of them; return the gateway's refusal, or 0."""
+    kamailio.relayed.clear()
+    kamailio.receive(
+        from_core(
+            f"""NOTIFY sip:ours@192.0.2.1:5060 SIP/2.0
+Via: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bKtold{number}
+From: <sip:bob@ims.example>;tag=bob
+To: <sip:alice@ims.example>;tag=page
+Call-ID: watch-{number}
+CSeq: 7 NOTIFY
+Max-Forwards: 70
+Contact: <sip:bob@198.51.100.7:5080>
+Event: dialog
+Subscription-State: active;expires=3000
+
+"""
+        )
+    )
+    gateway.ksr_request_route(MESSAGE)
+    return 0 if kamailio.relayed else kamailio.replies[-1].status
+
+
+def test_a_page_that_is_loaded_anew_leaves_nothing_of_before(
+    kamailio: FakeKamailio, page: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It draws another Contact and begins all subscriptions again; who notified the old ones is told that at once."""
+    monkeypatch.setattr(standalone, "MOST_DIALOGS", 3)
+    for name in ("tcpops.tcp_conid_alive", "websocket.close_conid", "tcpops.tcp_close_connection_id"):
+        kamailio.script(name, 1)
+    for load, connection in enumerate(range(8, 12)):
+        registers(kamailio, page, connection, f"load{load}", "one")
+        assert [subscribes(kamailio, page, connection, 10 * load + key) for key in range(3)] == [0, 0, 0]
+    assert subscribes(kamailio, page, 11, 39) == 403
+    assert [is_told(kamailio, page, 10 * load) for load in range(4)] == [481, 481, 481, 0]
+
+
+def test_pages_that_did_not_come_back_make_room(
+    kamailio: FakeKamailio, page: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The core still has them, and until the room is needed they may come back to what they began."""
+    monkeypatch.setattr(standalone, "MOST_DIALOGS", 2)
+    kamailio.script("tcpops.tcp_conid_alive", 1)
+    flows = FlowStore(HtableTable)
+    registers(kamailio, page, 8, "y")
+    assert [subscribes(kamailio, page, 7, 1), subscribes(kamailio, page, 8, 2)] == [0, 0]
+    flows.note_closed("7")
+    binding = flows.lose("7", 0.0)
+    assert binding is not None
+    assert (is_told(kamailio, page, 1), subscribes(kamailio, page, 8, 3)) == (500, 403)
+    flows.change(binding.key, lambda found: replace(found, state=BindingState.ABANDONED))
+    assert is_told(kamailio, page, 1) == 480
+    assert [subscribes(kamailio, page, 8, 3), subscribes(kamailio, page, 8, 4)] == [0, 403]
+    assert [is_told(kamailio, page, number) for number in (1, 2, 3)] == [481, 0, 0]

@@ -283,7 +283,7 @@ class TestContact:
 
     @pytest.mark.conformance("R-28")
     def test_a_complete_one_passes_untouched(self) -> None:
-        contact = f'<{OURS};ob>;reg-id=1;+sip.instance="<urn:uuid:1>";' + ";".join(TAGS)
+        contact = f'<{OURS};ob>;reg-id=1;+sip.instance="<urn:uuid:1>";+g.3gpp.smsip;' + ";".join(TAGS)
         found = forwarded({"Contact": [contact]})
         assert lines(found, "Contact") == []
         assert "Contact" not in found.edits.remove
@@ -297,7 +297,7 @@ class TestContact:
     @pytest.mark.conformance("S-07")
     def test_feature_tags_of_services_we_have_not_are_taken_away(self) -> None:
         tags = ";".join(TAGS)
-        found = forwarded({"Contact": [f"<{OURS}>;+g.3gpp.mid-call;+G.3GPP.smsip;{tags}"]})
+        found = forwarded({"Contact": [f"<{OURS}>;+g.3gpp.mid-call;+G.3GPP.accesstype;{tags}"]})
         assert lines(found, "Contact") == [f"<{OURS}>;{tags}"]
 
     @pytest.mark.parametrize("contact", ["*", ""])
@@ -325,7 +325,7 @@ class TestContact:
     def test_what_is_no_text_could_not_be_written_anew_and_is_refused(self) -> None:
         """It would keep its time, and feature tags that only the network may set."""
         with pytest.raises(RemoteProtocolError, match="UTF-8"):
-            forwarded({"Contact": [f"<{OURS}>;+x=\ufffd;expires=999999;+g.3gpp.smsip"]})
+            forwarded({"Contact": [f"<{OURS}>;+x=\ufffd;expires=999999;+g.3gpp.mid-call"]})
 
 
 class TestWhatIsRefused:

@@ -130,6 +130,44 @@ class TestLearning:
         learn_from_core_request(found, last, NOW)
         assert found.expires_at == NOW + LINGER_S
 
+    @pytest.mark.parametrize(
+        "refusal", [reply(Side.WIC, "NOTIFY", "c", "a", 481), reply(Side.IMS, "SUBSCRIBE", "a", "c", 481)]
+    )
+    def test_a_fork_that_one_side_does_not_know_leaves_the_others(self, refusal: Reply) -> None:
+        """RFC 6665 §5.4.9: a page may take one fork only; SIP.js and JsSIP answer the NOTIFYs of all others so."""
+        found = dialog(b=FarEnd("sip:b"), c=FarEnd("sip:c"))
+        found.expires_at = NOW + 600
+        assert learn_from_reply(found, refusal, NOW)
+        assert (set(found.far_ends), found.expires_at) == ({"b"}, NOW + 600)
+
+    def test_the_fork_that_a_page_takes_may_answer_after_one_that_it_refused(self) -> None:
+        found = begun_with("600")
+        learn_from_core_request(found, request(Side.IMS, "NOTIFY", "c", "a"), NOW)
+        assert learn_from_reply(found, reply(Side.WIC, "NOTIFY", "c", "a", 481), NOW)
+        assert (found.far_ends, found.expires_at) == ({}, NOW + UNANSWERED_S)
+        assert learn_from_reply(found, reply(Side.IMS, "SUBSCRIBE", "a", "b"), NOW)
+        assert (set(found.far_ends), found.expires_at) == ({"b"}, NOW + 600 + LINGER_S)
+
+    def test_one_that_the_core_began_ends_with_its_only_far_end(self) -> None:
+        begun = begin_by_core(
+            request(Side.IMS, "SUBSCRIBE", "b"), binding(), Flow("7", "n", "a", "b"), "u", NOW
+        )
+        assert not learn_from_reply(begun, reply(Side.WIC, "SUBSCRIBE", "b", "a", 481), NOW)
+
+    def test_what_one_fork_shortens_or_ends_leaves_the_others(self) -> None:
+        found = begun_with("600")
+        for tag in "bc":
+            learn_from_reply(found, reply(Side.IMS, "SUBSCRIBE", "a", tag), NOW)
+        learn_from_core_request(found, request(Side.IMS, "NOTIFY", "c", "a"), NOW)  # for 60 s
+        ends = request(Side.WIC, "SUBSCRIBE", "a", "c", Expires=["0"])
+        learn_from_page_request(found, ends, binding(), NOW)
+        last = request(Side.IMS, "NOTIFY", "c", "a", Subscription_State=["terminated;reason=timeout"])
+        learn_from_core_request(found, last, NOW)
+        assert (set(found.far_ends), found.expires_at) == ({"b"}, NOW + 600 + LINGER_S)
+        told = request(Side.IMS, "NOTIFY", "b", "a", Subscription_State=["active;expires=500"])
+        learn_from_core_request(found, told, NOW + 100)
+        assert found.expires_at == NOW + 600 + LINGER_S
+
     @pytest.mark.parametrize("method", ["SUBSCRIBE", "REFER"])
     def test_nothing_else_comes_from_a_stranger(self, method: str) -> None:
         with pytest.raises(SipReject):
@@ -238,9 +276,38 @@ class TestTowardsTheCore:
         begun = begin_by_core(asked, binding(), Flow("7", "n", "a", "b"), "user", NOW)
         assert begun.contact_of_binding == OURS
         begun.by_page = by_page
-        edits = reply_for_core(reply(Side.WIC, method, "a", "b", status), None, begun, SETTINGS)
+        edits = reply_for_core(reply(Side.WIC, method, "a", "b", status), None, "", begun, SETTINGS)
         inserted = [line for line in edits.insert if line.startswith("Record-Route")]
         assert inserted == ["Record-Route: <sip:one;lr>", "Record-Route: <sip:two;lr>"][:routes]
+
+    @pytest.mark.parametrize(
+        ("preferred", "called", "begun_with", "asserted"),
+        [
+            pytest.param([], "", "", "alice", id="the default one"),
+            pytest.param([], "<sip:sales@ims.example>", "", "sales", id="who was asked"),
+            pytest.param(
+                ["<sip:sales@ims.example>"], "<sip:alice@ims.example>", "", "sales", id="who it prefers"
+            ),
+            pytest.param(
+                ["<sip:bob@ims.example>"], "<sip:sales@ims.example>", "", "sales", id="somebody else"
+            ),
+            pytest.param(["<sip:bob@x>, <sip:carol@x>"], "x", "", "alice", id="nobody of its own"),
+            pytest.param([], "", "sip:sales@ims.example", "sales", id="who it is in the dialog"),
+        ],
+    )
+    def test_a_page_answers_as_who_was_asked(
+        self, preferred: list[str], called: str, begun_with: str, asserted: str
+    ) -> None:
+        """TS 24.229 §5.2.6.4; in calls it is the same."""
+        registration = binding(associated_uris=["<sip:alice@ims.example>", "<sip:sales@ims.example>"])
+        answer = reply(Side.WIC, "NOTIFY", "b", "a")
+        answer.headers = lambda name: preferred if name == "P-Preferred-Identity" else []
+        inside = dialog(b=FarEnd("sip:b")) if begun_with else None
+        if inside is not None:
+            inside.by_page, inside.page_uri = False, begun_with
+        edits = reply_for_core(answer, registration, called, inside, SETTINGS)
+        found = [line for line in edits.insert if line.startswith("P-Asserted-Identity")]
+        assert found == [f"P-Asserted-Identity: <sip:{asserted}@ims.example>"]
 
     def test_a_dialog_needs_a_contact(self) -> None:
         with pytest.raises(RemoteProtocolError):

@@ -248,6 +248,14 @@ class TestBindings:
         assert flows.successor(ALICE, "sip:y@page.invalid", now=0.0) is None
         assert flows.successor("sip:bob@ims.example", "sip:x@page.invalid", now=0.0) is None
 
+    def test_nobody_comes_back_where_no_binding_has_the_contact(self, flows: FlowStore) -> None:
+        registered(flows)
+        flows.lose("7", away_until=30.0)
+        assert flows.state_of(ALICE, "sip:x@page.invalid;ob", now=0.0) is BindingState.AWAY
+        assert flows.state_of(ALICE, "sip:y@page.invalid", now=0.0) is None
+        assert flows.state_of("sip:bob@ims.example", "sip:x@page.invalid", now=0.0) is None
+        assert flows.state_of(ALICE, "sip:x@page.invalid", now=100.0) is None
+
     def test_bindings_are_found_by_identity(self, flows: FlowStore) -> None:
         flows.open(FLOW)
         flows.register("7", alice(), away_until=30.0)
