@@ -16,8 +16,9 @@ PACKAGE: Final = "trickle-ice"
 FRAGMENT: Final = "application/trickle-ice-sdpfrag"
 _TAGS: Final = frozenset({PACKAGE, "ice"})
 """RFC 8840 §10.2, RFC 5768 §4."""
-_SAID: Final = re.compile(r"(?:^|[\s,])(?:trickle-)?ice\b", re.IGNORECASE)
-"""Nearly nobody says so, and a look is all that it costs then."""
+_SAID: Final = re.compile(r"ice(?:(?<=[\s,]ice)|(?<=[\s,]trickle-ice))\b")
+"""In lower case, behind a comma.  Nearly nobody says so, and a look is all that it costs then: it begins with letters,
+because what begins with a choice is tried at each character."""
 _ENDING: Final = (("Supported", _TAGS), ("Require", _TAGS), ("Recv-Info", frozenset({PACKAGE})))
 
 
@@ -31,11 +32,16 @@ def has_candidates(request: Request) -> bool:
 
 def without_ice(edits: MessageEdits, read: HeaderReader) -> MessageEdits:
     """Return edits that also take from a message what it says of ICE; ``read`` gives its header fields as they came."""
+    is_added = _says(edits.insert)
     for name, ending in _ENDING:
         own = () if name in edits.remove else read(name)
-        if _SAID.search(",".join((*own, *edits.insert))):
+        if is_added or (own and _says(own)):
             edits = _without(edits, name, ending, own)
     return edits
+
+
+def _says(texts: Sequence[str]) -> bool:
+    return _SAID.search(",".join(("", *texts)).lower()) is not None
 
 
 def _without(edits: MessageEdits, name: str, ending: frozenset[str], own: Sequence[str]) -> MessageEdits:
