@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from kemi.core.call.states import advance
 from kemi.core.identity import one_spelling
@@ -31,6 +32,15 @@ class Ended:
 
     registration: Registration
     cause: Cause
+
+
+class Replaced(NamedTuple):
+    """What is left of a binding whose place another one has taken; "" for what is not."""
+
+    connection_id: str = ""
+    """The connection it was reached by."""
+    contact: str = ""
+    """Its Contact, where the new one has another."""
 
 
 class FlowStore:
@@ -132,8 +142,8 @@ class FlowStore:
 
     # ------------------------------------------------------------ bindings
 
-    def register(self, connection_id: str, registration: Registration, away_until: float) -> str:
-        """Write what the core granted; return the connection it takes the place of, or "".
+    def register(self, connection_id: str, registration: Registration, away_until: float) -> Replaced:
+        """Write what the core granted; return what it takes the place of.
 
         A page that is gone meanwhile is away until ``away_until``.  Where it is back on another connection already, the
         answer comes too late, and nothing is written.
@@ -144,17 +154,21 @@ class FlowStore:
             with self._registrations.locked(key):
                 before = self._registrations.get(key)
                 if flow is None and before is not None and before.connection_id not in ("", connection_id):
-                    return ""
+                    return Replaced()
                 state = before.state if before is not None else BindingState.REGISTERED
                 registration.state = advance(BINDING, state, BindingEvent.GRANTED)
                 registration.connection_id = connection_id
-                replaced = ""
+                replaced = contact = ""
                 if before is not None:
                     registration.registered_at = before.registered_at or registration.registered_at
                     registration.former_connection_id = before.former_connection_id
                     if before.connection_id != connection_id:
                         replaced = before.connection_id
                         registration.former_connection_id = replaced or before.former_connection_id
+                    if before.contact != registration.contact and not same_contact(
+                        before.contact, registration.contact
+                    ):
+                        contact = before.contact
                 if flow is None:
                     _away(registration, away_until)
                 else:
@@ -168,7 +182,7 @@ class FlowStore:
                     self._forget(abandoned)
                     self._changed.set(abandoned, "1")
         self._changed.set(key, "1")
-        return replaced
+        return Replaced(replaced, contact)
 
     def registration(self, connection_id: str, now: float) -> Registration | None:
         """Return the connection's registration unless it has run out."""

@@ -32,7 +32,6 @@ from kemi.core.registration import (
     is_cut_short,
     register_for_core,
     registration_from_reply,
-    same_contact,
 )
 from kemi.core.registration.authorization import challenge_for_page, credentials_from_headers
 from kemi.core.registration.contact import page_of
@@ -311,15 +310,13 @@ class Registrar:
     def _bind(
         self, pending: PendingRegistration, registration: Registration, reply: Reply, now: float
     ) -> None:
-        before = self._flows.binding(registration.key)
         replaced = self._flows.register(pending.connection_id, registration, now + self._grace_s)
-        if before is not None and not same_contact(before.contact, registration.contact):
-            self._loaded_anew(before, now)
-        if (
-            replaced
-        ):  # the same instance over a new connection (RFC 5626 §6): the old one is of no use any more
-            connections.close_connection(replaced, *REPLACED)
-            self._flows.note_closed(replaced)
+        if replaced.contact:
+            self._loaded_anew(registration.owner, replaced.contact, now)
+        if replaced.connection_id:
+            # The same instance over a new connection (RFC 5626 §6): the old one is of no use any more.
+            connections.close_connection(replaced.connection_id, *REPLACED)
+            self._flows.note_closed(replaced.connection_id)
         if self.token_use.is_over(registration.grant):
             # Logged out while the core was asked: whoever ends the session's bindings may have missed this one.
             self._flows.end(
@@ -330,10 +327,10 @@ class Registrar:
             ksr.remove_headers(("Contact",))
             ksr.append_headers(f"Contact: {contact}" for contact in contacts)
 
-    def _loaded_anew(self, before: Registration, now: float) -> None:
+    def _loaded_anew(self, owner: str, contact: str, now: float) -> None:
         """Nobody comes back to what a page began before it drew another Contact; the room for it is needed at once."""
-        if self._flows.state_of(before.owner, before.contact, now) is None:
-            self._dialogs.end_of_page(before.owner, set(), before.contact, now)
+        if self._flows.state_of(owner, contact, now) is None:
+            self._dialogs.end_of_page(owner, set(), contact, now)
 
     @staticmethod
     def deregistered(call_id: str, status: int) -> None:

@@ -52,7 +52,7 @@ def alice(**changes: object) -> Registration:
 
 def registered(flows: FlowStore, flow: Flow = FLOW) -> str:
     flows.open(flow)
-    return flows.register(flow.connection_id, alice(), away_until=30.0)
+    return flows.register(flow.connection_id, alice(), away_until=30.0).connection_id
 
 
 def assert_replaces(flows: FlowStore, flow: Flow, replaced: str) -> None:
@@ -176,7 +176,7 @@ class TestBindings:
         registered(flows, AGAIN)
         flows.note_closed("7")
         flows.take_changed()
-        assert flows.register("7", alice(sent=Sent(CONTACT, call_id="late")), away_until=30.0) == ""
+        assert flows.register("7", alice(sent=Sent(CONTACT, call_id="late")), away_until=30.0) == ("", "")
         found = flows.registration("8", now=0.0)
         assert found is not None
         assert found.sent.call_id == "reg"
