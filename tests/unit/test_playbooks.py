@@ -1,7 +1,12 @@
 """What holds for all playbooks."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,3 +119,33 @@ def test_what_modules_are_given_is_in_no_machines_journal() -> None:
     }
     assert len(found) > 8
     assert not [where for where, hidden in found.items() if hidden is not True]
+
+
+def test_nodes_that_want_sudo_do_not_have_it_used_here(tmp_path: Path) -> None:
+    """`ansible_become` of all machines counts for more than the `become: false` of a task."""
+    inventory = {
+        "redis": {"hosts": {"gw": None}, "vars": {"ansible_host": "192.0.2.10", "ansible_user": "debian"}},
+        "all": {"vars": {"ansible_become": True}},
+    }
+    (tmp_path / "hosts.json").write_text(json.dumps(inventory))
+    sudo = tmp_path / "sudo"
+    sudo.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nexit 1\n")
+    sudo.chmod(0o755)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "ansible", "playbook", "-i", str(tmp_path / "hosts.json")),
+            *("playbooks/restore.yml", "--extra-vars", f"restore_state={tmp_path}/none"),
+        ],
+        cwd=PLAYBOOKS.parent,
+        env={
+            **os.environ,
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "ANSIBLE_BECOME_ALLOW_SAME_USER": "1",  # also where root runs this test
+            "ANSIBLE_FORCE_COLOR": "0",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "is no state of Redis on this machine" in " ".join(done.stdout.split()), done.stdout + done.stderr
+    assert not (tmp_path / "asked").exists()
