@@ -30,6 +30,15 @@ def test_restarts_that_are_due_outlast_a_failed_task(name: str) -> None:
     assert not [play["name"] for play in changing if play.get("force_handlers") is not True]
 
 
+def test_new_machines_and_ports_are_let_in_before_anybody_needs_them() -> None:
+    """After the relay's own filter, which the service loads, too; before the routing table goes to Redis."""
+    order = [play["name"] for play in plays("site")]
+    first, second, third = (
+        order.index(name) for name in ("Media nodes", "The packet filter", "Signalling and web nodes")
+    )
+    assert first < second < third
+
+
 def test_a_way_back_is_found_on_all_nodes_before_one_is_drained() -> None:
     first, *_ = plays("rollback")
     assert first["any_errors_fatal"] is True
