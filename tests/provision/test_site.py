@@ -204,6 +204,20 @@ def test_a_second_run_changes_nothing(site: Site) -> None:
     assert (played.returncode, played.changes) == (0, [])
 
 
+def test_a_restart_that_got_lost_is_made_up_for(site: Site) -> None:
+    site.machine.run("touch", "/etc/webrtc-ims-gateway/gateway.toml", "/etc/haproxy/certs/site.pem")
+    played = site.operator.play()
+    assert played.returncode == 0, played.output[-4000:]
+    assert set(played.changes) == {
+        "common : Look for files that are newer than kamailio",
+        "common : Look for files that are newer than haproxy",
+        "kamailio : Restart Kamailio",
+        "haproxy : Reload HAProxy",
+    }
+    played = site.operator.play()
+    assert (played.returncode, played.changes) == (0, [])
+
+
 def test_a_check_tells_the_difference_and_makes_none(site: Site) -> None:
     played = site.operator.play("site", "--check", "--diff", haproxy_client_connections=77)
     assert played.returncode == 0, played.output[-4000:]
