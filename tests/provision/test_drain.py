@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,6 +104,7 @@ def _played(
     media: Mapping[str, Mapping[str, Any]],
     limit: str,
     *options: str,
+    front: bool = True,
 ) -> tuple[int, str, Sequence[str]]:
     """Drain; return the status, what the play said, and what gateways and relays were asked, in order."""
     log = folder / "asked"
@@ -124,7 +125,7 @@ def _played(
         }
     groups = {"signalling": {"hosts": dict.fromkeys(gateways)}, "media": {"hosts": dict.fromkeys(media)}}
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "children": groups}}))
-    with _haproxy(folder / "admin.sock"):
+    with _haproxy(folder / "admin.sock") if front else nullcontext():
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "ansible", "playbook", "-i", str(folder / "hosts.json")),
@@ -221,3 +222,14 @@ def test_a_gateway_that_does_not_know_us_is_not_taken_for_dead(tmp_path: Path, d
     assert status != 0
     assert "was not started again since gateway_control_secret changed" in said
     assert not [line for line in gateway.asked if line.startswith("PUT")]
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_a_front_that_is_dead_does_not_hold_up_a_drain(tmp_path: Path, drain: bool) -> None:
+    secret = "0" * 32
+    with _gateway(secret) as gateway:
+        machine = _running(tmp_path, gateway, secret)
+        options = ("--extra-vars", json.dumps({"drain": drain}))
+        status, said, _ = _played(tmp_path, {"sig1": machine, "sig2": {}}, {}, "sig1", *options, front=False)
+    assert status == 0, said
+    assert "PUT /v1/drain 200" in gateway.asked
