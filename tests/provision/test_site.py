@@ -25,7 +25,7 @@ from tests.lab.waiting import wait_until
 from tests.peers.aiortc_wic import TONE_HZ
 from tests.provision.machine import Machine
 from tests.provision.network import Network
-from tests.provision.operator import Operator
+from tests.provision.operator import Operator, make_certificate
 from tests.provision.roots import RELAY, root_of
 from tests.provision.site import MOST_EXPOSED, Page, exposure_of, heard_both_ways, make_releases, page
 from tests.provision.world import TOLERANCE_HZ
@@ -216,6 +216,23 @@ def test_a_restart_that_got_lost_is_made_up_for(site: Site) -> None:
     }
     played = site.operator.play()
     assert (played.returncode, played.changes) == (0, [])
+
+
+def test_a_new_certificate_comes_alone(site: Site, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, names=f"IP:{ADDRESS}", name="renewed")
+    new: dict[str, Any] = {"tls_certificate_file": str(certificate), "tls_key_file": str(key)}
+    played = site.operator.play("certificate", common_release_archive=str(site.releases[1]), **new)
+    assert played.returncode == 0, played.output[-4000:]
+    assert set(played.changes) == {
+        "tls : Write the certificate and its key",
+        "common : Look for files that are newer than haproxy",
+        "haproxy : Reload HAProxy",
+    }
+    assert certificate.read_text().strip() in site.machine.run("cat", "/etc/haproxy/certs/site.pem").stdout
+    played = site.operator.play("certificate", **new)
+    assert (played.returncode, played.changes) == (0, [])
+    # The next run has the one of before.
+    assert site.operator.play("certificate").returncode == 0
 
 
 def test_a_check_tells_the_difference_and_makes_none(site: Site) -> None:

@@ -23,7 +23,7 @@ def plays(name: str) -> list[dict[str, Any]]:
     return [play for play in read if "hosts" in play]
 
 
-@pytest.mark.parametrize("name", ["site", "upgrade", "rollback"])
+@pytest.mark.parametrize("name", ["site", "upgrade", "rollback", "certificate"])
 def test_restarts_that_are_due_outlast_a_failed_task(name: str) -> None:
     changing = [play for play in plays(name) if not play["name"].startswith("Look before")]
     assert changing
@@ -37,6 +37,26 @@ def test_new_machines_and_ports_are_let_in_before_anybody_needs_them() -> None:
         order.index(name) for name in ("Media nodes", "The packet filter", "Signalling and web nodes")
     )
     assert first < second < third
+
+
+def test_a_new_certificate_brings_nothing_else_and_waits_for_no_dead_node() -> None:
+    (play,) = plays("certificate")
+    roles = [
+        task.get("ansible.builtin.import_role") or task["ansible.builtin.include_role"]
+        for task in play["tasks"]
+    ]
+    assert [(role["name"], role.get("tasks_from", "main")) for role in roles] == [
+        ("haproxy", "defaults"),
+        ("tls", "preflight"),
+        ("tls", "main"),
+        ("common", "restart_is_due"),
+    ]
+    assert play["hosts"] == "signalling"
+    assert not {"any_errors_fatal", "serial"} & play.keys()
+    (page,) = re.findall(
+        r"^## Certificates$.*?^## ", (REPOSITORY / "docs/operators.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert "`certificate.yml` as what it runs afterwards" in " ".join(page.split())
 
 
 def test_a_way_back_is_found_on_all_nodes_before_one_is_drained() -> None:
