@@ -1,8 +1,9 @@
-"""`drain.yml` of media nodes, beside gateways that are alive, dead, or not even there.
+"""`drain.yml`: of media nodes, beside gateways that are alive, dead, or not even there; of gateways that want a secret.
 
 Runs the playbook on this machine, as many machines; what would speak to gateways and relays notes what it is asked.
 """
 
+import http.server
 import json
 import os
 import socketserver
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +51,46 @@ def _haproxy(path: Path) -> Iterator[None]:
         server.shutdown()
 
 
+class _Control(http.server.BaseHTTPRequestHandler):
+    """A gateway's control endpoint; it has no call."""
+
+    def do_GET(self) -> None:
+        server = self.server
+        assert isinstance(server, _Gateway)
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        known = self.headers["Authorization"] == f"Bearer {server.secret}"
+        server.asked.append(f"{self.command} {self.path} {200 if known else 401}")
+        body = json.dumps({"calls": 0, "pages": 0}).encode() if known else b""
+        self.send_response(200 if known else 401)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_PUT(self) -> None:
+        self.do_GET()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class _Gateway(http.server.ThreadingHTTPServer):
+    """A gateway that runs with a secret, and what it was asked."""
+
+    def __init__(self, secret: str) -> None:
+        super().__init__((LOOPBACK, 0), _Control)
+        self.secret = secret
+        self.asked: list[str] = []
+
+
+@contextmanager
+def _gateway(secret: str) -> Iterator[_Gateway]:
+    with _Gateway(secret) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
 def _program(path: Path, text: str) -> str:
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
@@ -62,6 +103,8 @@ def _played(
     gateways: Mapping[str, Mapping[str, Any]],
     media: Mapping[str, Mapping[str, Any]],
     limit: str,
+    *options: str,
+    front: bool = True,
 ) -> tuple[int, str, Sequence[str]]:
     """Drain; return the status, what the play said, and what gateways and relays were asked, in order."""
     log = folder / "asked"
@@ -82,11 +125,11 @@ def _played(
         }
     groups = {"signalling": {"hosts": dict.fromkeys(gateways)}, "media": {"hosts": dict.fromkeys(media)}}
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "children": groups}}))
-    with _haproxy(folder / "admin.sock"):
+    with _haproxy(folder / "admin.sock") if front else nullcontext():
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "ansible", "playbook", "-i", str(folder / "hosts.json")),
-                *("--limit", limit, "playbooks/drain.yml"),
+                *("--limit", limit, "playbooks/drain.yml", *options),
             ],
             cwd=ANSIBLE,
             env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"},
@@ -143,3 +186,50 @@ def test_a_machine_that_is_gateway_and_relay_is_drained_as_both(tmp_path: Path) 
     assert asked == [f"both drain {node}", f"own drain {node}", f"both list --json --node {node}"]
     # Another gateway would take the loopback address for its own relay.
     assert not [line for line in asked if LOOPBACK in line]
+
+
+def _running(folder: Path, gateway: _Gateway, settings: str) -> dict[str, Any]:
+    """A machine on which it runs, with the secret of its settings; the operator has another one."""
+    (folder / "gateway.toml").write_text(
+        f'[sip]\nsecret = "no"\n\n[control]\naddress = "{LOOPBACK}"\nport = {gateway.server_port}\n'
+        f'secret = "{settings}"\n\n[registration]\nsecret = "no"\n'
+    )
+    return {
+        "kamailio_config_dir": str(folder),
+        "gateway_control_secret": "",
+        "gateway_trunks": [{"name": "a", "uris": ["sip:192.0.2.1"]}],
+    }
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_a_gateway_is_asked_with_the_secret_that_it_has(tmp_path: Path, drain: bool) -> None:
+    with _gateway("old&" * 8) as gateway:
+        machine = _running(tmp_path, gateway, r"old\u0026" * 8)  # as Ansible writes it
+        options = ("--extra-vars", json.dumps({"drain": drain}))
+        status, said, _ = _played(tmp_path, {"sig1": machine, "sig2": {}}, {}, "sig1", *options)
+    assert status == 0, said
+    assert "does not answer" not in said
+    assert not [line for line in gateway.asked if line.endswith("401")]
+    assert {"PUT /v1/drain 200", "PUT /v1/trunks/leave 200"} <= set(gateway.asked)
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_a_gateway_that_does_not_know_us_is_not_taken_for_dead(tmp_path: Path, drain: bool) -> None:
+    with _gateway("old" * 12) as gateway:
+        machine = _running(tmp_path, gateway, "new" * 12)
+        options = ("--extra-vars", json.dumps({"drain": drain}))
+        status, said, _ = _played(tmp_path, {"sig1": machine}, {}, "sig1", *options)
+    assert status != 0
+    assert "was not started again since gateway_control_secret changed" in said
+    assert not [line for line in gateway.asked if line.startswith("PUT")]
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_a_front_that_is_dead_does_not_hold_up_a_drain(tmp_path: Path, drain: bool) -> None:
+    secret = "0" * 32
+    with _gateway(secret) as gateway:
+        machine = _running(tmp_path, gateway, secret)
+        options = ("--extra-vars", json.dumps({"drain": drain}))
+        status, said, _ = _played(tmp_path, {"sig1": machine, "sig2": {}}, {}, "sig1", *options, front=False)
+    assert status == 0, said
+    assert "PUT /v1/drain 200" in gateway.asked

@@ -297,6 +297,10 @@ def faults(
             {"the_role": "redis", "redis_data_dir": str(empty), "redis_sentinel_dir": str(empty)},
             "empty-master would be master and has no data",
         ),
+        "renumbered": (
+            {"the_role": "redis", "redis_data_dir": str(empty), "redis_sentinel_port": 26379},
+            "The Sentinels know 192.0.2.50:6379 as master, an address that no machine of the group redis has",
+        ),
         "filled-replica": (
             {"the_role": "redis", "redis_data_dir": str(filled), "redis_replica_of": f"{LOOPBACK} 6379"},
             "",
@@ -409,7 +413,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, t
         hosts = {name: {**here, **variables} for name, (variables, _) in machines.items()}
         groups: dict[str, Any] = {
             "signalling": {"hosts": {"good-gateway": {}, "two-without-core": {}}},
-            "redis": {"hosts": {"empty-master": {}, "filled-replica": {}}},
+            "redis": {"hosts": {"empty-master": {}, "filled-replica": {}, "renumbered": {}}},
         }
         (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "children": groups}}))
         (folder / "play.yml").write_text(PLAY)

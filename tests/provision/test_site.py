@@ -25,7 +25,7 @@ from tests.lab.waiting import wait_until
 from tests.peers.aiortc_wic import TONE_HZ
 from tests.provision.machine import Machine
 from tests.provision.network import Network
-from tests.provision.operator import Operator
+from tests.provision.operator import Operator, make_certificate
 from tests.provision.roots import RELAY, root_of
 from tests.provision.site import MOST_EXPOSED, Page, exposure_of, heard_both_ways, make_releases, page
 from tests.provision.world import TOLERANCE_HZ
@@ -204,6 +204,37 @@ def test_a_second_run_changes_nothing(site: Site) -> None:
     assert (played.returncode, played.changes) == (0, [])
 
 
+def test_a_restart_that_got_lost_is_made_up_for(site: Site) -> None:
+    site.machine.run("touch", "/etc/webrtc-ims-gateway/gateway.toml", "/etc/haproxy/certs/site.pem")
+    played = site.operator.play()
+    assert played.returncode == 0, played.output[-4000:]
+    assert set(played.changes) == {
+        "common : Look for files that are newer than kamailio",
+        "common : Look for files that are newer than haproxy",
+        "kamailio : Restart Kamailio",
+        "haproxy : Reload HAProxy",
+    }
+    played = site.operator.play()
+    assert (played.returncode, played.changes) == (0, [])
+
+
+def test_a_new_certificate_comes_alone(site: Site, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, names=f"IP:{ADDRESS}", name="renewed")
+    new: dict[str, Any] = {"tls_certificate_file": str(certificate), "tls_key_file": str(key)}
+    played = site.operator.play("certificate", common_release_archive=str(site.releases[1]), **new)
+    assert played.returncode == 0, played.output[-4000:]
+    assert set(played.changes) == {
+        "tls : Write the certificate and its key",
+        "common : Look for files that are newer than haproxy",
+        "haproxy : Reload HAProxy",
+    }
+    assert certificate.read_text().strip() in site.machine.run("cat", "/etc/haproxy/certs/site.pem").stdout
+    played = site.operator.play("certificate", **new)
+    assert (played.returncode, played.changes) == (0, [])
+    # The next run has the one of before.
+    assert site.operator.play("certificate").returncode == 0
+
+
 def test_a_check_tells_the_difference_and_makes_none(site: Site) -> None:
     played = site.operator.play("site", "--check", "--diff", haproxy_client_connections=77)
     assert played.returncode == 0, played.output[-4000:]
@@ -281,7 +312,8 @@ def test_a_drained_node_takes_no_page_and_keeps_its_call_over_the_deadline(site:
         assert site.handshake_status() == "503"
         # Who is there stays there, on the only node.
         assert json.loads(talking.end()[-1])["ended"] == 200
-    played = site.operator.play("drain")
+    # The gateway is asked with the secret that it has, whatever this shell has.
+    played = site.operator.play("drain", gateway_control_secret="x" * 32)
     assert played.returncode == 0, played.output[-4000:]
     assert "the play goes on" not in played.output
     assert site.handshake_status() == "503"

@@ -50,6 +50,7 @@ GATEWAYS: Final = {"sig1": "192.0.2.11", "sig2": "192.0.2.12"}
 BOOTED_AT_A_TIME: Final = 3
 FAIL_OVER_S: Final = 5.0
 ROUTES: Final = "/var/lib/webrtc-ims-gateway/routing"
+TABLE: Final = {"routes": [{"id": "people", "number": f"sip:*@{REALM}", "to": "core"}]}
 # More than the time between two looks of a play that waits for calls.
 LOOKS_S: Final = 6.0
 SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -395,8 +396,9 @@ def test_an_upgrade_without_anything_new_leaves_nobody_drained(site: Site) -> No
 
 def test_a_gateway_keeps_the_routing_table_while_it_does_not_run(site: Site) -> None:
     """As over a reboot: what is in /run is gone by then."""
-    table = json.dumps({"routes": [{"id": "people", "number": f"sip:*@{REALM}", "to": "core"}]})
-    site.machines["web1"].run("sh", "-c", 'printf "%s" "$0" | gwctl routes load /dev/stdin', table)
+    site.machines["web1"].run(
+        "sh", "-c", 'printf "%s" "$0" | gwctl routes load /dev/stdin', json.dumps(TABLE)
+    )
     sig1 = site.machines["sig1"]
 
     def kept(folder: str) -> str:
@@ -409,3 +411,14 @@ def test_a_gateway_keeps_the_routing_table_while_it_does_not_run(site: Site) -> 
     assert not kept("/run/webrtc-ims-gateway")
     sig1.run("systemctl", "start", "kamailio")
     assert site.operator.play("check").returncode == 0
+
+
+def test_a_web_node_that_redis_does_not_let_in_yet_gets_its_routing_table(site: Site) -> None:
+    """As one that is new, or has another address."""
+    rules, address = "/etc/webrtc-ims-gateway/nft.d/gateway.nft", INVENTORY["web1"]["ansible_host"]
+    for name in (name for name, host in INVENTORY.items() if "redis" in host["groups"]):
+        site.machines[name].run("sed", "-i", f"s/{re.escape(address)}/192.0.2.250/", rules)
+        site.machines[name].run("systemctl", "reload", "webrtc-ims-firewall")
+    played = site.operator.play(gateway_routing_table=TABLE)
+    assert played.returncode == 0, played.output[-4000:]
+    assert "firewall : Write the rules" in played.changes

@@ -1,7 +1,12 @@
 """What holds for all playbooks."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +23,40 @@ def plays(name: str) -> list[dict[str, Any]]:
     return [play for play in read if "hosts" in play]
 
 
-@pytest.mark.parametrize("name", ["site", "upgrade", "rollback"])
+@pytest.mark.parametrize("name", ["site", "upgrade", "rollback", "certificate"])
 def test_restarts_that_are_due_outlast_a_failed_task(name: str) -> None:
     changing = [play for play in plays(name) if not play["name"].startswith("Look before")]
     assert changing
     assert not [play["name"] for play in changing if play.get("force_handlers") is not True]
+
+
+def test_new_machines_and_ports_are_let_in_before_anybody_needs_them() -> None:
+    """After the relay's own filter, which the service loads, too; before the routing table goes to Redis."""
+    order = [play["name"] for play in plays("site")]
+    first, second, third = (
+        order.index(name) for name in ("Media nodes", "The packet filter", "Signalling and web nodes")
+    )
+    assert first < second < third
+
+
+def test_a_new_certificate_brings_nothing_else_and_waits_for_no_dead_node() -> None:
+    (play,) = plays("certificate")
+    roles = [
+        task.get("ansible.builtin.import_role") or task["ansible.builtin.include_role"]
+        for task in play["tasks"]
+    ]
+    assert [(role["name"], role.get("tasks_from", "main")) for role in roles] == [
+        ("haproxy", "defaults"),
+        ("tls", "preflight"),
+        ("tls", "main"),
+        ("common", "restart_is_due"),
+    ]
+    assert play["hosts"] == "signalling"
+    assert not {"any_errors_fatal", "serial"} & play.keys()
+    (page,) = re.findall(
+        r"^## Certificates$.*?^## ", (REPOSITORY / "docs/operators.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert "`certificate.yml` as what it runs afterwards" in " ".join(page.split())
 
 
 def test_a_way_back_is_found_on_all_nodes_before_one_is_drained() -> None:
@@ -114,3 +148,33 @@ def test_what_modules_are_given_is_in_no_machines_journal() -> None:
     }
     assert len(found) > 8
     assert not [where for where, hidden in found.items() if hidden is not True]
+
+
+def test_nodes_that_want_sudo_do_not_have_it_used_here(tmp_path: Path) -> None:
+    """`ansible_become` of all machines counts for more than the `become: false` of a task."""
+    inventory = {
+        "redis": {"hosts": {"gw": None}, "vars": {"ansible_host": "192.0.2.10", "ansible_user": "debian"}},
+        "all": {"vars": {"ansible_become": True}},
+    }
+    (tmp_path / "hosts.json").write_text(json.dumps(inventory))
+    sudo = tmp_path / "sudo"
+    sudo.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nexit 1\n")
+    sudo.chmod(0o755)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "ansible", "playbook", "-i", str(tmp_path / "hosts.json")),
+            *("playbooks/restore.yml", "--extra-vars", f"restore_state={tmp_path}/none"),
+        ],
+        cwd=PLAYBOOKS.parent,
+        env={
+            **os.environ,
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "ANSIBLE_BECOME_ALLOW_SAME_USER": "1",  # also where root runs this test
+            "ANSIBLE_FORCE_COLOR": "0",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "is no state of Redis on this machine" in " ".join(done.stdout.split()), done.stdout + done.stderr
+    assert not (tmp_path / "asked").exists()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.lab.roles import ROLES, role_defaults
+from tests.lab.roles import REPOSITORY, ROLES, role_defaults
 
 LIST_OF_VARIABLES = "| variable | default | meaning |"
 
@@ -33,3 +33,12 @@ def test_every_variable_of_a_role_is_described(role: str) -> None:
 def test_the_relay_drops_no_silent_call_before_the_gateway_ends_it(silence: str) -> None:
     """A call on hold may have neither RTP nor RTCP."""
     assert role_defaults("rtpengine")[silence] >= role_defaults("kamailio")["gateway_longest_call_s"] > 0
+
+
+def test_as_many_pages_as_operators_are_told_of_pass_the_preflight() -> None:
+    """Which wants a port between HAProxy and Kamailio for each connection."""
+    page = (REPOSITORY / "docs/operators.md").read_text()
+    (pages,) = re.findall(r"25,000 to ([0-9,]+) pages a node", page)
+    (connections,) = re.findall(r"`haproxy_max_connections` \| ([0-9.]+) × `N`", page)
+    (first, last) = re.findall(r"ip_local_port_range` \| `(\d+) (\d+)`", page)[0]
+    assert int(pages.replace(",", "")) * float(connections) <= int(last) - int(first)

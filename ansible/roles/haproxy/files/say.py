@@ -1,4 +1,7 @@
-"""Says one command to HAProxy's admin socket: say.py SOCKET COMMAND...  Exit status 1 when HAProxy complains."""
+"""Says one command to HAProxy's admin socket: say.py SOCKET COMMAND...
+
+Exit status 1 when HAProxy complains, 2 when it does not run.
+"""
 
 import socket
 import sys
@@ -11,7 +14,11 @@ def main() -> int:
     path, *words = sys.argv[1:]
     with socket.socket(socket.AF_UNIX) as line:
         line.settimeout(TIMEOUT_S)
-        line.connect(path)
+        try:
+            line.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            print(f"{path}: {error.strerror}", file=sys.stderr)
+            return 2
         line.sendall((" ".join(words) + "\n").encode())
         answer = b"".join(iter(lambda: line.recv(65536), b"")).decode().strip()
     print(answer)
