@@ -38,9 +38,13 @@ class Leg:
     dtls: str | None = None
 
 
-# What RFC 4568 §6.2 has, and 256 bits of the same; neither encryption with F8 nor none at all, and no 192 bits.  None
-# of RFC 7714 either: with AES-GCM rtpengine 10.5 dies of SRTCP shorter than 28 octets, whoever sent it.
-_SDES_SUITES: Final = (
+# All but AES_CM_128_HMAC_SHA1_80, which everybody has (RFC 3711 §5).  An answer ends the keys that it does not
+# name, and the next `offer` makes new ones under other tags: another party that takes another suite of the same INVITE,
+# or the same under a tag of its own, would meet no key, or one that it was not told.
+_OTHER_SUITES: Final = (
+    "no-AES_CM_128_HMAC_SHA1_32",
+    "no-AES_256_CM_HMAC_SHA1_80",
+    "no-AES_256_CM_HMAC_SHA1_32",
     "no-F8_128_HMAC_SHA1_80",
     "no-F8_128_HMAC_SHA1_32",
     "no-NULL_HMAC_SHA1_80",
@@ -68,7 +72,7 @@ LEGS: Final[Mapping[LegKind, Leg]] = MappingProxyType(
         LegKind.IMS_AVPF: Leg(transport_protocol="RTP/AVPF", ice="remove", rtcp_mux=("demux",)),
         LegKind.TRUNK_RTP: _PLAIN,
         LegKind.TRUNK_SRTP: Leg(
-            transport_protocol="RTP/SAVP", ice="remove", rtcp_mux=("demux",), sdes=_SDES_SUITES, dtls="off"
+            transport_protocol="RTP/SAVP", ice="remove", rtcp_mux=("demux",), sdes=_OTHER_SUITES, dtls="off"
         ),
     }
 )

@@ -42,7 +42,12 @@ PCMA: Final = Spoken("PCMA", "PCMA/8000", 8)
 SUITE: Final = "AES_CM_128_HMAC_SHA1_80"
 KEY: Final = base64.b64encode(bytes(range(30))).decode()
 OTHER_KEY: Final = base64.b64encode(bytes(range(1, 31))).decode()
-CRYPTO: Final = f"crypto:3 {SUITE} inline:{KEY}"
+SHORT_TAGS: Final = "AES_CM_128_HMAC_SHA1_32"
+CRYPTO: Final = f"crypto:1 {SUITE} inline:{KEY}"
+PROFILES: Final = {
+    SUITE: pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
+    SHORT_TAGS: pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
+}
 _NEW_EACH_TIME: Final = (
     (r"(?<=inline:)\S+", "KEY"),
     (r"(?<=ufrag:)\S+", "UFRAG"),
@@ -106,17 +111,24 @@ class SrtpPeer(RtpPeer):
 
     def __init__(self, host: str) -> None:
         self.key = KEY
+        self.suites: tuple[str, ...] = (SUITE,)
+        """What it speaks, best first."""
+        self.crypto = ""
+        """Its answer to the key it agreed to."""
         self._in: pylibsrtp.Session | None = None
         self._out: pylibsrtp.Session | None = None
         super().__init__(host)
 
     def agree(self, theirs: str) -> None:
         """Take the relay's description: its key for what comes, our own for what goes."""
-        found = [value for value in section(theirs).values("crypto") if f" {SUITE} " in value]
-        key = base64.b64decode(found[0].partition("inline:")[2].split("|")[0])
-        inbound = pylibsrtp.Policy(key=key, ssrc_type=pylibsrtp.Policy.SSRC_ANY_INBOUND)
+        offered = {value.split()[1]: value for value in section(theirs).values("crypto")}
+        suite = next(suite for suite in self.suites if suite in offered)
+        self.crypto = f"crypto:{offered[suite].split()[0]} {suite} inline:{self.key}"
+        key = base64.b64decode(offered[suite].partition("inline:")[2].split("|")[0])
+        profile = PROFILES[suite]
+        inbound = pylibsrtp.Policy(key, pylibsrtp.Policy.SSRC_ANY_INBOUND, srtp_profile=profile)
         outbound = pylibsrtp.Policy(
-            key=base64.b64decode(self.key), ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND
+            base64.b64decode(self.key), pylibsrtp.Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile
         )
         self._in, self._out = pylibsrtp.Session(policy=inbound), pylibsrtp.Session(policy=outbound)
 
@@ -174,6 +186,44 @@ def test_a_page_calls_a_trunk_with_keys(client: UdpClient, sides: KeyedSides) ->
         sides.ims.packets.clear()
 
 
+def test_another_party_answers_with_the_suite_it_likes_best(client: UdpClient, sides: KeyedSides) -> None:
+    """An announcement was heard first; each takes its suite of those in the INVITE, under the tag it has there."""
+    profile = keyed_profile()
+    page = line(WIC_ADDRESS, sides.wic.port, WIC[0])
+    session = MediaSession("srtp forks", "audio", page, WicTransport.SHARED)
+    given = run(reserve(session, profile, placeholder_answer, reverse=False), client)
+    sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
+    with SrtpPeer(FAR_END) as announcement:
+        announcement.agree(given.relay_offer)
+        answer = far_line(LegKind.TRUNK_SRTP, announcement.port, crypto=announcement.crypto)
+        run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
+    sides.ims.key, sides.ims.suites = OTHER_KEY, (SHORT_TAGS, SUITE)
+    sides.ims.agree(given.relay_offer)
+    answer = far_line(LegKind.TRUNK_SRTP, sides.ims.port, crypto=sides.ims.crypto)
+    run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
+    sides.talk()
+    sides.heard(passing=False)
+
+
+def test_a_trunk_s_own_offer_leaves_the_relay_its_key(client: UdpClient, sides: KeyedSides) -> None:
+    """It numbers its keys itself.  With another key the relay would go on with its index, where the far end may begin
+    anew."""
+    profile = keyed_profile()
+    page = line(WIC_ADDRESS, sides.wic.port, WIC[0])
+    session = MediaSession("srtp refresh", "audio", page, WicTransport.SHARED)
+    given = run(reserve(session, profile, placeholder_answer, reverse=False), client)
+    sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
+    sides.ims.agree(given.relay_offer)
+    answer = far_line(LegKind.TRUNK_SRTP, sides.ims.port, crypto=sides.ims.crypto)
+    run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
+    offer = far_line(LegKind.TRUNK_SRTP, sides.ims.port)
+    ours = run(reoffer_from_ims(session, profile, offer, None, daemon_version=daemon_version()), client)
+    (kept,) = section(ours).values("crypto")
+    assert kept in section(given.relay_offer).values("crypto")
+    sides.talk()
+    sides.heard(passing=False)
+
+
 @pytest.mark.parametrize("change", ["renew", "reoffer_from_ims"])
 def test_a_trunk_answers_with_another_key(client: UdpClient, sides: KeyedSides, change: str) -> None:
     """Its own counts from then on; ours stays what it was offered, for it is not told of another (RFC 4568 §7.1.4)."""
@@ -199,12 +249,17 @@ def test_a_trunk_answers_with_another_key(client: UdpClient, sides: KeyedSides, 
         sides.ims.packets.clear()
 
 
+@pytest.mark.parametrize("suite", PROFILES)
 @pytest.mark.parametrize("ahead", [False, True], ids=["answered by the page", "answered ahead"])
-def test_a_trunk_with_keys_calls_a_page(client: UdpClient, sides: KeyedSides, ahead: bool) -> None:
-    """Whatever is configured: it offers keys, so it gets keys. It may offer again in the call."""
+def test_a_trunk_with_keys_calls_a_page(
+    client: UdpClient, sides: KeyedSides, ahead: bool, suite: str
+) -> None:
+    """Whatever is configured: it offers keys, so it gets keys, also of a suite that we do not offer ourselves. It may
+    offer again in the call."""
     profile = plain(MediaProfiles(["PCMA"], daemon_version=daemon_version()).of("audio", "opus", "RTP/SAVP"))
     session = MediaSession("srtp in", "audio", "", WicTransport.SHARED)
-    offer = far_line(LegKind.TRUNK_SRTP, sides.ims.port)
+    sides.ims.suites = (suite,)
+    offer = far_line(LegKind.TRUNK_SRTP, sides.ims.port, crypto=CRYPTO.replace(SUITE, suite))
     if ahead:
         answer, offered = run(answer_ahead(session, profile, offer, placeholder_answer), client)
     else:
@@ -223,6 +278,9 @@ def test_a_trunk_with_keys_calls_a_page(client: UdpClient, sides: KeyedSides, ah
         sides.ims.packets.clear()
         again = MediaSession("srtp in", "audio", page, WicTransport.SHARED)
         answer = run(reoffer_from_ims(again, profile, offer, None, daemon_version=daemon_version()), client)
+    renewed = run(renew(again, profile, offer, None, daemon_version=daemon_version()), client)
+    ours, *_ = section(renewed.relay_offer).values("crypto")
+    assert ours in section(answer).values("crypto"), "the key in use comes first"
 
 
 def test_a_trunk_s_key_is_used(client: UdpClient, sides: KeyedSides) -> None:

@@ -52,6 +52,13 @@ def test_the_service_loads_the_library_and_an_allocator(allocator: str, loaded: 
     assert said == f"Environment=LD_PRELOAD={loaded}"
 
 
+def test_the_service_never_has_rights_over_the_network() -> None:
+    """Debian's unit makes an iptables rule before it starts."""
+    service = (ROLE / "templates" / "rtpengine-service.conf.j2").read_text()
+    assert "{% if" not in service
+    assert {"ExecStartPre=", "ExecStopPost="} <= set(service.splitlines())
+
+
 def test_an_ipv6_control_address_is_bracketed() -> None:
     assert configuration(rtpengine_ng_address="2001:db8::1")["listen-ng"] == "[2001:db8::1]:2223"
 

@@ -195,11 +195,8 @@ def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> li
         raise NotAcceptableHere("the far end refused every medium")
     record.ims_description = agreed(forks.told(record, tag), answer_text)
     record.applied_answer = forks.applied(tag, answer_text)
-    # The same once more is a refresh, which our offer answers only where the far end took all of it (RFC 3264 §6), and
-    # where it names no choice of keys: an answer has one (RFC 4568 §5.1.2).
-    whole = "a=crypto:" not in record.ims_description and all(
-        one.sdp is not None and one.direction is Direction.SENDRECV for one in answers.values()
-    )
+    # The same once more is a refresh, which our offer answers only where the far end took all of it (RFC 3264 §6).
+    whole = all(one.sdp is not None and one.direction is Direction.SENDRECV for one in answers.values())
     record.far_checksum = checksum(answer_text) if whole else ""
     if record.ims_offer_answer is OfferAnswer.OFFER_RECEIVED:
         # Another fork's, which loses the media to this one: it is refused when the relay is done with it.

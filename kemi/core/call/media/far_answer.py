@@ -11,7 +11,7 @@ from kemi.core.call.media.session import is_news, medium_change
 from kemi.core.call.record import CallRecord, Medium
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import NotAcceptableHere
-from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines
+from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines, with_its_address
 from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
 
@@ -35,7 +35,7 @@ def take_far_answer(media: Sequence[Medium], ours: str, answer: str) -> None:
             sends=found.direction.sends if told.receives else medium.ims_direction.sends,
             receives=found.direction.receives if told.sends else medium.ims_direction.receives,
         )
-        medium.ims_answer = found.sdp
+        medium.ims_answer = with_its_address(found.sdp, medium.ims_answer)
         if medium.kind == "video":
             medium.codec = found.codec or medium.codec
     if not any(medium.active for medium in media):

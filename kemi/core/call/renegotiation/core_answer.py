@@ -35,7 +35,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Reply, uri_from_address
 from kemi.core.sdp.interwork.avpf import agreed
-from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines, to_be_taken_back
+from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines, to_be_taken_back, with_its_address
 
 _ENDS_THE_DIALOG: Final = frozenset({408, 481})
 """What to a request inside a dialog ends it (RFC 3261 §12.2.1.2)."""
@@ -120,7 +120,8 @@ def _take_answer(opened: Exchange, reply: Reply) -> bool:
         medium.answered, medium.active = True, answer.sdp is not None
         medium.ims_direction = answer.direction
         if answer.sdp is not None:
-            medium.ims_answer, medium.codec = answer.sdp, answer.codec or ""
+            medium.ims_answer = with_its_address(answer.sdp, medium.ims_answer)
+            medium.codec = answer.codec or ""
     return any(answer.why for answer in answers.values())
 
 

@@ -44,7 +44,7 @@ def on_offer(record: CallRecord, request: Request, settings: CallSettings) -> li
         return [act.SendReply(415, "Unsupported Media Type", ("Accept: application/sdp",))]
     told = forks.invite_offer(record)
     if "a=crypto:" in told:
-        # One key of ours is the answer (RFC 4568 §5.1.2), which the relay chooses once it works with this fork.
+        # It may number its keys otherwise than our INVITE (RFC 4568 §5.1.2): the relay answers, once it works with it.
         return [act.SendReply(500, "Server Internal Error", ("Retry-After: 5",))]
     ours = sdp_from_text(told)
     lines = {medium.kind: medium.ims_line for medium in record.media}

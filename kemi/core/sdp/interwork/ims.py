@@ -167,7 +167,8 @@ def ims_line(
     """Write an m-line of the core's side with the addresses and times of ``source``."""
     head = [] if connection is None else [f"c={connection}"]
     bandwidth = [f"b={value}" for value in source.values("b")]
-    body = [*head, *bandwidth, *_attributes(source, codecs), f"a={direction}"]
+    keys = usable_keys(source)
+    body = [*head, *bandwidth, *_attributes(source, codecs, keys), f"a={direction}"]
     return media_description(source.kind, port, proto, [codec.payload_type for codec in codecs], body)
 
 
@@ -179,7 +180,11 @@ def core_line(
     direction: Direction,
     connection: str | None,
 ) -> MediaDescription:
-    """Write an m-line for the core, which is told the bandwidth, and of audio the packet lengths (TS 26.114 §6.2)."""
+    """Write an m-line for the core, which is told the bandwidth, and of audio the packet lengths (TS 26.114 §6.2).
+
+    Of the relay's keys it has the first alone: in a running call that in use, and the relay forgets the others before
+    they could be answered (rtpengine/legs.py).
+    """
     head = [] if connection is None else [f"c={connection}"]
     bandwidth = [f"b={value}" for value in source.values("b")]
     packets: list[str] = []
@@ -188,18 +193,19 @@ def core_line(
         packets = packet_lines(source, codecs)
     elif source.kind == "video":
         bandwidth = video_lines(source, bandwidth_kbps(codecs))
-    body = [*head, *bandwidth, *_attributes(source, codecs), *packets, f"a={direction}"]
+    keys = usable_keys(source)[:1]
+    body = [*head, *bandwidth, *_attributes(source, codecs, keys), *packets, f"a={direction}"]
     return media_description(source.kind, port, proto, [codec.payload_type for codec in codecs], body)
 
 
-def _attributes(source: MediaDescription, codecs: Iterable[Codec]) -> list[str]:
+def _attributes(source: MediaDescription, codecs: Iterable[Codec], keys: Iterable[str]) -> list[str]:
     is_video = source.kind == "video"
     lines: list[str] = []
     for codec in codecs:
         lines += codec_to_lines(codec, feedback=is_video)
     lines += [f"a={name}:{value}" for name in _KEPT_ATTRIBUTES for value in source.attributes(name)]
     if "SAVP" in source.proto.upper():
-        lines += [f"a=crypto:{value}" for value in usable_keys(source)]
+        lines += [f"a=crypto:{value}" for value in keys]
     if is_video:
         lines += orientation_lines(source)
     return lines

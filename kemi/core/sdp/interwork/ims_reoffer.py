@@ -13,7 +13,7 @@ from kemi.core.errors import RemoteProtocolError
 from kemi.core.sdp.build import media_description, off_line, session_description, session_section
 from kemi.core.sdp.interwork.ims import ImsMedium, core_line, ims_medium, ordered_codecs
 from kemi.core.sdp.interwork.relay import only_line
-from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
+from kemi.core.sdp.model import UNSPECIFIED, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 _DIRECTIONS: Final = frozenset(f"a={direction}" for direction in Direction)
@@ -69,6 +69,18 @@ def ims_answer_lines(offer_text: str, answer_text: str, lines: Mapping[str, int]
             f"The answer describes {' and '.join(answered) or 'nothing'}, not {' and '.join(offered)}"
         )
     return {kind: ims_medium(answer.media[place], offer.media[place]) for kind, place in lines.items()}
+
+
+def with_its_address(line: str, former: str) -> str:
+    """Return a line of the far end's answer for the relay: with the address of ``former``, which may be "", where its
+    own is zeros (a hold as RFC 2543 had it).
+
+    With every new address the relay begins its SRTP index anew, and the far end, whose key is the same, does not.
+    """
+    said = sdp_from_text(line).media[0]
+    if not former or said.connection_address not in UNSPECIFIED:
+        return line
+    return line.replace(f"c={said.connection}\r\n", f"c={sdp_from_text(former).media[0].connection}\r\n")
 
 
 def to_be_taken_back(told: str, before: str) -> str:

@@ -22,6 +22,7 @@ HOLD = offer_again(TWO_WAY, {"0": "sendonly"})
 RESTART = offer_again(TWO_WAY, ice="fresh")
 ADDED = offer_again(TWO_WAY, added=[VIDEO])
 SAFE = sdp.core_answer().replace("RTP/AVP", "RTP/SAVP") + "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:1111\r\n"
+ZEROS = ("c=IN IP4 198.51.100.7", "c=IN IP4 0.0.0.0")
 
 
 def running() -> Call:
@@ -170,6 +171,8 @@ class TestAskedOfTheCore:
         ("answer", "is_new"),
         [
             pytest.param(SAFE, False, id="the same key"),
+            pytest.param(SAFE.replace(*ZEROS), False, id="held as RFC 2543 had it"),
+            pytest.param(SAFE.replace(*ZEROS).replace("1111", "2222"), True, id="held, with another key"),
             pytest.param(SAFE.replace("inline:1111", "inline:2222"), True, id="another key"),
             pytest.param(SAFE.replace("RTP/SAVP", "RTP/SAVPF"), True, id="another protocol"),
         ],
@@ -186,6 +189,7 @@ class TestAskedOfTheCore:
             (change,) = answered.only(act.RenewMedia).media
             (key,) = sdp_from_text(answer).media[0].attributes("crypto")
             assert f"a=crypto:{key}\r\n" in change.ims_line
+            assert "0.0.0.0" not in change.ims_line
 
     def test_its_ack_has_the_number_of_the_cores_invite(self) -> None:
         call = running()

@@ -123,15 +123,22 @@ class TestWithTheCore:
         assert [f"m=audio {port} " in change.ims_line for change in changes] == ([True] if port else [])
         assert call.record.media[0].active
 
-    def test_an_answer_that_holds_is_told_the_page(self) -> None:
+    @pytest.mark.parametrize(
+        "change",
+        [("a=sendrecv", "a=sendonly"), ("c=IN IP4 198.51.100.7", "c=IN IP4 0.0.0.0")],
+        ids=["as written", "as RFC 2543 had it"],
+    )
+    def test_an_answer_that_holds_is_told_the_page(self, change: tuple[str, str]) -> None:
         call = answered({"Session-Expires": ["1800;refresher=uac"]})
         call.on(call.wic_request("ACK", cseq=1))
         call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
         event = own_answer(call, 200)
         assert event.reply is not None
-        event.reply.body = sdp.core_answer().replace("a=sendrecv", "a=sendonly")
+        event.reply.body = sdp.core_answer().replace(*change)
         event.reply.content_type = "application/sdp"
-        sent = call.on(event).all(act.SendRequest)
+        done = call.on(event)
+        assert not done.all(act.ReofferFromIms)  # the relay would begin its SRTP index anew
+        sent = done.all(act.SendRequest)
         assert [(one.to, one.method) for one in sent] == [(Side.IMS, "ACK"), (Side.WIC, "UPDATE")]
 
     @pytest.mark.parametrize("told", [True, False])
