@@ -10,8 +10,21 @@
  * the call.  This lets it stop one before, as if no more were there, and has epoll tell it of the port again at once: by
  * itself it would hear of new datagrams only (EPOLLET), and none comes into a queue that is full.
  *
+ * What comes by DTLS after the handshake: 10.5 hands it to OpenSSL's buffer and never reads it.  So the page whose last
+ * datagram of ours is lost, and which repeats its own, gets no other one (RFC 6347 §4.2.4) and no sound, and the buffer
+ * grows as long as the call lasts.  This reads it.  Nothing is done to an rtpengine that does so by itself.
+ *
  *     gcc -shared -fPIC -O2 -nostdlib -o srtp_profiles.so srtp_profiles.c
  */
+
+struct library { /* struct link_map */
+    unsigned long base;
+    const char *name;
+    struct entry {
+        long tag;
+        unsigned long value;
+    } *entries;
+};
 
 struct message { /* struct msghdr, as far as it is looked at */
     void *name;
@@ -34,6 +47,9 @@ struct event { /* struct epoll_event */
 } AS_THE_SYSTEM_HAS_IT;
 
 extern void *dlsym(void *handle, const char *symbol);
+extern void *dlopen(const char *file, int mode);
+extern int dlinfo(void *handle, int request, void *answer);
+extern int strcmp(const char *one, const char *other);
 extern int *__errno_location(void);
 
 static void *const the_next_library = (void *) -1L; /* RTLD_NEXT */
@@ -45,6 +61,90 @@ int SSL_CTX_set_tlsext_use_srtp(void *context, const char *profiles)
 
     (void) profiles;
     return in_libssl ? in_libssl(context, "SRTP_AES128_CM_SHA1_80") : 1;
+}
+
+enum {
+    LAZY = 1,       /* RTLD_LAZY */
+    THE_LIBRARY = 2, /* RTLD_DI_LINKMAP */
+    STRINGS = 5,    /* DT_STRTAB */
+    SYMBOLS = 6,    /* DT_SYMTAB */
+    HASHES = 0x6ffffef5, /* DT_GNU_HASH */
+    SYMBOL_LENGTH = sizeof(void *) == 8 ? 24 : 16,
+    EMPTY_IT = 1    /* BIO_CTRL_RESET */
+};
+
+/* Whether the program itself, not its libraries, calls this function: what it imports stands before what it exports. */
+static int calls(const char *function)
+{
+    struct library *program;
+    const struct entry *entry;
+    const char *strings = 0, *symbols = 0;
+    const unsigned int *hashes = 0;
+    unsigned int index;
+
+    if (dlinfo(dlopen(0, LAZY), THE_LIBRARY, &program))
+        return 0;
+    for (entry = program->entries; entry->tag; entry++)
+        if (entry->tag == STRINGS)
+            strings = (const char *) entry->value;
+        else if (entry->tag == SYMBOLS)
+            symbols = (const char *) entry->value;
+        else if (entry->tag == HASHES)
+            hashes = (const unsigned int *) entry->value;
+    if (!strings || !symbols || !hashes)
+        return 0;
+    for (index = 1; index < hashes[1]; index++)
+        if (!strcmp(strings + *(const unsigned int *) (symbols + index * SYMBOL_LENGTH), function))
+            return 1;
+    return 0;
+}
+
+static int is_10_5; /* or older: later ones read, and ask OpenSSL in another way what there is to send */
+
+__attribute__((constructor)) static void look_whose_process_this_is(void)
+{
+    is_10_5 = calls("SSL_accept") && calls("BIO_ctrl_pending") && !calls("SSL_read");
+}
+
+/* Of libssl.  What is to be sent remembers its association in the field for applications, which rtpengine leaves. */
+void SSL_set_bio(void *association, void *from_peer, void *to_peer)
+{
+    void (*in_libssl)(void *, void *, void *) = dlsym(the_next_library, "SSL_set_bio");
+    int (*is_dtls)(void *) = dlsym(the_next_library, "SSL_is_dtls");
+    int (*remember)(void *, int, void *) = dlsym(the_next_library, "BIO_set_ex_data");
+
+    in_libssl(association, from_peer, to_peer);
+    if (is_10_5 && is_dtls(association))
+        remember(to_peer, 0, association);
+}
+
+/* Reads what the peer has sent since the handshake: a repeated end of it makes OpenSSL repeat ours. */
+static void read_on(void *association)
+{
+    int (*is_done)(void *) = dlsym(the_next_library, "SSL_is_init_finished");
+    int (*read)(void *, void *, int) = dlsym(the_next_library, "SSL_read");
+    void *(*from_peer)(void *) = dlsym(the_next_library, "SSL_get_rbio");
+    long (*control)(void *, int, long, void *) = dlsym(the_next_library, "BIO_ctrl");
+    void (*forget_errors)(void) = dlsym(the_next_library, "ERR_clear_error");
+    char data[2048];
+
+    while (is_done(association) && read(association, data, sizeof(data)) > 0)
+        ;
+    /* An association that has failed reads no more; before it is done, its handshake has read everything. */
+    control(from_peer(association), EMPTY_IT, 0, 0);
+    forget_errors();
+}
+
+/* Of libcrypto.  10.5 asks it after each datagram, with the association locked, and sends what there is to its sender. */
+unsigned long BIO_ctrl_pending(void *to_peer)
+{
+    unsigned long (*in_libcrypto)(void *) = dlsym(the_next_library, "BIO_ctrl_pending");
+    void *(*remembered)(void *, int) = dlsym(the_next_library, "BIO_get_ex_data");
+    void *association = is_10_5 ? remembered(to_peer, 0) : 0;
+
+    if (association)
+        read_on(association);
+    return in_libcrypto(to_peer);
 }
 
 enum {
