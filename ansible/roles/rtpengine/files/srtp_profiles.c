@@ -14,6 +14,12 @@
  * datagram of ours is lost, and which repeats its own, gets no other one (RFC 6347 §4.2.4) and no sound, and the buffer
  * grows as long as the call lasts.  This reads it.  Nothing is done to an rtpengine that does so by itself.
  *
+ * Whose DTLS it takes: 10.5 takes anybody's at the port of a page, and has one association for it.  So a stranger's
+ * ClientHello before the page's own takes the handshake, or an alert ends it, and the call has no sound.  This leaves
+ * DTLS out (first octet 20 to 63, RFC 7983 §7) unless it comes from an address whose check of this port rtpengine has
+ * answered, which it does for who knows the ICE password alone (RFC 8445 §7.3).  A page whose ClientHello overtakes its
+ * check repeats it.
+ *
  *     gcc -shared -fPIC -O2 -nostdlib -o srtp_profiles.so srtp_profiles.c
  */
 
@@ -34,6 +40,15 @@ struct message { /* struct msghdr, as far as it is looked at */
         unsigned long length;
     } *parts;
     unsigned long part_count;
+    void *control;
+    unsigned long control_length;
+    int flags;
+};
+
+struct address { /* of an IPv4 or IPv6 socket; what is not used is zero */
+    unsigned short family;
+    unsigned short port;
+    unsigned char host[16];
 };
 
 #ifdef __x86_64__
@@ -49,6 +64,9 @@ struct event { /* struct epoll_event */
 extern void *dlsym(void *handle, const char *symbol);
 extern void *dlopen(const char *file, int mode);
 extern int dlinfo(void *handle, int request, void *answer);
+extern int sched_yield(void);
+extern void *memcpy(void *to, const void *from, unsigned long length);
+extern int memcmp(const void *one, const void *other, unsigned long length);
 extern int strcmp(const char *one, const char *other);
 extern int *__errno_location(void);
 
@@ -151,14 +169,105 @@ enum {
     IN_ONE_GO = 49,
     LONGEST_MEDIA = 16384,
     KNOWN = 1 << 16, /* descriptors */
+    NEW = 1,         /* EPOLL_CTL_ADD */
     CHANGE = 3,      /* EPOLL_CTL_MOD */
-    NOTHING_THERE = 11 /* EAGAIN */
+    NOTHING_THERE = 11, /* EAGAIN */
+    IPV4 = 2,        /* AF_INET */
+    IPV6 = 10,       /* AF_INET6 */
+    CHECKED = 8      /* addresses of a page; one that is in use is checked again every few seconds */
 };
 
-static struct {
+static struct port {
     int epoll;
     struct event event;
+    char taken; /* a lock: several threads read and answer at the same port */
+    unsigned char count, oldest;
+    struct address checked[CHECKED];
 } watched[KNOWN];
+
+static void take(struct port *port)
+{
+    while (__atomic_test_and_set(&port->taken, __ATOMIC_ACQUIRE))
+        sched_yield();
+}
+
+static void leave(struct port *port)
+{
+    __atomic_clear(&port->taken, __ATOMIC_RELEASE);
+}
+
+/* Whether a message names the address of its peer. */
+static int is_named(const struct message *message, struct address *peer)
+{
+    static const struct address none;
+    const unsigned char *name = message->name;
+
+    *peer = none;
+    if (!name || message->name_length < 16)
+        return 0;
+    memcpy(&peer->family, name, 2);
+    memcpy(&peer->port, name + 2, 2);
+    if (peer->family == IPV4)
+        memcpy(peer->host, name + 4, 4);
+    else if (peer->family == IPV6 && message->name_length >= 24)
+        memcpy(peer->host, name + 8, 16);
+    else
+        return 0;
+    return 1;
+}
+
+/* Whether the port knows the address; with the port taken. */
+static int knows(const struct port *port, const struct address *peer)
+{
+    int index;
+
+    for (index = 0; index < port->count; index++)
+        if (!memcmp(&port->checked[index], peer, sizeof(*peer)))
+            return 1;
+    return 0;
+}
+
+static void learn(struct port *port, const struct address *peer)
+{
+    take(port);
+    if (!knows(port, peer)) {
+        if (port->count < CHECKED)
+            port->checked[port->count++] = *peer;
+        else {
+            port->checked[port->oldest] = *peer;
+            port->oldest = (port->oldest + 1) % CHECKED;
+        }
+    }
+    leave(port);
+}
+
+static int is_dtls_of_a_stranger(struct port *port, const struct message *message)
+{
+    unsigned char first = *(const unsigned char *) message->parts->base;
+    struct address peer;
+    int known;
+
+    if (!is_10_5 || first < 20 || first > 63 || !is_named(message, &peer))
+        return 0;
+    take(port);
+    known = knows(port, &peer);
+    leave(port);
+    return !known;
+}
+
+/* Of libc.  rtpengine sends STUN by it, and neither media nor DTLS. */
+long sendmsg(int socket, const struct message *message, int flags)
+{
+    static long (*in_libc)(int, const struct message *, int);
+    struct address peer;
+
+    if (!in_libc)
+        in_libc = dlsym(the_next_library, "sendmsg");
+    if (is_10_5 && socket >= 0 && socket < KNOWN && message->part_count && message->parts->length >= 2 &&
+        !memcmp(message->parts->base, "\1\1", 2) && is_named(message, &peer)) /* Binding success response */
+        learn(&watched[socket], &peer);
+    return in_libc(socket, message, flags);
+}
 
 /* Of libc. */
 int epoll_ctl(int epoll, int operation, int file, struct event *event)
@@ -166,6 +275,11 @@ int epoll_ctl(int epoll, int operation, int file, struct event *event)
     int (*in_libc)(int, int, int, struct event *) = dlsym(the_next_library, "epoll_ctl");
 
     if (event && file >= 0 && file < KNOWN) {
+        if (operation == NEW) { /* another call may have had this descriptor */
+            take(&watched[file]);
+            watched[file].count = watched[file].oldest = 0;
+            leave(&watched[file]);
+        }
         watched[file].event = *event;
         watched[file].epoll = epoll;
     }
@@ -186,15 +300,21 @@ long recvmsg(int socket, struct message *message, int flags)
     if (socket != last)
         count = 0;
     last = socket;
-    if (count == IN_ONE_GO) {
-        struct event event = watched[socket].event;
+    for (;;) {
+        struct message asked = *message;
 
-        count = 0;
-        epoll_ctl(watched[socket].epoll, CHANGE, socket, &event);
-        *__errno_location() = NOTHING_THERE;
-        return -1;
+        if (count == IN_ONE_GO) {
+            struct event event = watched[socket].event;
+
+            count = 0;
+            epoll_ctl(watched[socket].epoll, CHANGE, socket, &event);
+            *__errno_location() = NOTHING_THERE;
+            return -1;
+        }
+        got = in_libc(socket, message, flags);
+        count = got < 0 ? 0 : count + 1;
+        if (got < 1 || !is_dtls_of_a_stranger(&watched[socket], message))
+            return got;
+        *message = asked; /* with its lengths, which the system has changed */
     }
-    got = in_libc(socket, message, flags);
-    count = got < 0 ? 0 : count + 1;
-    return got;
 }
