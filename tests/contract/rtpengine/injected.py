@@ -249,7 +249,7 @@ class Siege:
                 "audio", "PCMA/8000", host=far.host, port=far.port, reserved=reserved, connected=connected
             )
         else:
-            offer = _offer(far, *self._shape.lines)
+            offer = core_offer(far, *self._shape.lines)
             await call.core_offers("audio", offer, ringing=reserved, answering=answering)
         await self._besieged("answered, nobody speaks")
         call.speak("audio")
@@ -284,7 +284,7 @@ class Siege:
                 await call.offer_restart()
                 await far.talk(self._core, self._phase_s / 2)
         async with self._phase("the far end moves"):
-            await asyncio.to_thread(call.core_reoffers, "audio", _offer(moved, *self._shape.lines))
+            await asyncio.to_thread(call.core_reoffers, "audio", core_offer(moved, *self._shape.lines))
             self._far = moved
             await moved.talk(self._core, self._phase_s)
         assert moved.sequence, "nothing came to the far end that moved"
@@ -396,7 +396,8 @@ def _foreign(seen: Seen, own: set[int], duration_s: float) -> Seen:
     return Counter({key: count for key, count in seen.items() if count > allowed(key)})
 
 
-def _offer(peer: FarEnd, *lines: str) -> str:
+def core_offer(peer: FarEnd, *lines: str) -> str:
+    """Return a description of the far end, with further lines of its own."""
     head = ["v=0", f"o=- 1 1 IN IP4 {peer.host}", "s=-", "t=0 0", f"m=audio {peer.port} RTP/AVP 8"]
     attributes = [f"a={line}" for line in (*lines, "sendrecv")]
     return "\r\n".join([*head, f"c=IN IP4 {peer.host}", *attributes, ""])
