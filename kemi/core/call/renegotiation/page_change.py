@@ -25,6 +25,7 @@ def read_offer(record: CallRecord, text: str, settings: CallSettings) -> PageOff
         known_media(record),
         frozenset(medium.kind for medium in record.media if medium.active),
         settings.video_codecs,
+        settings.audio_codecs,
     )
 
 

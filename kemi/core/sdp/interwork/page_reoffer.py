@@ -81,6 +81,7 @@ def read_page_offer(
     known: Sequence[KnownMedium],
     running: frozenset[str],
     video_codecs: Sequence[str],
+    audio_codecs: Sequence[str] = (),
 ) -> PageOffer:
     """Compare a client's new offer with the session.
 
@@ -101,7 +102,7 @@ def read_page_offer(
         raise RemoteProtocolError(
             f"The offer has {len(offer.media)} media lines where the session has {len(told.media)} (RFC 3264 §8)"
         )
-    found = inspect_lines(offer, video_codecs)
+    found = inspect_lines(offer, video_codecs, audio_codecs)
     roles = [Role.REJECTED] * len(offer.media)
     taken: set[int] = set()
     media: list[OfferedMedium] = []
@@ -136,7 +137,7 @@ def read_page_offer(
         and (place >= len(told.media) or told.media[place].rejected)
         and not _rides_on_the_session(offer, line, told)
     ]
-    plans, line_plans = judge_added(offer, free, video_codecs)
+    plans, line_plans = judge_added(offer, free, video_codecs, audio_codecs)
     for plan in line_plans:
         roles[plan.index] = plan.role
     added = [

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from kemi.core.call.renegotiation.page_change import read_offer
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError
+from kemi.core.sdp.codecs import OnlyThese
 from kemi.core.sdp.interwork.page_reoffer import (
     KnownMedium,
     PageOffer,
@@ -113,6 +116,16 @@ def test_a_bundled_line_of_firefox_has_port_0_and_zeros_and_is_not_held() -> Non
     listening = re.sub(r"(?m)^c=IN IP4 \S+", "c=IN IP4 0.0.0.0", f"{0 * int(port)} {rest}a=bundle-only\r\n")
     (medium,) = session.read(sending + mark + listening).media
     assert medium.direction is Direction.SENDRECV
+
+
+def test_audio_that_is_added_has_a_codec_of_the_site_where_nothing_is_transcoded() -> None:
+    call = Call.confirmed(body=sdp.chromium("av-sendrecv"))
+    record = call.record
+    record.media[0].active = False
+    record.wic_description = re.sub(r"(?m)^m=audio \d+", "m=audio 0", record.wic_description)
+    settings = replace(call.settings, audio_codecs=OnlyThese(("PCMA",)))
+    (audio,) = read_offer(record, sdp.chromium("av-sendrecv"), settings).added
+    assert audio.codecs == ("pcma", "telephone-event")
 
 
 class TestRelay:
