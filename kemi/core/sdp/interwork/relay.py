@@ -90,16 +90,19 @@ class Repertoire(NamedTuple):
 
     @property
     def encodings(self) -> frozenset[str]:
-        """The codecs as in rtpmap, lower case, for example ``pcma/8000``."""
-        return frozenset(
-            line.partition(" ")[2].lower() for line in self.lines if line.startswith("a=rtpmap:")
-        )
+        """The codecs as in rtpmap, for example ``pcma/8000``; see comparable()."""
+        return frozenset(encoding for _, encoding in self.encodings_by_type)
 
     @property
     def encodings_by_type(self) -> frozenset[tuple[str, str]]:
-        """Pairs of payload type and codec as in rtpmap, lower case."""
+        """Pairs of payload type and codec as in rtpmap; see comparable()."""
         pairs = (line[9:].partition(" ") for line in self.lines if line.startswith("a=rtpmap:"))
-        return frozenset((number, encoding.lower()) for number, _, encoding in pairs)
+        return frozenset((number, comparable(encoding)) for number, _, encoding in pairs)
+
+
+def comparable(encoding: str) -> str:
+    """Return an encoding in lower case without the number of channels that everyone may leave out (RFC 8866 §6.6)."""
+    return encoding.lower().removesuffix("/1")
 
 
 def repertoire(one_line_sdp: str) -> Repertoire:
