@@ -53,6 +53,7 @@ from kemi.core.sdp.interwork import (
     reverse_offer,
     wic_answer,
 )
+from kemi.core.sdp.interwork.page_reoffer import is_unaddressed
 from kemi.core.sdp.judge import (
     Flow,
     Judgement,
@@ -193,6 +194,7 @@ def medium_from_plan(
         wic_direction=plan.wic_direction,
         reverse=plan.reverse and not reverse_later,
         reverse_wanted=plan.reverse and reverse_later,
+        unaddressed=is_unaddressed(offer.media[plan.line]),
     )
 
 

@@ -56,6 +56,7 @@ from kemi.core.messages import Reply, Request
 from kemi.core.sdp.interwork.client_offer import Added, offered_again
 from kemi.core.sdp.interwork.core_reoffer import CoreReoffer, core_reanswer, read_core_reoffer
 from kemi.core.sdp.interwork.incoming import added_answer
+from kemi.core.sdp.interwork.page_reoffer import is_unaddressed
 from kemi.core.sdp.interwork.places import has_room
 from kemi.core.sdp.interwork.wic import as_agreed
 from kemi.core.sdp.model import SessionDescription
@@ -297,6 +298,7 @@ def on_page_reply(record: CallRecord, reply: Reply, forward: act.ForwardReply) -
             text = lines.get(medium.kind)
             connect[medium.kind] = text
             medium.wic_offer, medium.active = text or "", text is not None
+            medium.unaddressed = text is not None and is_unaddressed(answer.description.media[medium.line])
     if connect:
         return [act.ConnectIncoming(record.key, record.node, connect, reply, bearer=forward)]
     return [_tell_relay(record, _going_on(pending), _Answered(forward))]

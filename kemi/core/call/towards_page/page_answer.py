@@ -50,6 +50,7 @@ from kemi.core.sdp.interwork.incoming import (
     refusal_of,
     spoken_line,
 )
+from kemi.core.sdp.interwork.page_reoffer import is_unaddressed
 from kemi.core.sdp.interwork.wic import as_agreed
 from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_own_text, sdp_from_text, sdp_to_text
@@ -142,10 +143,11 @@ def _connect(record: CallRecord, reply: Reply, settings: CallSettings) -> list[a
         answers = client_answer_media(offered, reply.body)
     except GatewayError as error:
         return on_media_failed(record, MediaFailed(error, reply), settings)
-    if any(answer.sdp is None for answer in answers.values()):
-        record.wic_description = sdp_to_text(as_agreed(offered, sdp_from_text(reply.body)))
+    described = sdp_from_text(reply.body)
+    record.wic_description = sdp_to_text(as_agreed(offered, described))
     for medium in record.media:
         answer = answers[medium.kind]
+        medium.unaddressed = is_unaddressed(described.media[medium.line])
         medium.answered, medium.active, medium.codec = True, answer.sdp is not None, answer.codec
         medium.wic_offer, medium.wic_direction = answer.sdp or "", answer.direction
     _incoming(record).directions = {kind: answer.direction for kind, answer in answers.items()}

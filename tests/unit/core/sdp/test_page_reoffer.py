@@ -109,6 +109,19 @@ class TestDirection:
         assert medium.direction is direction
 
 
+def test_zeros_are_no_hold_of_a_page_that_never_had_an_address() -> None:
+    """Safari up to 15 writes them, with its ports, where the page was given no microphone."""
+    own = re.sub(r"(?m)^c=IN IP4 \S+", "c=IN IP4 0.0.0.0", sdp.chromium("audio-sendrecv"))
+    own = re.sub(r"(?m)^m=audio \d+", "m=audio 54321", own)
+    call = Call.confirmed(body=own)
+    (medium,) = read_offer(call.record, own, call.settings).media
+    assert medium.direction is Direction.SENDRECV
+    without = sdp.chromium("audio-sendrecv")
+    addressed = Call.confirmed(body=without)
+    (medium,) = read_offer(addressed.record, own, addressed.settings).media
+    assert medium.direction is Direction.SENDONLY
+
+
 def test_a_bundled_line_of_firefox_has_port_0_and_zeros_and_is_not_held() -> None:
     session, own = one_way()
     sending, mark, listening = own.rpartition("m=audio ")
