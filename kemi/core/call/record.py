@@ -99,6 +99,8 @@ class Medium:
     """Whether the far end has said so yet."""
     codec: str = ""
     """The far end's codec, lower case; of a call towards the page the page's."""
+    unaddressed: bool = False
+    """Whether the page's first description of it had zeros in place of an address, so that they are no hold later."""
 
 
 @dataclass(slots=True)

@@ -343,7 +343,7 @@ def _judge_medium(
     if listening is None:
         reverse = direction is Direction.SENDONLY
         reason = _NO_REVERSE.get(direction, _REVERSE)
-    elif alone and media.kind == "audio" and _can_share(offer, media, offer.media[listening], codecs[0]):
+    elif alone and media.kind == "audio" and _can_share(offer, forward, listening, codecs[0]):
         medium_direction, reverse = Direction.SENDRECV, False
         reverse_line, reason = listening, "the client offers a line for each direction"
         lines[listening] = _line(listening, offer.media[listening], Role.REVERSE_OF, reason)
@@ -375,12 +375,14 @@ def _carriers(offer: SessionDescription, indexes: Sequence[int]) -> tuple[int, i
     return forward, (listening if directions[forward] is Direction.SENDONLY else None)
 
 
-def _can_share(
-    offer: SessionDescription, sending: MediaDescription, listening: MediaDescription, main: Codec
-) -> bool:
-    """Say whether the listening line takes the sending line's transport and payload type."""
+def _can_share(offer: SessionDescription, forward: int, reverse: int, main: Codec) -> bool:
+    """Say whether the listening line takes the sending line's transport and payload type.
+
+    It has to come second: Chromium 156 finds no way to the first line of a group by payload type alone.
+    """
+    sending, listening = offer.media[forward], offer.media[reverse]
     bundled = sending.mid is not None and listening.mid in offer.bundle_group_of(sending.mid)
-    return bundled and any(
+    return (bundled and reverse > forward) and any(
         codec.payload_type == main.payload_type and codec.name == main.name for codec in listening.codecs
     )
 

@@ -30,9 +30,14 @@ _SECOND: Final = operator.itemgetter(1)
 _EQUALS: Final = {"="}
 
 
-def sdp_from_text(text: str) -> SessionDescription:
+def sdp_from_own_text(text: str) -> SessionDescription:
+    """Read a description that the gateway has made: the limits are for those of others."""
+    return sdp_from_text(text, limited=False)
+
+
+def sdp_from_text(text: str, *, limited: bool = True) -> SessionDescription:
     """Read a description; raise SdpSyntaxError with the line and what is wrong with it."""
-    if len(text) > MAX_SIZE:
+    if limited and len(text) > MAX_SIZE:
         raise SdpSyntaxError(f"{len(text)} characters, at most {MAX_SIZE} are taken")
     if "\0" in text:
         raise SdpSyntaxError("a NUL character", text.count("\n", 0, text.index("\0")) + 1)
@@ -43,15 +48,15 @@ def sdp_from_text(text: str) -> SessionDescription:
     sections = [first.split(newline), *(f"m={other}".split(newline) for other in others)]
     rest = "".join(map("".join, sections))
     if "\r" in rest or "\n" in rest:
-        return sdp_from_text(_tidied(text))
+        return sdp_from_text(_tidied(text), limited=limited)
     ends_with_newline = _without_empty_end(sections[-1])
-    if (count := sum(map(len, sections))) > MAX_LINES:
+    if limited and (count := sum(map(len, sections))) > MAX_LINES:
         raise SdpSyntaxError(f"{count} lines, at most {MAX_LINES} are taken")
     session = _session(sections[0])
     number = 1 + len(sections[0])
     media: list[MediaDescription] = []
     for lines in sections[1:]:
-        if len(media) == MAX_MEDIA:
+        if limited and len(media) == MAX_MEDIA:
             raise SdpSyntaxError(f"{len(others)} m-lines, at most {MAX_MEDIA} are taken", number)
         media.append(_media(tuple(lines), session, number))
         number += len(lines)

@@ -45,6 +45,8 @@ class Shape(StrEnum):
     """One sendonly line, the gateway brings the other direction; of a page that is called: both."""
     SPLIT = "split"
     """A sendonly and a recvonly line, made by the page."""
+    LISTENING_FIRST = "listening-first"
+    """The same in the other order."""
 
 
 class Bundle(StrEnum):

@@ -52,6 +52,8 @@ class Device:
     ear: RtpEndpoint = field(default_factory=RtpEndpoint)
     camera: RtpEndpoint = field(default_factory=RtpEndpoint)
     call: CoreCall | None = None
+    version: int = 1
+    """Of its last description."""
 
     @property
     def media(self) -> DeviceMedia:
@@ -253,6 +255,19 @@ class FarEnd:
         """Wait for the page's answer to a call of the device."""
         assert isinstance(device.call, CallingDevice)
         self._run(device.call.wait_status(200))
+
+    def reoffer(self, device: Device, *, video: bool) -> None:
+        """Let the device offer its media anew, with pictures or without; the page has to agree."""
+        call = device.call
+        assert call is not None
+        device.version += 1
+        body = device_offer(replace(device.media, video="VP8", version=device.version))
+        if not video:
+            body = body.replace(f"m=video {device.camera.port} ", "m=video 0 ")
+        response = self._run(call.reinvite(body))
+        assert response.status == 200, response
+        agreed = [section.kind for section in sdp_from_text(response.body).media if section.port]
+        assert agreed == (["audio", "video"] if video else ["audio"]), response.body
 
     def _do(self, work: Callable[[], T]) -> T:
         async def done() -> T:

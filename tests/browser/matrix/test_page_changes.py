@@ -42,6 +42,13 @@ JSSIP_CALLS = [
 ]
 
 
+LISTENING_FIRST = [
+    pytest.param(cell, id=cell.name)
+    for engine in BROWSERS
+    for cell in [Cell(Client.JSSIP, engine, Way.OUTGOING, video=False, shape=Shape.LISTENING_FIRST)]
+]
+
+
 @contextmanager
 def talking(world: Lab, client: PageClient, user: UserInfo) -> Iterator[None]:
     """Call the phone until both hear each other; hang up when all is done."""
@@ -87,6 +94,15 @@ def test_hold_resume_and_ice_restart(world: Lab, cell: Cell, client: PageClient,
         hears(world, client)
         client.change("restartIce")
         assert directions(client) == before
+
+
+@pytest.mark.parametrize("cell", LISTENING_FIRST)
+def test_a_page_whose_listening_line_comes_first_hears(
+    world: Lab, cell: Cell, client: PageClient, user: UserInfo
+) -> None:
+    """Chromium finds no way to the first line of a shared transport: it gets a line of the gateway's."""
+    with talking(world, client, user):
+        assert directions(client).count("recvonly") == 1
 
 
 @pytest.mark.parametrize("cell", AUDIO_CALLS)

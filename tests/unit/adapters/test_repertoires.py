@@ -29,6 +29,13 @@ RELAY = line("audio", (96, OPUS), (8, PCMA), (126, "telephone-event/8000"))
         pytest.param(
             "audio", line("audio", (8, PCMA), (101, "telephone-event/8000")), RELAY, False, id="events"
         ),
+        pytest.param(
+            "audio",
+            line("audio", (96, OPUS), (8, f"{PCMA}/1")),
+            RELAY,
+            False,
+            id="a single channel is named or not",
+        ),
         pytest.param("audio", line("audio", (107, OPUS)), RELAY, False, id="one codec"),
         pytest.param("audio", line("audio", (107, OPUS), (8, PCMA)), RELAY, True, id="one of two codecs"),
         pytest.param(

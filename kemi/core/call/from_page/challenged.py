@@ -33,7 +33,7 @@ from kemi.core.call.states import DialogEvent, Media, OfferAnswer, OfferAnswerEv
 from kemi.core.emergency import PRIORITY_LINES
 from kemi.core.messages import Request
 from kemi.core.sdp.interwork.wic import answered_again, offer_again
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_own_text, sdp_from_text, sdp_to_text
 
 CREDENTIALS_S: Final = 4.0
 """How long a page may take to say who it is.  Its user is not asked: the password was there for the REGISTER."""
@@ -117,7 +117,7 @@ def on_due(record: CallRecord, _event: TimerFired, _settings: CallSettings) -> l
 def _describe_again(record: CallRecord, request: Request) -> None:
     """Put the answer to the page's own offer back, and what was offered beside it into the UPDATE that follows."""
     record.update_attempts, record.update_offer = 0, ""
-    told, offer = sdp_from_text(record.wic_description), sdp_from_text(request.body)
+    told, offer = sdp_from_own_text(record.wic_description), sdp_from_text(request.body)
     if len(told.media) == len(offer.media):
         return
     answer = answered_again(told, offer, exchange.next_wic_origin(record))

@@ -14,7 +14,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import OfferAnswer, OfferAnswerEvent
 from kemi.core.sdp.interwork.client_offer import corrected_offer
 from kemi.core.sdp.model import Origin
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_own_text, sdp_to_text
 
 
 def correct(record: CallRecord, settings: CallSettings) -> list[act.Action]:
@@ -26,7 +26,7 @@ def correct(record: CallRecord, settings: CallSettings) -> list[act.Action]:
         for medium in record.media
         if medium.answered and (medium.active or record.confirmed_tag)  # before, another fork may take it
     }
-    current = sdp_from_text(record.wic_description)
+    current = sdp_from_own_text(record.wic_description)
     far = {medium.kind: far_line(medium) for medium in record.media}
     own = {medium.kind: medium.wic_offer for medium in record.media}
     offer = corrected_offer(current, taken, Origin(record.session_id, record.wic_version + 1), far, own)

@@ -16,9 +16,11 @@ from kemi.core.call.events import MediaFailed, Renewed
 from kemi.core.call.media.running import SPLIT, renewal
 from kemi.core.call.record import CallRecord, Medium
 from kemi.core.call.settings import CallSettings
-from kemi.core.sdp.interwork.wic import reversed_lines
+from kemi.core.sdp.interwork.places import places_for
+from kemi.core.sdp.interwork.wic import Reverse, reversed_lines
 from kemi.core.sdp.judge import ReverseShape
 from kemi.core.sdp.model import Origin, SessionDescription
+from kemi.core.sdp.text import MAX_MEDIA
 
 
 def with_reverse_lines(
@@ -33,10 +35,16 @@ def with_reverse_lines(
     wanted = [medium for medium in media if medium.reverse_wanted and medium.active]
     if not wanted or not record.wic_takes_update:
         return offer
-    lines = [(medium.line, medium.reverse_offer or None) for medium in wanted]
-    for place, medium in enumerate(wanted, start=len(told.media)):
-        medium.reverse_line = place
-    return reversed_lines(offer or told, lines, ReverseShape.ADD_LINES, origin)
+    end = len(told.media)
+    lines = []
+    for medium in wanted:
+        (place,) = places_for(told.media, medium.kind, 1, end, after=medium.line)
+        if place >= MAX_MEDIA:
+            medium.reverse_wanted = False  # no client would answer with more lines that we could read
+            continue
+        end, medium.reverse_line = max(end, place + 1), place
+        lines.append(Reverse(medium.line, medium.reverse_offer or None, place))
+    return reversed_lines(offer or told, lines, ReverseShape.ADD_LINES, origin) if lines else offer
 
 
 def take_reverse_lines(

@@ -46,12 +46,14 @@ from kemi.core.messages import Request, uri_from_address
 from kemi.core.registration import Registration
 from kemi.core.sdp.interwork import (
     Origin,
+    as_agreed,
     check_reverse_answer,
     ims_offer,
     relay_offer,
     reverse_offer,
     wic_answer,
 )
+from kemi.core.sdp.interwork.page_reoffer import is_unaddressed
 from kemi.core.sdp.judge import (
     Flow,
     Judgement,
@@ -63,7 +65,7 @@ from kemi.core.sdp.judge import (
     judge_offer,
 )
 from kemi.core.sdp.model import Direction, SessionDescription
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_own_text, sdp_from_text, sdp_to_text
 
 MAX_UPDATE_ATTEMPTS = 3
 """How often our UPDATE is sent before glare (491) or a busy page (500) ends the call."""
@@ -192,6 +194,7 @@ def medium_from_plan(
         wic_direction=plan.wic_direction,
         reverse=plan.reverse and not reverse_later,
         reverse_wanted=plan.reverse and reverse_later,
+        unaddressed=is_unaddressed(offer.media[plan.line]),
     )
 
 
@@ -307,14 +310,15 @@ def _take_reverse_answer(record: CallRecord, event: UpdateAnswered) -> list[act.
     try:
         if not event.body:
             raise NotAcceptableHere("the page answered our UPDATE without a session description")
-        answer = check_reverse_answer(sdp_from_text(record.update_offer), event.body)
+        offered = sdp_from_own_text(record.update_offer)
+        answer = check_reverse_answer(offered, event.body)
     except GatewayError as error:
         return reject(record, Rejection(488, "Not Acceptable Here", error.detail, error.warn_code))
     to_accept: list[act.MediumAnswer] = []
     added = len(
-        sdp_from_text(record.wic_description).media
+        sdp_from_own_text(record.wic_description).media
     )  # the lines of ours follow the page's own, in our order
-    record.wic_description = record.update_offer
+    record.wic_description = sdp_to_text(as_agreed(offered, answer.description))
     for medium in record.media:
         if not medium.reverse:
             continue

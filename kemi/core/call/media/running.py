@@ -24,7 +24,14 @@ answered one with ``reverse_answer``, and shares the other line's where it has n
 def known_media(record: CallRecord) -> list[KnownMedium]:
     """Return the media as reading a description of the page needs them."""
     return [
-        KnownMedium(medium.kind, medium.line, medium.reverse_line, medium.wic_offer, medium.reverse_answer)
+        KnownMedium(
+            medium.kind,
+            medium.line,
+            medium.reverse_line,
+            medium.wic_offer,
+            medium.reverse_answer,
+            medium.unaddressed,
+        )
         for medium in record.media
     ]
 
@@ -121,6 +128,7 @@ def _switched_on(ims_line: int, offered: OfferedMedium) -> Medium:
         ims_line=ims_line,
         wic_direction=offered.direction,
         reverse_wanted=offered.reverse_wanted,
+        unaddressed=offered.unaddressed,
     )
 
 

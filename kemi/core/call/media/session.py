@@ -12,7 +12,7 @@ from kemi.core.sdp.interwork import check_reverse_answer
 from kemi.core.sdp.interwork.avpf import offering_feedback
 from kemi.core.sdp.interwork.client_offer import Shown
 from kemi.core.sdp.interwork.orientation import agreed_line
-from kemi.core.sdp.interwork.relay import both_ways
+from kemi.core.sdp.interwork.relay import both_ways, comparable
 from kemi.core.sdp.interwork.video import demands
 from kemi.core.sdp.interwork.wic import ReverseAnswer
 from kemi.core.sdp.model import Direction, SessionDescription
@@ -43,7 +43,7 @@ def terms_of(record: CallRecord) -> act.MediaTerms:
 def passes(medium: Medium) -> bool:
     """Whether both sides speak one codec, so that the relay need not transcode."""
     wic, ims = (
-        next((one.encoding.lower() for one in sdp_from_text(text).media[0].codecs), "")
+        next((comparable(one.encoding) for one in sdp_from_text(text).media[0].codecs), "")
         for text in (medium.wic_offer, medium.ims_answer)
     )
     return wic == ims

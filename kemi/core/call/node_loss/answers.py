@@ -15,7 +15,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.errors import LocalProtocolError, NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Reply, uri_from_address
 from kemi.core.sdp.interwork.page_reoffer import read_page_answer
-from kemi.core.sdp.text import sdp_from_text
+from kemi.core.sdp.text import sdp_from_own_text
 
 
 def take_from_page(record: CallRecord, body: str, settings: CallSettings) -> None:
@@ -24,7 +24,7 @@ def take_from_page(record: CallRecord, body: str, settings: CallSettings) -> Non
     opened = record.exchange
     if opened is None:
         raise LocalProtocolError("no offer is open")
-    offer = sdp_from_text(opened.wic_description)
+    offer = sdp_from_own_text(opened.wic_description)
     take_page_answer(opened.media, offer, body)
     answered = read_page_answer(offer, body, known_media(record), settings.video_codecs)
     lines = {one.kind: one for one in answered if one.is_on}

@@ -19,7 +19,7 @@ from kemi.core.call.states import TellingEvent
 from kemi.core.errors import LocalProtocolError
 from kemi.core.messages import Side
 from kemi.core.sdp.interwork.moved import moved_client_offer, moved_core_offer
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_own_text, sdp_from_text, sdp_to_text
 
 
 def describe(record: CallRecord, moved: Mapping[str, MovedMedium], settings: CallSettings) -> None:
@@ -39,7 +39,7 @@ def describe(record: CallRecord, moved: Mapping[str, MovedMedium], settings: Cal
         ports[medium.ims_line] = given.ims_answer
     directions = {medium.ims_line: direction_for_core(medium) for medium in opened.media if medium.active}
     to_page = moved_client_offer(
-        sdp_from_text(record.wic_description), transports, exchange.next_wic_origin(record)
+        sdp_from_own_text(record.wic_description), transports, exchange.next_wic_origin(record)
     )
     to_core = moved_core_offer(
         sdp_from_text(record.ims_description), directions, ports, exchange.next_ims_origin(record, settings)

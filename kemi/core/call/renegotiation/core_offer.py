@@ -50,15 +50,18 @@ from kemi.core.call.renegotiation.core_late_offer import Late, ask_for_offer
 from kemi.core.call.renegotiation.core_late_offer import on_media_failed as on_late_media_failed
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, Media
-from kemi.core.errors import GatewayError, LocalProtocolError
+from kemi.core.errors import GatewayError, LocalProtocolError, NotAcceptableHere
 from kemi.core.extensions import refuse as refuse_extensions
 from kemi.core.messages import Reply, Request
 from kemi.core.sdp.interwork.client_offer import Added, offered_again
 from kemi.core.sdp.interwork.core_reoffer import CoreReoffer, core_reanswer, read_core_reoffer
 from kemi.core.sdp.interwork.incoming import added_answer
+from kemi.core.sdp.interwork.page_reoffer import is_unaddressed
+from kemi.core.sdp.interwork.places import has_room
+from kemi.core.sdp.interwork.wic import as_agreed
 from kemi.core.sdp.model import SessionDescription
 from kemi.core.sdp.preconditions import OPTION_TAG, missing
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_own_text, sdp_from_text, sdp_to_text
 
 _OTHERS_EXTENSIONS = boundary.NOT_OF_PAGES | boundary.RELIABLE
 """Extensions of the core's that a page is not offered."""
@@ -105,6 +108,13 @@ def on_core_offer(record: CallRecord, event: ImsRequest, settings: CallSettings)
         )
     except GatewayError as error:
         return [refuse(error, settings)]
+    told = sdp_from_own_text(record.wic_description).media
+    if not has_room(told, [line.kind for line in reoffer.added]):
+        reoffer = replace(reoffer, added=())  # port 0 for those; what runs goes on
+        if not reoffer.going_on:
+            return [
+                refuse(NotAcceptableHere("The page's description has no room for another line"), settings)
+            ]
     note = [act.Note("video_not_passed", logging.WARNING, {"detail": reoffer.unfit})] if reoffer.unfit else []
     return [*note, *_follow(record, event, reoffer, settings)]
 
@@ -209,7 +219,7 @@ def _ask_page(
 ) -> list[act.Action]:
     pending = _of_core(record)
     one_way = any(medium.reverse_line is not None for medium in record.media)
-    told = sdp_from_text(record.wic_description)
+    told = sdp_from_own_text(record.wic_description)
     numbers = {number for line in told.media if not line.rejected for number in line.formats}
     added = [
         Added(
@@ -225,7 +235,7 @@ def _ask_page(
     known = [medium for medium in pending.media if medium.kind not in relay_offers]
     origin = exchange.next_wic_origin(record)
     offer, placed = offered_again(
-        sdp_from_text(record.wic_description),
+        sdp_from_own_text(record.wic_description),
         shown_media(known, flips=not record.wic_takes_update),
         origin,
         added,
@@ -270,10 +280,11 @@ def on_page_reply(record: CallRecord, reply: Reply, forward: act.ForwardReply) -
     if pending.settling:
         return [act.DropReply()]
     pending.settling = True
-    offered = sdp_from_text(pending.wic_description)
     new = list(pending.reserved)
     try:
+        offered = sdp_from_own_text(pending.wic_description)
         answer = take_page_answer(pending.media, offered, reply.body)
+        pending.wic_description = sdp_to_text(as_agreed(offered, answer.description))
         lines = {
             medium.kind: added_answer(offered, answer.description, medium.line, medium.reverse_line)
             for medium in pending.media
@@ -287,6 +298,7 @@ def on_page_reply(record: CallRecord, reply: Reply, forward: act.ForwardReply) -
             text = lines.get(medium.kind)
             connect[medium.kind] = text
             medium.wic_offer, medium.active = text or "", text is not None
+            medium.unaddressed = text is not None and is_unaddressed(answer.description.media[medium.line])
     if connect:
         return [act.ConnectIncoming(record.key, record.node, connect, reply, bearer=forward)]
     return [_tell_relay(record, _going_on(pending), _Answered(forward))]

@@ -54,7 +54,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError, LocalProtocolError
 from kemi.core.sdp.interwork.moved import moved_client_offer
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_own_text, sdp_from_text, sdp_to_text
 
 RELAY_PAUSE_S: Final = 5.0
 """Before a relay that has failed is asked again: longer than it takes to see that a node is dead; and all attempts
@@ -121,7 +121,7 @@ def _on_restarted(record: CallRecord, event: IceRestarted, settings: CallSetting
         transports |= {place: event.offers[medium.kind] for place in places if place is not None}
     origin = exchange.next_wic_origin(record)
     try:
-        offer = moved_client_offer(sdp_from_text(record.wic_description), transports, origin)
+        offer = moved_client_offer(sdp_from_own_text(record.wic_description), transports, origin)
     except GatewayError as error:
         return _on_failed(record, MediaFailed(error), settings)
     opened.method = "UPDATE" if record.wic_takes_update else "INVITE"

@@ -30,7 +30,8 @@ from kemi.core.call.states import Dialog, Media
 from kemi.core.errors import GatewayError, LocalProtocolError
 from kemi.core.messages import Side
 from kemi.core.sdp.interwork.client_offer import offered_again
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.interwork.wic import as_agreed
+from kemi.core.sdp.text import sdp_from_own_text, sdp_to_text
 
 MAX_ATTEMPTS = 5
 """How often an offer of ours is sent before glare (491), a busy page (500) or a silent one (408) makes us leave it."""
@@ -74,7 +75,7 @@ def tell_page(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     record.page_behind = False
     media = deepcopy(record.media)
     origin = exchange.next_wic_origin(record)
-    told = sdp_from_text(record.wic_description)
+    told = sdp_from_own_text(record.wic_description)
     offer, _ = offered_again(told, shown_media(media, flips=not record.wic_takes_update), origin)
     offer = with_reverse_lines(record, told, offer, media, origin)
     if offer is None:
@@ -163,7 +164,8 @@ def _take_answer(
 ) -> list[act.Action]:
     record.update_attempts = 0
     try:
-        answer = take_page_answer(pending.media, sdp_from_text(pending.wic_description), body)
+        offered = sdp_from_own_text(pending.wic_description)
+        answer = take_page_answer(pending.media, offered, body)
     except GatewayError as error:
         note = act.Note("own_offer_misunderstood", logging.WARNING, {"detail": error.detail})
         return [note, *exchange.rollback(record)]
@@ -171,6 +173,7 @@ def _take_answer(
         if medium.kind in answer.lines and medium.reverse_line is not None:
             medium.reverse_answer = answer.lines[medium.kind]
     before = record.media
+    pending.wic_description = sdp_to_text(as_agreed(offered, answer.description))
     exchange.commit(record)
     gate = gate_of(record, [medium for medium in record.media if medium.active])
     record.core_behind = True  # of what the page has refused, if anything

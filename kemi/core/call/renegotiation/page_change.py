@@ -15,16 +15,17 @@ from kemi.core.call.record import CallRecord, Exchange
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import LocalProtocolError
 from kemi.core.sdp.interwork.page_reoffer import PageOffer, page_answer, read_page_offer
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_own_text, sdp_to_text
 
 
 def read_offer(record: CallRecord, text: str, settings: CallSettings) -> PageOffer:
     return read_page_offer(
         text,
-        sdp_from_text(record.wic_description),
+        sdp_from_own_text(record.wic_description),
         known_media(record),
         frozenset(medium.kind for medium in record.media if medium.active),
         settings.video_codecs,
+        settings.audio_codecs,
     )
 
 
@@ -50,7 +51,7 @@ def description_for_page(record: CallRecord, renewed: Mapping[str, Renewed], set
     video = next((medium for medium in opened.media if medium.kind == "video"), None)
     answer = page_answer(
         read_offer(record, opened.offer, settings),
-        sdp_from_text(record.wic_description),
+        sdp_from_own_text(record.wic_description),
         running_directions(opened.media),
         relayed,
         reverse,

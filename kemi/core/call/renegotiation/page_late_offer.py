@@ -35,12 +35,12 @@ from kemi.core.errors import GatewayError, RemoteProtocolError
 from kemi.core.messages import Request
 from kemi.core.sdp.interwork.page_reoffer import PageOffer, read_page_answer
 from kemi.core.sdp.interwork.wic import offer_again
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_own_text, sdp_from_text, sdp_to_text
 
 
 def offer_page(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     """The page asks for an offer: it gets what it was told last (RFC 3261 §14.2)."""
-    offer = offer_again(sdp_from_text(record.wic_description), exchange.next_wic_origin(record))
+    offer = offer_again(sdp_from_own_text(record.wic_description), exchange.next_wic_origin(record))
     opened = Exchange(
         Offerer.WIC, request.method, request.cseq, wic_description=sdp_to_text(offer), answered=True
     )
@@ -74,7 +74,10 @@ def on_answer_in_ack(record: CallRecord, request: Request, settings: CallSetting
         if not request.has_sdp:
             raise RemoteProtocolError("the ACK has no session description to answer ours")
         answered = read_page_answer(
-            sdp_from_text(opened.wic_description), request.body, known_media(record), settings.video_codecs
+            sdp_from_own_text(opened.wic_description),
+            request.body,
+            known_media(record),
+            settings.video_codecs,
         )
     except GatewayError as error:
         note = act.Note("page_answer_unusable", logging.WARNING, {"detail": error.detail})

@@ -48,6 +48,7 @@ from kemi.core.errors import GatewayError, NotAcceptableHere, WarnCode
 from kemi.core.messages import Request, Side
 from kemi.core.sdp.interwork.ims_reoffer import ims_offer_again
 from kemi.core.sdp.interwork.page_reoffer import PageOffer
+from kemi.core.sdp.interwork.video import passing_video
 from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
 
@@ -118,14 +119,29 @@ def _concerns_the_core(record: CallRecord, offer: PageOffer) -> bool:
 
 
 def _check_video_codec(record: CallRecord, offer: PageOffer) -> None:
-    """Raise NotAcceptableHere where the page's video has lost the codec of the far end, which nobody transcodes."""
+    """Raise NotAcceptableHere where the page's video has lost the codec of the far end, which nobody transcodes, or has
+    it under another payload type, which the relay does not translate."""
     for offered in offer.media:
-        codec = medium_of_offer(record, offered).codec
-        if offered.kind == "video" and codec and offered.codecs and codec not in offered.codecs:
-            raise NotAcceptableHere(
-                f"The video line has lost {codec.upper()}, the codec of the far end",
-                warn_code=WarnCode.INCOMPATIBLE_FORMAT,
-            )
+        medium = medium_of_offer(record, offered)
+        codec, far = medium.codec, medium.ims_answer
+        if offered.kind != "video" or not codec or not offered.codecs:
+            continue
+        why = ""
+        if codec not in offered.codecs:
+            why = f"The video line has lost {codec.upper()}, the codec of the far end"
+        elif offered.renewed and _passes(medium.wic_offer, far, codec):
+            passes = _passes(offered.wic_offer, far, codec)
+            why = "" if passes else f"The video line has {codec.upper()} under another payload type now"
+        if why:
+            raise NotAcceptableHere(why, warn_code=WarnCode.INCOMPATIBLE_FORMAT)
+
+
+def _passes(own: str, far: str, codec: str) -> bool:
+    """Whether both lines alone have the codec under one payload type; not where one has said nothing yet."""
+    if not own or not far:
+        return False
+    mine, theirs = (sdp_from_text(text).media[0] for text in (own, far))
+    return any(one.name == codec for one in passing_video(theirs.codecs, mine))
 
 
 def _refuse(error: GatewayError, settings: CallSettings) -> act.SendReply:

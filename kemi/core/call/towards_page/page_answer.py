@@ -50,8 +50,10 @@ from kemi.core.sdp.interwork.incoming import (
     refusal_of,
     spoken_line,
 )
+from kemi.core.sdp.interwork.page_reoffer import is_unaddressed
+from kemi.core.sdp.interwork.wic import as_agreed
 from kemi.core.sdp.model import Origin
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_own_text, sdp_from_text, sdp_to_text
 
 FLOW_FAILED: Final = (430, "Flow Failed")
 NOT_DEFLECTED: Final = (480, "Temporarily Unavailable")
@@ -137,11 +139,15 @@ def _forbidden_redirection(reply: Reply, settings: CallSettings) -> str:
 
 def _connect(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     try:
-        answers = client_answer_media(sdp_from_text(record.wic_description), reply.body)
+        offered = sdp_from_own_text(record.wic_description)
+        answers = client_answer_media(offered, reply.body)
     except GatewayError as error:
         return on_media_failed(record, MediaFailed(error, reply), settings)
+    described = sdp_from_text(reply.body)
+    record.wic_description = sdp_to_text(as_agreed(offered, described))
     for medium in record.media:
         answer = answers[medium.kind]
+        medium.unaddressed = is_unaddressed(described.media[medium.line])
         medium.answered, medium.active, medium.codec = True, answer.sdp is not None, answer.codec
         medium.wic_offer, medium.wic_direction = answer.sdp or "", answer.direction
     _incoming(record).directions = {kind: answer.direction for kind, answer in answers.items()}
@@ -234,7 +240,7 @@ def _forward(
     remove: tuple[str, ...] = trust.FROM_PAGE
     insert: tuple[str, ...] = ()
     if reply.status == 488 and not reply.headers("Warning") and record.wic_description:
-        refusal = refusal_of(sdp_from_text(record.wic_description))
+        refusal = refusal_of(sdp_from_own_text(record.wic_description))
         known = refusal.warn_code is WarnCode.INCOMPATIBLE_FORMAT
         insert = headers.explanation_of(refusal, settings.realm) if known else ()
     if not 300 <= reply.status < 400:  # the Contact of a redirection is its content (RFC 3261 §21.3)

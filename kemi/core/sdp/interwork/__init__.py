@@ -11,7 +11,13 @@ from kemi.core.sdp.interwork.relay import (
     widened_offer,
     without_events,
 )
-from kemi.core.sdp.interwork.wic import ReverseAnswer, check_reverse_answer, reverse_offer, wic_answer
+from kemi.core.sdp.interwork.wic import (
+    ReverseAnswer,
+    as_agreed,
+    check_reverse_answer,
+    reverse_offer,
+    wic_answer,
+)
 from kemi.core.sdp.model import Origin
 
 __all__ = [
@@ -19,6 +25,7 @@ __all__ = [
     "Origin",
     "Repertoire",
     "ReverseAnswer",
+    "as_agreed",
     "check_reverse_answer",
     "first_codec",
     "ims_answer_media",

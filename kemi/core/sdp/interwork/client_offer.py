@@ -2,7 +2,8 @@
 
 The first answer to the client is written before anyone asked the far end.  Audio is pinned to one codec and the relay
 transcodes; video cannot be transcoded, so the client must send what the far end took, and nothing where it took none.
-Later the far end holds, resumes, adds and removes: the lines keep their places (RFC 3264 §8), new ones follow them.
+Later the far end holds, resumes, adds and removes: the lines keep their places (RFC 3264 §8), new ones take those of
+lines that were switched off before, or follow.
 """
 
 from __future__ import annotations
@@ -12,9 +13,16 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kemi.core.sdp.build import media_description, session_description, session_section
+from kemi.core.sdp.interwork.places import new_mids, places_for
 from kemi.core.sdp.interwork.relay import only_line
 from kemi.core.sdp.interwork.video import fitted_line, promising_key_frames
-from kemi.core.sdp.interwork.wic import line_offered_again, rejected_line, rewritten_line, stream_of
+from kemi.core.sdp.interwork.wic import (
+    line_offered_again,
+    living_groups,
+    rejected_line,
+    rewritten_line,
+    stream_of,
+)
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
@@ -75,7 +83,12 @@ def offered_again(
         return None, {}
     lines = list(map(line_offered_again, lines))
     groups: list[list[str]] = [list(group) for group in current.bundle_groups]
-    places = {medium.kind: _add(lines, groups, medium) for medium in added}
+    places = {
+        medium.kind: _add(
+            lines, groups, medium, places_for(current.media, medium.kind, 1 + medium.one_way, len(lines))
+        )
+        for medium in added
+    }
     return _description(current, lines, groups, origin), places
 
 
@@ -112,26 +125,22 @@ def _directed(media: MediaDescription, direction: Direction) -> MediaDescription
     return media_description(media.kind, media.port, media.proto, media.formats, body)
 
 
-def _add(lines: list[MediaDescription], groups: list[list[str]], medium: Added) -> Placed:
-    """Append the lines of a medium, with names nobody has."""
+def _add(lines: list[MediaDescription], groups: list[list[str]], medium: Added, places: list[int]) -> Placed:
+    """Put the lines of a medium into ``places``, or behind the last line; with names nobody has."""
     source = promising_key_frames(only_line(sdp_from_text(medium.relay_offer)))
-    taken = {line.mid for line in lines}
-    names = (name for number in range(2 * len(lines) + 2) if (name := f"g{number}") not in taken)
-    place = len(lines)
-    if not medium.one_way:
-        lines.append(
-            rewritten_line(source, source, mid=next(names), direction=medium.direction, setup="actpass")
-        )
-        return Placed(place, None)
-    away, towards = next(names), next(names)  # in this order, see incoming.client_offer
-    directions = (
-        Direction.of(sends=False, receives=medium.direction.receives),
-        Direction.of(sends=medium.direction.sends, receives=False),
-    )
-    for mid, direction in zip((away, towards), directions, strict=True):
-        lines.append(rewritten_line(source, source, mid=mid, direction=direction, setup="actpass"))
-    groups.append([away, towards])
-    return Placed(line=place, reverse_line=place + 1)
+    mids = new_mids("g", lines, len(places))
+    directions = [medium.direction]
+    if medium.one_way:  # in this order, see incoming.client_offer
+        directions = [
+            Direction.of(sends=False, receives=medium.direction.receives),
+            Direction.of(sends=medium.direction.sends, receives=False),
+        ]
+        groups.append(mids)
+    for place, mid, direction in zip(places, mids, directions, strict=True):
+        lines[place : place + 1] = [
+            rewritten_line(source, source, mid=mid, direction=direction, setup="actpass")
+        ]
+    return Placed(places[0], places[1] if medium.one_way else None)
 
 
 def corrected_offer(
@@ -164,10 +173,8 @@ def corrected_offer(
 def _description(
     current: SessionDescription, lines: Sequence[MediaDescription], groups: list[list[str]], origin: Origin
 ) -> SessionDescription:
-    gone = {line.mid for line in lines if line.rejected}
-    kept = [[mid for mid in group if mid not in gone] for group in groups]
     attributes = ["a=ice-lite"] if current.session.flag("ice-lite") else []
-    attributes += [f"a=group:BUNDLE {' '.join(group)}" for group in kept if group]
+    attributes += [f"a=group:BUNDLE {' '.join(group)}" for group in living_groups(groups, lines)]
     return session_description(session_section(origin, *attributes), lines)
 
 

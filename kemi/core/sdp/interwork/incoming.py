@@ -73,21 +73,24 @@ def core_offer_media(
     """Choose the first usable line of each kind; audio codecs in the operator's order (``audio_codecs``).
 
     Raises:
-        NotAcceptableHere: there is none, or audio is offered and none of its lines can be used.
+        NotAcceptableHere: there is none, or audio is offered (not switched off) and none of its lines can be used.
         RemoteProtocolError: a line has no address.
     """
     allowed = relayed_names(video_codecs, audio_codecs, passing=True)
     chosen: dict[str, CoreLine] = {}
     unusable: dict[str, Usability] = {}
+    wanted = {media.kind for media in offer.media if media.port}
     for index, media in enumerate(offer.media):
         found = usable_core_line(media, allowed.get(media.kind), audio_codecs)
         if found.reason:
-            unusable.setdefault(media.kind, found)
+            if media.port or media.kind not in wanted:
+                unusable.setdefault(media.kind, found)
         elif media.kind not in chosen:
             if media.connection_address is None:
                 raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
             chosen[media.kind] = _core_line(media, index, found.codecs)
-    missing = ["audio"] if "audio" in unusable and "audio" not in chosen else [] if chosen else list(unusable)
+    lacks_audio = "audio" in wanted and "audio" not in chosen
+    missing = ["audio"] if lacks_audio else [] if chosen else list(unusable)
     if missing:
         why = unusable[missing[0]]
         raise NotAcceptableHere(f"The {missing[0]} line {why.reason}", warn_code=why.warn_code)

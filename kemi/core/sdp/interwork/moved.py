@@ -12,7 +12,7 @@ from typing import Final
 from kemi.core.sdp.build import media_description, off_line, session_description, session_section
 from kemi.core.sdp.interwork.ims import ims_line
 from kemi.core.sdp.interwork.relay import only_line
-from kemi.core.sdp.interwork.wic import rejected_line
+from kemi.core.sdp.interwork.wic import living_groups, rejected_line
 from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
@@ -40,10 +40,9 @@ def moved_client_offer(
     for place, media in enumerate(told.media):
         text = transports.get(place)
         lines.append(rejected_line(media) if media.rejected or text is None else _moved(media, text))
-    kept = {line.mid for line in lines if not line.rejected}
-    groups = [[mid for mid in group if mid in kept] for group in told.bundle_groups]
     attributes = ["a=ice-lite"] if told.session.flag("ice-lite") else []
-    attributes += [f"a=group:BUNDLE {' '.join(group)}" for group in groups if group]
+    groups = living_groups(told.bundle_groups, lines)
+    attributes += [f"a=group:BUNDLE {' '.join(group)}" for group in groups]
     return session_description(session_section(origin, *attributes), lines)
 
 

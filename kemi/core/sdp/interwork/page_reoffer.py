@@ -37,6 +37,8 @@ class KnownMedium(NamedTuple):
     """The client's sending line alone, as the relay knows it; "" before there was one."""
     reverse_answer: str | None
     """The client's listening line alone, where that has a transport of its own."""
+    unaddressed: bool = False
+    """Whether its first description had zeros in place of an address (is_unaddressed)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class OfferedMedium:
     """Names of what the client sends, lower case."""
     reverse_wanted: bool = False
     """The client sends only: a stream towards it is to be offered."""
+    unaddressed: bool = False
+    """Of one that is added: see KnownMedium."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ def read_page_offer(
     known: Sequence[KnownMedium],
     running: frozenset[str],
     video_codecs: Sequence[str],
+    audio_codecs: Sequence[str] = (),
 ) -> PageOffer:
     """Compare a client's new offer with the session.
 
@@ -101,7 +106,7 @@ def read_page_offer(
         raise RemoteProtocolError(
             f"The offer has {len(offer.media)} media lines where the session has {len(told.media)} (RFC 3264 §8)"
         )
-    found = inspect_lines(offer, video_codecs)
+    found = inspect_lines(offer, video_codecs, audio_codecs)
     roles = [Role.REJECTED] * len(offer.media)
     taken: set[int] = set()
     media: list[OfferedMedium] = []
@@ -136,7 +141,7 @@ def read_page_offer(
         and (place >= len(told.media) or told.media[place].rejected)
         and not _rides_on_the_session(offer, line, told)
     ]
-    plans, line_plans = judge_added(offer, free, video_codecs)
+    plans, line_plans = judge_added(offer, free, video_codecs, audio_codecs)
     for plan in line_plans:
         roles[plan.index] = plan.role
     added = [
@@ -151,6 +156,7 @@ def read_page_offer(
             renewed=True,
             codecs=tuple(codec.name for codec in plan.codecs),
             reverse_wanted=plan.reverse,
+            unaddressed=is_unaddressed(offer.media[plan.line]),
         )
         for plan in plans
     ]
@@ -270,7 +276,8 @@ def _changed(
         listening = offer.media[medium.reverse_line]
     sends = sending is not None and sending.direction.sends
     receiving = sending if medium.reverse_line is None else listening
-    receives = receiving is not None and receiving.direction.receives and not _held_the_old_way(receiving)
+    held = receiving is not None and not medium.unaddressed and is_unaddressed(receiving)
+    receives = receiving is not None and receiving.direction.receives and not held
     wic_offer = ""
     codecs: tuple[str, ...] = ()
     if sending is not None:
@@ -320,10 +327,11 @@ def _with_formats_of(source: MediaDescription, told: MediaDescription) -> MediaD
     return media_description(source.kind, source.port, source.proto, told.formats, body)
 
 
-def _held_the_old_way(media: MediaDescription) -> bool:
-    """Hold as RFC 2543 had it (RFC 3264 §8.4).
+def is_unaddressed(media: MediaDescription) -> bool:
+    """Whether a line has zeros in place of an address: hold of RFC 2543 (RFC 3264 §8.4), where it had one before.
 
     With port 9 the zeros say that no candidate is known (RFC 8840); a bundled line of Firefox has port 0 and zeros.
+    Safari up to 15 writes zeros from the beginning in pages that were not given a microphone or camera.
     """
     return media.port not in (0, _DISCARD_PORT) and media.connection_address in UNSPECIFIED
 

@@ -28,8 +28,9 @@ from kemi.core.sdp.model import (
 )
 from kemi.core.sdp.text import sdp_from_text
 
-# Feedback for bandwidth estimation between two WebRTC ends; a relay that terminates SRTP must not promise it.
-_WEBRTC_ONLY_FEEDBACK: Final = frozenset({"transport-cc", "goog-remb"})
+# What devices know, too (RFC 4585, RFC 5104).  Feedback for bandwidth estimation between two WebRTC ends must not be
+# promised by a relay that terminates SRTP, whatever it is called next: transport-cc, goog-remb, ack ccfb (RFC 8888).
+_PASSING_FEEDBACK: Final = frozenset({"nack", "nack pli", "ccm fir", "ccm tmmbr"})
 _DIRECTION: Final = re.compile(r"^a=(?:sendonly|recvonly|inactive)(?=\r?$)", re.MULTILINE)
 _DISCARD_PORT: Final = 9
 _PREFERRED_HASH: Final = "sha-256"
@@ -90,16 +91,19 @@ class Repertoire(NamedTuple):
 
     @property
     def encodings(self) -> frozenset[str]:
-        """The codecs as in rtpmap, lower case, for example ``pcma/8000``."""
-        return frozenset(
-            line.partition(" ")[2].lower() for line in self.lines if line.startswith("a=rtpmap:")
-        )
+        """The codecs as in rtpmap, for example ``pcma/8000``; see comparable()."""
+        return frozenset(encoding for _, encoding in self.encodings_by_type)
 
     @property
     def encodings_by_type(self) -> frozenset[tuple[str, str]]:
-        """Pairs of payload type and codec as in rtpmap, lower case."""
+        """Pairs of payload type and codec as in rtpmap; see comparable()."""
         pairs = (line[9:].partition(" ") for line in self.lines if line.startswith("a=rtpmap:"))
-        return frozenset((number, encoding.lower()) for number, _, encoding in pairs)
+        return frozenset((number, comparable(encoding)) for number, _, encoding in pairs)
+
+
+def comparable(encoding: str) -> str:
+    """Return an encoding in lower case without the number of channels that everyone may leave out (RFC 8866 §6.6)."""
+    return encoding.lower().removesuffix("/1")
 
 
 def repertoire(one_line_sdp: str) -> Repertoire:
@@ -221,6 +225,6 @@ def _preferred(fingerprints: Sequence[Fingerprint]) -> Fingerprint:
 
 @lru_cache(maxsize=128)
 def _video_lines(codec: Codec) -> Sequence[str]:
-    """Write a video codec without feedback that only two WebRTC ends could use; the same few come with every call."""
-    feedback = tuple(value for value in codec.feedback if value not in _WEBRTC_ONLY_FEEDBACK)
+    """Write a video codec with the feedback that passes; the same few come with every call."""
+    feedback = tuple(value for value in codec.feedback if value in _PASSING_FEEDBACK)
     return codec_to_lines(codec._replace(feedback=feedback))

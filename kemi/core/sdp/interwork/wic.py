@@ -7,17 +7,25 @@ and a browser would deliver the reverse stream there, silently.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from kemi.core.errors import LocalProtocolError, MediaUnavailable, NotAcceptableHere, RemoteProtocolError
 from kemi.core.sdp.build import media_description, session_description, session_section
 from kemi.core.sdp.interwork.orientation import orientation_lines, with_orientation_of
+from kemi.core.sdp.interwork.places import new_mids
 from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
 from kemi.core.sdp.judge import Judgement, LinePlan, ReverseShape, Role, WicTransport
-from kemi.core.sdp.model import LEGAL_ANSWERS, Direction, MediaDescription, Origin, SessionDescription
+from kemi.core.sdp.model import (
+    LEGAL_ANSWERS,
+    Direction,
+    MediaDescription,
+    Origin,
+    SessionDescription,
+    SessionSection,
+)
 from kemi.core.sdp.text import sdp_from_text
 
 _RELAYED_ATTRIBUTES: Final = frozenset(
@@ -27,6 +35,17 @@ _RELAYED_ATTRIBUTES: Final = frozenset(
 )
 _STREAM_ID: Final = "gw"
 """One MediaStream for all streams towards the client, so that the page keeps lips and voice together."""
+
+
+class Reverse(NamedTuple):
+    """A stream towards the client that is to be offered."""
+
+    line: int
+    """On which the client sends."""
+    relay_offer: str | None
+    """The relay's line for the other direction; None copies the transport of the client's own and bundles the two."""
+    place: int
+    """Where its line goes: that of a line switched off before, or behind the last one; of no matter with FLIP_LINES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +119,10 @@ def reverse_offer(
         LocalProtocolError: a kind has no line to reverse.
     """
     wanted = judgement.reverse_now if kinds is None else kinds
+    media = [medium for medium in judgement.media if medium.kind in wanted]
     lines = [
-        (medium.line, reverse_offers.get(medium.kind)) for medium in judgement.media if medium.kind in wanted
+        Reverse(medium.line, reverse_offers.get(medium.kind), place)
+        for place, medium in enumerate(media, start=len(current.media))
     ]
     return reversed_lines(current, lines, judgement.shape, origin)
 
@@ -131,34 +152,55 @@ def answered_again(
 
 
 def reversed_lines(
-    current: SessionDescription,
-    wanted: Sequence[tuple[int, str | None]],
-    shape: ReverseShape,
-    origin: Origin,
+    current: SessionDescription, wanted: Sequence[Reverse], shape: ReverseShape, origin: Origin
 ) -> SessionDescription:
-    """Offer all lines again and a stream towards the client for each of ``wanted``: a line it sends on, and the relay's
-    line for the other direction, as in reverse_offer."""
+    """Offer all lines again and a stream towards the client for each of ``wanted``, as in reverse_offer."""
     lines = [line_offered_again(media) for media in current.media]
     groups = [list(group) for group in current.bundle_groups]
-    taken = {media.mid for media in current.media}
-    for place, text in wanted:
-        own = lines[place]
+    for reverse in wanted:
+        own, text = lines[reverse.line], reverse.relay_offer
         if own.rejected:
             raise LocalProtocolError(f"{own.kind}: the line to reverse is rejected")
         if shape is ReverseShape.FLIP_LINES:
-            lines[place] = rewritten_line(
+            lines[reverse.line] = rewritten_line(
                 own, own, mid=own.mid, direction=Direction.SENDRECV, setup="actpass"
             )
             continue
-        mid = next(name for name in map("r{}".format, range(len(taken) + 1)) if name not in taken)
-        taken.add(mid)
+        (mid,) = new_mids("r", lines, 1)
         source = own if text is None else with_orientation_of(own, only_line(sdp_from_text(text)))
         if text is None:
             _bundle(groups, own.mid, mid)
-        lines.append(rewritten_line(own, source, mid=mid, direction=Direction.SENDONLY, setup="actpass"))
+        lines[reverse.place : reverse.place + 1] = [
+            rewritten_line(own, source, mid=mid, direction=Direction.SENDONLY, setup="actpass")
+        ]
     attributes = ["a=ice-lite"] if current.session.flag("ice-lite") else []
-    attributes += [f"a=group:BUNDLE {' '.join(group)}" for group in groups]
+    attributes += [f"a=group:BUNDLE {' '.join(group)}" for group in living_groups(groups, lines)]
     return session_description(session_section(origin, *attributes), lines)
+
+
+def as_agreed(offer: SessionDescription, answer: SessionDescription) -> SessionDescription:
+    """Return an offer of ours as the client has taken it: a line it has refused is switched off."""
+    refused = [
+        answered.rejected and not offered.rejected
+        for offered, answered in zip(offer.media, answer.media, strict=True)
+    ]
+    if not any(refused):
+        return offer
+    lines = [
+        rejected_line(line) if is_refused else line
+        for line, is_refused in zip(offer.media, refused, strict=True)
+    ]
+    groups = living_groups(offer.bundle_groups, lines)
+    kept = [line for line in offer.session.lines if not line.startswith("a=group:BUNDLE ")]
+    kept += [f"a=group:BUNDLE {' '.join(group)}" for group in groups]
+    return session_description(SessionSection(tuple(kept)), lines)
+
+
+def living_groups(groups: Iterable[Sequence[str]], lines: Sequence[MediaDescription]) -> list[list[str]]:
+    """Leave out of BUNDLE groups what is switched off (RFC 9143 §7.5)."""
+    living = {line.mid for line in lines if not line.rejected}
+    found = [[mid for mid in group if mid in living] for group in groups]
+    return [group for group in found if group]
 
 
 def check_reverse_answer(offer2: SessionDescription, answer2_text: str) -> ReverseAnswer:

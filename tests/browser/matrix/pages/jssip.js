@@ -2,7 +2,11 @@
 import JsSIP from "jssip";
 import { framesDecoded, heardHz, iceFragment, lines, receivingTrack, useTone } from "./media.js";
 
-const DIRECTIONS = { "one-way": ["sendonly"], split: ["sendonly", "recvonly"] };
+const DIRECTIONS = {
+  "one-way": ["sendonly"],
+  split: ["sendonly", "recvonly"],
+  "listening-first": ["recvonly", "sendonly"],
+};
 
 let userAgent = null;
 let session = null;

@@ -98,6 +98,22 @@ def test_a_page_that_switches_the_new_line_off_keeps_its_one_way_call() -> None:
     assert audio(call.record) == (Direction.SENDONLY, False, None)
 
 
+def test_the_place_of_a_line_that_was_switched_off_is_used_anew() -> None:
+    """RFC 8829 §5.2.2: under another mid."""
+    call, actions = acknowledged(JSSIP)
+    told = sdp.page_answer(actions.only(act.SendRequest).body, refuse=("r0",))
+    of_core = answered(call, 200, told).all(act.SendRequest)[0]
+    assert call.record.exchange is not None
+    call.on(ev.OwnRequestAnswered(Side.IMS, of_core.method, call.record.exchange.cseq, 488))
+    call.record.media[0].reverse_wanted = True
+    again = call.on(ev.TimerFired(ev.Due.TELL_PAGE)).only(act.SendRequest).body
+    offer = sdp_from_text(again)
+    assert [(line.mid, line.direction) for line in offer.media] == [("0", "recvonly"), ("r1", "sendonly")]
+    assert offer.bundle_groups == (("0", "r1"),)
+    answered(call, 200, sdp.page_answer(again))
+    assert audio(call.record) == (Direction.SENDRECV, False, 1)
+
+
 @pytest.mark.parametrize("headers", [SIP_JS, JSSIP])
 def test_after_glare_it_is_offered_again(headers: dict[str, list[str]]) -> None:
     call, first = acknowledged(headers)

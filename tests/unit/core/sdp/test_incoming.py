@@ -99,12 +99,25 @@ class TestTheCoresOffer:
                 [AUDIO.replace("AMR-WB", "iLBC").replace("PCMA", "x")], "none of the codecs", id="codec"
             ),
             pytest.param(["m=message 9 TCP/MSRP *\r\n"], "neither audio nor video", id="MSRP"),
-            pytest.param([AUDIO.replace("4000", "0"), VIDEO], "audio line", id="video alone of both"),
+            pytest.param(
+                [AUDIO.replace("RTP/AVP", "RTP/SAVP"), VIDEO], "audio line", id="video alone of both"
+            ),
+            pytest.param(
+                [AUDIO.replace("4000", "0"), AUDIO.replace("RTP/AVP", "RTP/SAVP"), VIDEO],
+                "audio line uses RTP/SAVP",
+                id="one audio line off, one unusable",
+            ),
         ],
     )
     def test_what_cannot_be_offered(self, lines: list[str], words: str) -> None:
         with pytest.raises(NotAcceptableHere, match=words):
             chosen(*lines)
+
+    def test_audio_that_is_switched_off_is_not_offered(self) -> None:
+        """RFC 3264 §5.1: a call moved with video alone keeps its place."""
+        assert [(line.kind, line.place) for line in chosen(AUDIO.replace("4000", "0"), VIDEO)] == [
+            ("video", 1)
+        ]
 
     def test_without_an_address(self) -> None:
         with pytest.raises(RemoteProtocolError, match="c= line"):

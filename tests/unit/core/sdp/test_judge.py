@@ -209,7 +209,7 @@ def test_a_listening_line_with_other_payload_types_cannot_share() -> None:
         pytest.param(("sendonly", "sendonly"), [F, X], id="two sending lines"),
         pytest.param(("sendrecv", "recvonly"), [F, X], id="two-way and listening"),
         pytest.param(("recvonly", "sendrecv"), [X, F], id="listening and two-way"),
-        pytest.param(("recvonly", "sendonly"), [P, F], id="listening first"),
+        pytest.param(("recvonly", "sendonly"), [X, F], id="listening first"),
         pytest.param(("recvonly", "recvonly"), [F, X], id="two listening lines"),
         pytest.param(("inactive", "recvonly"), [X, F], id="held and listening"),
         pytest.param(("inactive", "inactive"), [F, X], id="two held lines"),

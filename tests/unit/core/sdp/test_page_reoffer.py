@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from kemi.core.call.renegotiation.page_change import read_offer
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError
+from kemi.core.sdp.codecs import OnlyThese
 from kemi.core.sdp.interwork.page_reoffer import (
     KnownMedium,
     PageOffer,
@@ -106,6 +109,19 @@ class TestDirection:
         assert medium.direction is direction
 
 
+def test_zeros_are_no_hold_of_a_page_that_never_had_an_address() -> None:
+    """Safari up to 15 writes them, with its ports, where the page was given no microphone."""
+    own = re.sub(r"(?m)^c=IN IP4 \S+", "c=IN IP4 0.0.0.0", sdp.chromium("audio-sendrecv"))
+    own = re.sub(r"(?m)^m=audio \d+", "m=audio 54321", own)
+    call = Call.confirmed(body=own)
+    (medium,) = read_offer(call.record, own, call.settings).media
+    assert medium.direction is Direction.SENDRECV
+    without = sdp.chromium("audio-sendrecv")
+    addressed = Call.confirmed(body=without)
+    (medium,) = read_offer(addressed.record, own, addressed.settings).media
+    assert medium.direction is Direction.SENDONLY
+
+
 def test_a_bundled_line_of_firefox_has_port_0_and_zeros_and_is_not_held() -> None:
     session, own = one_way()
     sending, mark, listening = own.rpartition("m=audio ")
@@ -113,6 +129,16 @@ def test_a_bundled_line_of_firefox_has_port_0_and_zeros_and_is_not_held() -> Non
     listening = re.sub(r"(?m)^c=IN IP4 \S+", "c=IN IP4 0.0.0.0", f"{0 * int(port)} {rest}a=bundle-only\r\n")
     (medium,) = session.read(sending + mark + listening).media
     assert medium.direction is Direction.SENDRECV
+
+
+def test_audio_that_is_added_has_a_codec_of_the_site_where_nothing_is_transcoded() -> None:
+    call = Call.confirmed(body=sdp.chromium("av-sendrecv"))
+    record = call.record
+    record.media[0].active = False
+    record.wic_description = re.sub(r"(?m)^m=audio \d+", "m=audio 0", record.wic_description)
+    settings = replace(call.settings, audio_codecs=OnlyThese(("PCMA",)))
+    (audio,) = read_offer(record, sdp.chromium("av-sendrecv"), settings).added
+    assert audio.codecs == ("pcma", "telephone-event")
 
 
 class TestRelay:

@@ -1,5 +1,7 @@
 """What the media relay is told."""
 
+import re
+
 import pytest
 
 from kemi.core.errors import MediaUnavailable
@@ -97,6 +99,19 @@ def test_no_address_of_the_client_reaches_the_relay() -> None:
 def test_video_keeps_the_feedback_a_terminal_understands() -> None:
     video = sdp_from_text(relayed("chromium-156-av-sendonly", "video")).media[0]
     assert [codec.feedback for codec in video.codecs] == [("ccm fir", "nack", "nack pli")] * 3
+
+
+@pytest.mark.parametrize("promise", ["transport-cc", "goog-remb", "ack ccfb", "ack rpsi", "of tomorrow"])
+def test_of_other_feedback_nothing_is_promised(promise: str) -> None:
+    """RFC 8888 and its like: the relay ends SRTP and sends none."""
+    asking = re.sub(
+        r"(?m)^(a=rtcp-fb:\d+) nack\r$", rf"\1 nack\r\n\1 {promise}\r", golden("chromium-156-av-sendonly")
+    )
+    assert f" {promise}\r" in asking
+    offer = sdp_from_text(asking)
+    video = judge_offer(offer, OUR_SDK).medium("video")
+    assert video is not None
+    assert promise not in relay_offer(offer, video)
 
 
 def _bent_and_relayed(*changes: tuple[str, str]) -> str:
