@@ -93,6 +93,9 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
         return []
     known = record.outstanding.get(str(reply.cseq))
     if known is None:
+        last = record.last_core_invite
+        if reply.method == "INVITE" and last is not None and last[1] == reply.cseq:
+            return [act.DropReply()]  # its 2xx once more: the core's ACK has crossed it, and is on its way
         return []  # the answer to a request of our own: tm hands it to us by itself
     insert = boundary.charging_line(record)
     if reply.contact:

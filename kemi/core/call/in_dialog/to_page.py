@@ -23,6 +23,8 @@ def forward_to_page(record: CallRecord, request: Request, settings: CallSettings
         record.cseq_offset += record.gateway_cseq - cseq + 1
         cseq = record.gateway_cseq + 1
     record.gateway_cseq = cseq
+    if request.method == "INVITE":
+        record.last_core_invite = (request.cseq, cseq)
     record.outstanding[str(cseq)] = Outstanding(
         request.from_tag, request.cseq, headers.vias_of_response(request)
     )

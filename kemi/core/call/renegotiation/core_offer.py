@@ -248,8 +248,6 @@ def _ask_page(
     pending.wic_description = sdp_to_text(offer)
     exchange.offered(record)
     forward = forward_to_page(record, request, settings)
-    if request.method == "INVITE":
-        record.last_core_invite = (request.cseq, record.gateway_cseq)
     edits = _without_extensions(forward.edits, request)
     return [replace(forward, edits=replace(edits, body=pending.wic_description), change=True)]
 

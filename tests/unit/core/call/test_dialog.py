@@ -14,6 +14,8 @@ from kemi.core.trust import FROM_PAGE
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import ALICE, BOB, CORE_CONTACT, GATEWAY_TAG, SETTINGS, WIC_TAG, Call
 
+WITH_HOLD = sdp.core_answer().replace("a=sendrecv", "a=sendonly")
+
 
 class TestDialogMatching:
     """RFC 3261 §12.2.2: Call-ID and both tags, and the page's own connection."""
@@ -189,6 +191,15 @@ class TestCoreToPage:
     def test_the_answer_to_our_own_update_is_not_forwarded(self) -> None:
         call = Call.updating()
         assert call.on(call.wic_reply(200, method="UPDATE", cseq=1)) == []
+
+    def test_a_2xx_that_the_ack_has_crossed_goes_no_further(self) -> None:
+        """The page repeats it until the ACK is there; as it is, it would tell the core the page's own description."""
+        call = Call.confirmed()
+        asked = call.on(call.ims_request("INVITE", cseq=7, body=WITH_HOLD)).only(act.ForwardRequest)
+        assert asked.edits.cseq is not None
+        call.on(call.ims_request("ACK", cseq=7)).only(act.ForwardRequest)
+        again = call.wic_reply(200, method="INVITE", cseq=asked.edits.cseq)
+        assert call.on(again).names == ["DropReply"]
 
     def test_a_response_with_a_tag_that_is_not_ours_is_left_alone(self) -> None:
         call = Call.confirmed()
