@@ -312,8 +312,8 @@ class CallRecord:
     """What is added to the page's CSeq towards the core, because we sent requests of our own there."""
     to_core: dict[str, int] = field(default_factory=dict)
     """Our CSeq towards the core -> the page's, of requests not answered yet whose numbers differ."""
-    last_core_invite: tuple[int, int] | None = None
-    """CSeq of the core's newest re-INVITE that went to the page: its own and ours towards the page, for the ACK."""
+    core_invites: list[tuple[int, int]] = field(default_factory=list)
+    """CSeq of the core's newest re-INVITEs that went to the page: their own and ours towards the page, for the ACK."""
     ack_awaited: int | None = None
     """CSeq of the page's re-INVITE that it has not acknowledged yet."""
     ims_invite_cseq: int = 0

@@ -208,8 +208,7 @@ def _of_later_invite(record: CallRecord, ack: Request) -> int | None:
     for ours, asked in record.outstanding.items():
         if (asked.tag, asked.cseq) == (ack.from_tag, ack.cseq):
             return int(ours)
-    last = record.last_core_invite
-    return last[1] if last is not None and last[0] == ack.cseq else None
+    return next((ours for theirs, ours in reversed(record.core_invites) if theirs == ack.cseq), None)
 
 
 def _ims_bye(record: CallRecord, event: ImsRequest, settings: CallSettings) -> list[act.Action]:

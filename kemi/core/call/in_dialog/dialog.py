@@ -93,8 +93,7 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
         return []
     known = record.outstanding.get(str(reply.cseq))
     if known is None:
-        last = record.last_core_invite
-        if reply.method == "INVITE" and last is not None and last[1] == reply.cseq:
+        if reply.method == "INVITE" and any(ours == reply.cseq for _, ours in record.core_invites):
             return [act.DropReply()]  # its 2xx once more: the core's ACK has crossed it, and is on its way
         return []  # the answer to a request of our own: tm hands it to us by itself
     insert = boundary.charging_line(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
@@ -12,6 +13,9 @@ from kemi.core.call.record import CallRecord, Outstanding
 from kemi.core.call.settings import CallSettings
 from kemi.core.messages import Request, Side
 from kemi.core.trunk import causes
+
+MOST_INVITES: Final = 8
+"""Re-INVITEs of the core that are remembered: the page may repeat its 2xx for 32 s (RFC 3261 §13.3.1.4)."""
 
 
 def forward_to_page(record: CallRecord, request: Request, settings: CallSettings) -> act.ForwardRequest:
@@ -24,7 +28,7 @@ def forward_to_page(record: CallRecord, request: Request, settings: CallSettings
         cseq = record.gateway_cseq + 1
     record.gateway_cseq = cseq
     if request.method == "INVITE":
-        record.last_core_invite = (request.cseq, cseq)
+        record.core_invites = [*record.core_invites[1 - MOST_INVITES :], (request.cseq, cseq)]
     record.outstanding[str(cseq)] = Outstanding(
         request.from_tag, request.cseq, headers.vias_of_response(request)
     )
