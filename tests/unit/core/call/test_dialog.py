@@ -13,6 +13,7 @@ from kemi.core.messages import Side
 from kemi.core.trust import FROM_PAGE
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import ALICE, BOB, CORE_CONTACT, GATEWAY_TAG, SETTINGS, WIC_TAG, Call
+from tests.unit.core.call.test_core_offer import cseq_of, page_answers, relay_knows
 
 WITH_HOLD = sdp.core_answer().replace("a=sendrecv", "a=sendonly")
 
@@ -197,11 +198,10 @@ class TestCoreToPage:
         call = Call.confirmed()
         numbers = []
         for cseq, body in ((7, WITH_HOLD), (8, sdp.core_answer())):
-            asked = call.on(call.ims_request("INVITE", cseq=cseq, body=body)).only(act.ForwardRequest)
-            assert asked.edits.cseq is not None
-            numbers.append(asked.edits.cseq)
+            asked = call.on(call.ims_request("INVITE", cseq=cseq, body=body))
+            numbers.append(cseq_of(asked))
+            relay_knows(call, page_answers(call, asked, numbers[-1]))
             call.on(call.ims_request("ACK", cseq=cseq)).only(act.ForwardRequest)
-            call.record.exchange = None
         for number in numbers:
             assert call.on(call.wic_reply(200, method="INVITE", cseq=number)).names == ["DropReply"]
 

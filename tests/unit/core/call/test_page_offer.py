@@ -10,7 +10,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.record import CallRecord, Exchange, Offerer
 from kemi.core.errors import MediaUnavailable
-from kemi.core.messages import Reply, Side
+from kemi.core.messages import Side
 from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
 from tests.peers.sdp import offer_again
@@ -432,12 +432,6 @@ class TestRefusedHere:
         before = state(call.record)
         assert call.on(call.wic_request("INVITE", cseq=7, body="v=0\r\nhello")).reply[0] == 400
         assert state(call.record) == before
-
-
-def test_a_response_to_an_invite_of_our_own_is_not_the_pages() -> None:
-    call = running()
-    response = Reply(Side.IMS, "INVITE", "call-1", "page", "core1", 99, status=200)
-    assert call.on(ev.ImsReply(response)).names == []
 
 
 def test_a_page_that_is_the_dtls_server_stays_it() -> None:

@@ -1,11 +1,12 @@
-"""Offers of the page where the core repeats an answer, or where the relay cannot follow what the core has taken."""
+"""Offers of the page and responses of the core that are none to them, come again, or ask too much of the relay."""
 
 from __future__ import annotations
 
 import pytest
 
 from kemi.core.call import actions as act
-from kemi.core.messages import Side
+from kemi.core.call import events as ev
+from kemi.core.messages import Reply, Side
 from kemi.core.sdp.text import sdp_from_text
 from tests.peers.sdp import offer_again
 from tests.unit.core.call import descriptions as sdp
@@ -80,3 +81,9 @@ def test_a_far_end_that_has_taken_what_the_relay_cannot_hears_what_still_holds(
     failed(call, errand)
     own = reply(call, 488).only(act.SendRequest)
     assert (own.to, own.method, directions(own.body)) == (Side.IMS, "INVITE", still)
+
+
+def test_a_response_to_an_invite_of_our_own_is_not_the_pages() -> None:
+    call = running()
+    response = Reply(Side.IMS, "INVITE", "call-1", "page", "core1", 99, status=200)
+    assert call.on(ev.ImsReply(response)).names == []
