@@ -28,6 +28,7 @@ from kemi.core.call.in_dialog.common import follow, over, retarget_page
 from kemi.core.call.in_dialog.transfers import referred
 from kemi.core.call.lifetime import refresh, session_timer, unsure
 from kemi.core.call.lifetime.ending import goodbye_to_core, hang_up
+from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.page_target import page_target
 from kemi.core.call.record import CallRecord, Former, Rejection
 from kemi.core.call.renegotiation import core_told, ice_restart
@@ -94,7 +95,7 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
     known = record.outstanding.get(str(reply.cseq))
     if known is None:
         if reply.method == "INVITE" and any(ours == reply.cseq for _, ours in record.core_invites):
-            return [act.DropReply()]  # its 2xx once more: the core's ACK has crossed it, and is on its way
+            return _acknowledged_again(record, reply, settings)
         return []  # the answer to a request of our own: tm hands it to us by itself
     insert = boundary.charging_line(record)
     if reply.contact:
@@ -127,6 +128,13 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
     if reply.status >= 200:
         del record.outstanding[str(reply.cseq)]
     return [forward, *over(record, reply, settings)]
+
+
+def _acknowledged_again(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    """The page repeats its 2xx to a re-INVITE of the core, whose ACK has crossed it, or was lost with a connection."""
+    if record.ended or not 200 <= reply.status < 300:
+        return [act.DropReply()]
+    return [act.DropReply(), own_request_to_wic(record, settings, "ACK", reply.cseq)]
 
 
 def _refreshed(record: CallRecord, reply: Reply, former: Former) -> list[act.Action]:

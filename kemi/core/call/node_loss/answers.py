@@ -15,7 +15,8 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.errors import LocalProtocolError, NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Reply, uri_from_address
 from kemi.core.sdp.interwork.page_reoffer import read_page_answer
-from kemi.core.sdp.text import sdp_from_own_text
+from kemi.core.sdp.interwork.wic import as_agreed
+from kemi.core.sdp.text import sdp_from_own_text, sdp_to_text
 
 
 def take_from_page(record: CallRecord, body: str, settings: CallSettings) -> None:
@@ -25,7 +26,7 @@ def take_from_page(record: CallRecord, body: str, settings: CallSettings) -> Non
     if opened is None:
         raise LocalProtocolError("no offer is open")
     offer = sdp_from_own_text(opened.wic_description)
-    take_page_answer(opened.media, offer, body)
+    agreed = as_agreed(offer, take_page_answer(opened.media, offer, body).description)
     answered = read_page_answer(offer, body, known_media(record), settings.video_codecs)
     lines = {one.kind: one for one in answered if one.is_on}
     for medium in opened.media:
@@ -36,6 +37,7 @@ def take_from_page(record: CallRecord, body: str, settings: CallSettings) -> Non
         medium.reverse_answer = found.reverse_answer or medium.reverse_answer
     if not any(medium.active for medium in opened.media):
         raise NotAcceptableHere("the page refused every medium")
+    opened.wic_description = sdp_to_text(agreed)
 
 
 def take_from_core(record: CallRecord, reply: Reply) -> list[act.Action]:

@@ -79,6 +79,7 @@ def tell_page(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     offer, _ = offered_again(told, shown_media(media, flips=not record.wic_takes_update), origin)
     offer = with_reverse_lines(record, told, offer, media, origin)
     if offer is None:
+        record.media = media  # what there is no room for is wanted no more
         return []
     return offer_page(record, settings, sdp_to_text(offer), media)
 

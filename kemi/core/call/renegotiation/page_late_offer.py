@@ -34,7 +34,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError, RemoteProtocolError
 from kemi.core.messages import Request
 from kemi.core.sdp.interwork.page_reoffer import PageOffer, read_page_answer
-from kemi.core.sdp.interwork.wic import offer_again
+from kemi.core.sdp.interwork.wic import as_agreed, offer_again
 from kemi.core.sdp.text import sdp_from_own_text, sdp_from_text, sdp_to_text
 
 
@@ -73,17 +73,15 @@ def on_answer_in_ack(record: CallRecord, request: Request, settings: CallSetting
     try:
         if not request.has_sdp:
             raise RemoteProtocolError("the ACK has no session description to answer ours")
-        answered = read_page_answer(
-            sdp_from_own_text(opened.wic_description),
-            request.body,
-            known_media(record),
-            settings.video_codecs,
-        )
+        offer = sdp_from_own_text(opened.wic_description)
+        answered = read_page_answer(offer, request.body, known_media(record), settings.video_codecs)
+        answer = sdp_from_text(request.body)
     except GatewayError as error:
         note = act.Note("page_answer_unusable", logging.WARNING, {"detail": error.detail})
         return [*done, note, *exchange.rollback(record)]
     opened.settling = True
-    opened.media = changed_media(record, PageOffer(sdp_from_text(request.body), (), answered, ()))
+    opened.wic_description = sdp_to_text(as_agreed(offer, answer))
+    opened.media = changed_media(record, PageOffer(answer, (), answered, ()))
     renewed = {medium.kind for medium in answered if medium.renewed}
     errands = [
         *_if_any(partial(renewal, record), (m for m in opened.media if m.active and m.kind in renewed)),

@@ -203,7 +203,10 @@ class TestCoreToPage:
             relay_knows(call, page_answers(call, asked, numbers[-1]))
             call.on(call.ims_request("ACK", cseq=cseq)).only(act.ForwardRequest)
         for number in numbers:
-            assert call.on(call.wic_reply(200, method="INVITE", cseq=number)).names == ["DropReply"]
+            again = call.on(call.wic_reply(200, method="INVITE", cseq=number))
+            assert again.names == ["DropReply", "SendRequest"]
+            assert (again.only(act.SendRequest).method, again.only(act.SendRequest).to) == ("ACK", Side.WIC)
+            assert f"CSeq: {number} ACK" in again.only(act.SendRequest).headers
 
     def test_a_response_with_a_tag_that_is_not_ours_is_left_alone(self) -> None:
         call = Call.confirmed()

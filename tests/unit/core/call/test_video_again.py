@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from types import MappingProxyType
 
 import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.sdp.build import session_description
+from kemi.core.call.node_loss.answers import take_from_page
+from kemi.core.call.record import Exchange, Offerer
+from kemi.core.sdp.build import media_description, session_description
 from kemi.core.sdp.interwork.wic import rejected_line
 from kemi.core.sdp.model import SessionDescription
 from kemi.core.sdp.text import MAX_MEDIA, sdp_from_text, sdp_to_text
 from tests.unit.core.call import descriptions as sdp
-from tests.unit.core.call.ladder import Call
+from tests.unit.core.call.ladder import NO_100REL, SETTINGS, Call
 from tests.unit.core.call.test_core_offer import cseq_of, page_answers, relay_knows
+from tests.unit.core.call.test_page_offer import done
 
 PAGES = MappingProxyType({"one-way": "audio-sendonly", "two-way": "audio-sendrecv"})
 WITH_VIDEO = sdp.core_answer("audio", "video", port=41000)
@@ -111,6 +115,41 @@ def test_where_there_is_no_room_the_call_goes_on_without_video(page: str) -> Non
         ("audio", False),
         ("video", True),
     ]
+
+
+def test_video_that_the_page_refuses_in_its_ack_leaves_a_free_line() -> None:
+    call = Call.confirmed(body=sdp.chromium("av-sendrecv"))
+    offer = call.on(call.wic_request("INVITE", cseq=7)).only(act.SendReply).body
+    settled = call.on(call.wic_request("ACK", cseq=7, body=sdp.page_answer(offer, refuse=("1",))))
+    for action in (*settled.all(act.RenewMedia), *settled.all(act.GateMedia)):
+        settled = done(call, action)
+    assert [line.rejected for line in sdp_from_text(call.record.wic_description).media] == [False, True]
+
+
+def test_video_that_the_page_refuses_when_the_call_moves_leaves_a_free_line() -> None:
+    record = Call.confirmed(body=sdp.chromium("av-sendrecv")).record
+    record.exchange = Exchange(
+        Offerer.GATEWAY_TO_WIC,
+        "UPDATE",
+        9,
+        media=deepcopy(record.media),
+        wic_description=record.wic_description,
+    )
+    take_from_page(record, sdp.page_answer(record.wic_description, refuse=("1",)), SETTINGS)
+    assert [line.rejected for line in sdp_from_text(record.exchange.wic_description).media] == [False, True]
+
+
+def test_what_there_is_no_room_for_is_wanted_no_more() -> None:
+    call = Call.offered(sdp.chromium("audio-sendonly"), NO_100REL)
+    call.reserved()
+    call.answer(body=sdp.core_answer("audio"))
+    told = sdp_from_text(call.record.wic_description)
+    audio = rejected_line(told.media[0])
+    video = media_description("video", 0, audio.proto, audio.formats, ["a=inactive"])
+    lines = [*told.media, *[video] * (MAX_MEDIA - 1)]
+    call.record.wic_description = sdp_to_text(session_description(told.session, lines))
+    assert call.on(call.wic_request("ACK", cseq=1)).all(act.SendRequest) == []
+    assert [medium.reverse_wanted for medium in call.record.media] == [False]
 
 
 def test_what_we_have_told_ourselves_is_read_however_long_it_is() -> None:
