@@ -59,8 +59,10 @@ class SiteStatus:
 
     @property
     def calls(self) -> int | None:
-        """Of the gateways that say; None: nobody could be asked."""
-        return None if self.running is None else sum(total for total, _ in self.running.totals.values())
+        """Of the gateways that say; None: nobody could be asked, or nobody has answered."""
+        if self.running is None or (self.gateways and not self.running.totals):
+            return None
+        return sum(total for total, _ in self.running.totals.values())
 
 
 def site_status(

@@ -22,7 +22,7 @@ class OperatorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Also those that are silent, for a day."""
     registrations: int
     calls: int | None
-    """Of the gateways that say; null: nobody could be asked."""
+    """Of the gateways that say; null: nobody could be asked, or nobody has answered."""
     counted_at: dict[str, float]
     """Gateway -> when it counted its calls, by its clock, in seconds since the epoch; 0: it does not say."""
     wrong: list[str]

@@ -83,6 +83,20 @@ export function replaceKeepingFocus(area: Element, ...made: Child[]): void {
   keepingFocus(area, () => area.replaceChildren(...made.filter((child) => child !== false && child !== undefined)));
 }
 
+/** The same, but what is the same as before stays: a press that has begun there becomes a click. */
+export function replaceWhatDiffers(area: Element, ...made: Child[]): void {
+  const fresh = made.filter((child): child is Node | string => child !== false && child !== undefined);
+  keepingFocus(area, () => {
+    fresh.forEach((child, at) => {
+      const old = area.childNodes[at];
+      if (old === undefined) area.append(child);
+      else if (typeof child === "string") area.replaceChild(document.createTextNode(child), old);
+      else if (!old.isEqualNode(child)) area.replaceChild(child, old);
+    });
+    for (const old of [...area.childNodes].slice(fresh.length)) area.removeChild(old);
+  });
+}
+
 /**
  * Put a table in the place of the one that `area` has; cells that are the same in rows of the same key stay: a press that
  * has begun there becomes a click, and marked text stays marked.

@@ -1,7 +1,7 @@
 /** A list that the service gives page by page: a form of filters, a table, and the way back and forth. */
 
 import { pathWith, type Ask } from "./api.ts";
-import { h, labelled, replaceKeepingFocus, showTable, table, type Child, type Column } from "./dom.ts";
+import { h, labelled, replaceKeepingFocus, replaceWhatDiffers, showTable, table, type Child, type Column } from "./dom.ts";
 import { listOf, numberOrNone, textOf, type Members } from "./members.ts";
 import { countText } from "./words.ts";
 
@@ -118,7 +118,7 @@ export class PagedList {
     if (this.#entries.length === 0) this.#rows.replaceChildren();
     else if (key === undefined) replaceKeepingFocus(this.#rows, made);
     else showTable(this.#rows, made);
-    replaceKeepingFocus(
+    replaceWhatDiffers(
       this.#turn,
       this.#shown.length > 1 && this.#button("Back", () => this.#shown.slice(0, -1)),
       this.#next !== "" && this.#button("Next", () => [...this.#shown, this.#next]),

@@ -1,7 +1,7 @@
 /** Relay nodes with draining, trunks, and what the gateways counted. */
 
 import type { Desk, View } from "./desk.ts";
-import { h, replaceKeepingFocus, table, type Child } from "./dom.ts";
+import { h, replaceWhatDiffers, table, type Child } from "./dom.ts";
 import { flagOf, listOf, membersOf, numberOf, numberOrNone, textOf, type Members } from "./members.ts";
 import { clockText } from "./words.ts";
 
@@ -13,9 +13,9 @@ export function nodesView(desk: Desk): View {
   const render = (): void => {
     if (known === undefined) return;
     const [nodes, trunks, counters] = known;
-    replaceKeepingFocus(areas.nodes, h("h2", { id: "nodes-title" }, "Relay nodes"), ...nodesOf(nodes, drain));
-    replaceKeepingFocus(areas.trunks, h("h2", { id: "trunks-title" }, "Trunks"), ...trunksOf(trunks));
-    replaceKeepingFocus(areas.counters, h("h2", { id: "counters-title" }, "Counted since each gateway's start"), ...countersOf(counters));
+    replaceWhatDiffers(areas.nodes, h("h2", { id: "nodes-title" }, "Relay nodes"), ...nodesOf(nodes, drain));
+    replaceWhatDiffers(areas.trunks, h("h2", { id: "trunks-title" }, "Trunks"), ...trunksOf(trunks));
+    replaceWhatDiffers(areas.counters, h("h2", { id: "counters-title" }, "Counted since each gateway's start"), ...countersOf(counters));
   };
   const refresh = async (): Promise<void> => {
     const told = await Promise.all([

@@ -1,7 +1,7 @@
 /** The overview: how the site is now, and what failed within the last hour. */
 
 import type { Desk, View } from "./desk.ts";
-import { h, replaceKeepingFocus, table, type Child } from "./dom.ts";
+import { h, replaceWhatDiffers, table, type Child } from "./dom.ts";
 import { flagOf, listOf, numberOf, textOf, textsOf, type Members } from "./members.ts";
 import { barPlot } from "./plot.ts";
 import { hashOf, type PageName } from "./route.ts";
@@ -38,9 +38,9 @@ export function overviewView(desk: Desk): View {
       for (const one of told) if (one.status === "rejected") throw one.reason;
     },
     render() {
-      replaceKeepingFocus(tiles, ...tilesOf(desk, known));
-      replaceKeepingFocus(errors, ...errorsOf(desk));
-      replaceKeepingFocus(alarms, ...alarmsOf(desk, known));
+      replaceWhatDiffers(tiles, ...tilesOf(desk, known));
+      replaceWhatDiffers(errors, ...errorsOf(desk));
+      replaceWhatDiffers(alarms, ...alarmsOf(desk, known));
     },
     // Not after each registration: to count them, all are read.
     asksAfter: (event) => textOf(event, "type").startsWith("trunk_"),
@@ -51,9 +51,11 @@ function tilesOf(desk: Desk, { nodes, trunks, status }: Known): HTMLElement[] {
   const counts = new Map(desk.counts.byGateway());
   const gateways = listOf(status ?? {}, "gateways").map((gateway) => textOf(gateway, "gateway"));
   const byGateway = gateways.map((name) => `${name} ${counts.get(name) ?? "?"}`);
+  // What a gateway that does not say has, goes on at the relays.
+  const total = `${desk.counts.total ?? "?"}${gateways.some((name) => !counts.has(name)) && desk.counts.total !== undefined ? " + ?" : ""}`;
   const drained = nodes?.filter((node) => flagOf(node, "drained")).length ?? 0;
   return [
-    tile("calls", "Running calls", status === undefined ? UNKNOWN : String(desk.counts.total ?? "?"), byGateway.join(", ")),
+    tile("calls", "Running calls", status === undefined ? UNKNOWN : total, byGateway.join(", ")),
     tile("registrations", "Registrations", status === undefined ? UNKNOWN : String(numberOf(status, "registrations")), ""),
     tile("nodes", "Relay nodes up", nodes === undefined ? UNKNOWN : upText(nodes), drained > 0 ? `${drained} drained` : ""),
     tile("nodes", "Trunks up", trunks === undefined ? UNKNOWN : trunks.length === 0 ? "none" : upText(trunks), ""),

@@ -52,7 +52,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     gateways: list[Gateway]
     registrations: int
     calls: int | None
-    """Of the gateways that say; None: nobody could be asked."""
+    """Of the gateways that say; None: nobody could be asked, or nobody has answered."""
     nodes: list[Node]
     trunks: list[Trunk]
     alarms: list[dict[str, Any]]

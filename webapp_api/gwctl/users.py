@@ -133,6 +133,8 @@ def remove_user(place: Place, name: str) -> Answer:
     account = parts.accounts.get(name)
     if account is None:  # perhaps a second try, after one that came no further
         ended = parts.logins.end_all(name)
+        if ended:
+            note_change("gwctl users remove", f"name={name}")
         raise click.ClickException(
             f"there is no account {name}" + (f"; {ended} sessions of it ended" if ended else "")
         )

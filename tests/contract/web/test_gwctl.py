@@ -158,6 +158,8 @@ class TestAccounts:
         assert said == f"Error: there is no account {NAME}; 1 sessions of it ended\n"
         assert page.session() == {"authenticated": False}
         assert operator("users", "remove", NAME).stderr == f"Error: there is no account {NAME}\n"
+        (change,) = operator.document("audit")["changes"]
+        assert (change["action"], change["detail"]) == ("gwctl users remove", f"name={NAME}")
 
     def test_another_password_ends_the_sessions_of_the_former(
         self, operator: Operator, page: WebPage

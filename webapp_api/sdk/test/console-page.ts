@@ -27,6 +27,22 @@ export class Part {
     this.children = children;
   }
 
+  get childNodes(): (Part | string)[] {
+    return this.children;
+  }
+
+  isEqualNode(other: Part): boolean {
+    return this === other;
+  }
+
+  replaceChild(child: Part | string, old: Part | string): void {
+    this.children[this.children.indexOf(old)] = child;
+  }
+
+  removeChild(old: Part | string): void {
+    this.children.splice(this.children.indexOf(old), 1);
+  }
+
   click(): void {
     this.#click();
   }
