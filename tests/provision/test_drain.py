@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import pytest
@@ -59,9 +60,10 @@ class _Control(http.server.BaseHTTPRequestHandler):
         assert isinstance(server, _Gateway)
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         known = self.headers["Authorization"] == f"Bearer {server.secret}"
-        server.asked.append(f"{self.command} {self.path} {200 if known else 401}")
-        body = json.dumps({"calls": 0, "pages": 0}).encode() if known else b""
-        self.send_response(200 if known else 401)
+        status = server.status if known else 401
+        server.asked.append(f"{self.command} {self.path} {status}")
+        body = json.dumps({"calls": 0, "pages": 0}).encode() if status == 200 else b""
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -75,17 +77,17 @@ class _Control(http.server.BaseHTTPRequestHandler):
 
 
 class _Gateway(http.server.ThreadingHTTPServer):
-    """A gateway that runs with a secret, and what it was asked."""
+    """A gateway that runs with a secret and answers with a status, and what it was asked."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, status: int) -> None:
         super().__init__((LOOPBACK, 0), _Control)
-        self.secret = secret
+        self.secret, self.status = secret, status
         self.asked: list[str] = []
 
 
 @contextmanager
-def _gateway(secret: str) -> Iterator[_Gateway]:
-    with _Gateway(secret) as server:
+def _gateway(secret: str, status: int = 200) -> Iterator[_Gateway]:
+    with _Gateway(secret, status) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -105,6 +107,7 @@ def _played(
     limit: str,
     *options: str,
     front: bool = True,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[int, str, Sequence[str]]:
     """Drain; return the status, what the play said, and what gateways and relays were asked, in order."""
     log = folder / "asked"
@@ -132,7 +135,7 @@ def _played(
                 *("--limit", limit, "playbooks/drain.yml", *options),
             ],
             cwd=ANSIBLE,
-            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"},
+            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", **environment},
             capture_output=True,
             text=True,
             check=False,
@@ -233,3 +236,31 @@ def test_a_front_that_is_dead_does_not_hold_up_a_drain(tmp_path: Path, drain: bo
         status, said, _ = _played(tmp_path, {"sig1": machine, "sig2": {}}, {}, "sig1", *options, front=False)
     assert status == 0, said
     assert "PUT /v1/drain 200" in gateway.asked
+
+
+def test_a_front_that_listens_elsewhere_is_not_taken_for_dead(tmp_path: Path) -> None:
+    _program(tmp_path / "bin" / "systemctl", "#!/bin/sh\n[ $1 = is-active ] && [ $3 = haproxy ]\n")
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    status, said, _ = _played(tmp_path, {"sig1": {}}, {}, "sig1", front=False, environment={"PATH": path})
+    assert status != 0
+    assert "HAProxy runs, and has its admin socket elsewhere" in said
+
+
+def test_a_gateway_that_cannot_say_its_calls_is_not_taken_for_dead(tmp_path: Path) -> None:
+    secret = "0" * 32
+    with _gateway(secret, 500) as gateway:
+        status, said, _ = _played(tmp_path, {"sig1": _running(tmp_path, gateway, secret)}, {}, "sig1")
+    assert status != 0
+    assert "runs, and answers 500 when it is asked for its calls" in said
+    assert not [line for line in gateway.asked if line.startswith("PUT")]
+
+
+def test_a_gateway_is_asked_beside_any_proxy(tmp_path: Path) -> None:
+    secret = "0" * 32
+    with _gateway(secret) as gateway, _gateway("of nobody", 403) as proxy:
+        machine = _running(tmp_path, gateway, secret)
+        environment = {"http_proxy": f"http://{LOOPBACK}:{proxy.server_port}", "no_proxy": ""}
+        status, said, _ = _played(tmp_path, {"sig1": machine}, {}, "sig1", environment=environment)
+    assert status == 0, said
+    assert proxy.asked == []
+    assert "GET /v1/drain 200" in gateway.asked

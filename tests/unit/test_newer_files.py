@@ -17,17 +17,21 @@ from tests.lab.roles import REPOSITORY, ROLES
 PROGRAM = ROLES / "common/files/newer_files.py"
 SYSTEMCTL = """#!/bin/sh
 echo "ActiveState={state}"
+echo "ActiveEnterTimestamp=@{by_then}"
 echo "ActiveEnterTimestampMonotonic={since}"
 echo "MainPID={pid}"
 """
 SETTLED_S = 0.05
 
 
-def _systemd(folder: Path, since_s: float, *, state: str = "active", pid: int = 0) -> dict[str, str]:
-    """Return the environment of a machine whose services run since then."""
+def _systemd(
+    folder: Path, since_s: float, *, state: str = "active", pid: int = 0, put_back_s: float = 0
+) -> dict[str, str]:
+    """Return the environment of a machine whose services run since then; its clock was put back after that."""
     since = round((since_s - time.time() + time.monotonic()) * 1e6)
     program = folder / "systemctl"
-    program.write_text(SYSTEMCTL.format(state=state, since=since, pid=pid))
+    by_then = int(since_s + put_back_s)
+    program.write_text(SYSTEMCTL.format(state=state, by_then=by_then, since=since, pid=pid))
     program.chmod(0o755)
     return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
 
@@ -55,6 +59,13 @@ def test_what_changed_after_the_start_is_newer(tmp_path: Path) -> None:
     # A way back brings the settings with the times they had.
     os.utime(settings, (0, 0))
     assert _newer(environment, "restart", settings, none) == [str(settings)]
+
+
+def test_a_clock_that_was_put_back_makes_nothing_newer(tmp_path: Path) -> None:
+    settings = tmp_path / "settings"
+    settings.touch()
+    environment = _systemd(tmp_path, time.time() - 60, put_back_s=120)
+    assert _newer(environment, "restart", settings) == []
 
 
 def test_a_service_that_does_not_run_is_older_than_nothing(tmp_path: Path) -> None:

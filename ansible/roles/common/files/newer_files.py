@@ -15,9 +15,9 @@ from pathlib import Path
 def main() -> None:
     """Look."""
     service, how, *paths = sys.argv[1:]
-    properties = "ActiveState,ActiveEnterTimestampMonotonic,MainPID"
+    properties = "ActiveState,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,MainPID"
     done = subprocess.run(  # noqa: S603 - a program of the system
-        ["systemctl", "show", "-p", properties, service],  # noqa: S607 - the test has one of its own
+        ["systemctl", "show", "--timestamp=unix", "-p", properties, service],  # noqa: S607 - the test has one of its own
         check=True,
         capture_output=True,
         text=True,
@@ -25,7 +25,10 @@ def main() -> None:
     said = dict(line.split("=", 1) for line in done.stdout.splitlines())
     if said["ActiveState"] not in ("active", "reloading"):
         return
-    began = time.time() - time.monotonic() + int(said["ActiveEnterTimestampMonotonic"]) / 1e6
+    # Files have the clock of then, which may have been put back since: only what is newer by both of them is.
+    by_now = time.time() - time.monotonic() + int(said["ActiveEnterTimestampMonotonic"]) / 1e6
+    by_then = float(said["ActiveEnterTimestamp"].removeprefix("@"))
+    began = max(by_now, by_then)
     if how == "reload":
         began = max([began, *births(int(said["MainPID"]))])
     for path in paths:
