@@ -96,7 +96,9 @@ class Agent:
         while True:
             pause_s = REPORT_S if await self._report() else RETRY_S
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), pause_s)
+                # wait_for of Python 3.11 forgets that it was cancelled when what it waits for comes at that moment.
+                async with asyncio.timeout(pause_s):
+                    await self._changed.wait()
 
     async def _report(self) -> bool:
         """Tell the gateway of the nodes; only then are the calls of a dead one named, for a choice that knows of it."""

@@ -40,9 +40,8 @@ class ControlClient:
         )
         async with self._turn:
             try:
-                status, answer = await asyncio.wait_for(
-                    self._exchange(head.encode() + content), self._timeout_s
-                )
+                async with asyncio.timeout(self._timeout_s):
+                    status, answer = await self._exchange(head.encode() + content)
                 found = msgspec.json.decode(answer, type=dict[str, Any])
             except (OSError, EOFError, ValueError, TimeoutError, asyncio.LimitOverrunError) as error:
                 self.close()

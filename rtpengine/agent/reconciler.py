@@ -68,7 +68,8 @@ class Reconciler:
         pause_s = self._settings.interval_s
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._wanted.wait()
             self._wanted.clear()
             pause_s = self._settings.interval_s
             try:

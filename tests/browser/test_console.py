@@ -31,6 +31,8 @@ TAKES_IMAGES: Final = "PAGE_IMAGES" in os.environ
 NARROW: Final = (360, 740)
 WIDE: Final = (1200, 900)
 TALL: Final = (1100, 1750)
+HEARD_MS: Final = 30_000
+"""A page reports by RTCP every few seconds, and the list is asked for every 15 s; until then figures are estimates."""
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 BUSY: Final = "+15550486"
 PAGES: Final = ("overview", "past", "registrations", "nodes", "users", "audit", "calls")
@@ -269,7 +271,7 @@ def test_every_page_can_be_used_by_everybody(lab: Lab, softphone: SoftphoneBrows
         console.show(name)
         if name == "calls":
             heard = re.compile(r"Page: MOS 4\.\d, loss .* ms.*Core: MOS 4\.", re.DOTALL)
-            page.locator("tbody tr", has_text=heard).wait_for()
+            page.locator("tbody tr", has_text=heard).wait_for(timeout=HEARD_MS)
         found += findings(console, name)
         if name == "overview":
             picture(console, "overview", WIDE, "light")
