@@ -12,8 +12,8 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -80,21 +80,32 @@ def described(data: bytes) -> tuple[str, int] | None:
 
 
 @contextmanager
-def page_watched(seen: Seen) -> Iterator[None]:
-    """Count everything that arrives at any page of this process."""
+def pages_without(is_lost: Callable[[bytes], bool]) -> Iterator[None]:
+    """Show ``is_lost`` all that arrives at any page of this process; what it says so of, the page never gets."""
     original = Connection.recvfrom
 
     async def recvfrom(connection: Connection) -> Any:
-        data, component = await original(connection)
-        if (found := described(data)) is not None:
-            seen[found] += 1
-        return data, component
+        while True:
+            data, component = await original(connection)
+            if not is_lost(data):
+                return data, component
 
     Connection.recvfrom = recvfrom  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
         Connection.recvfrom = original  # type: ignore[method-assign]
+
+
+def page_watched(seen: Seen) -> AbstractContextManager[None]:
+    """Count everything that arrives at any page of this process."""
+
+    def count(data: bytes) -> bool:
+        if (found := described(data)) is not None:
+            seen[found] += 1
+        return False
+
+    return pages_without(count)
 
 
 class FarEnd:

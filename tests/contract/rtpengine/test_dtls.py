@@ -10,13 +10,12 @@ import itertools
 import socket
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from aioice.ice import Connection
 from aioice.stun import Class, Message, Method
 from OpenSSL import SSL
 
@@ -25,7 +24,7 @@ from kemi.core.sdp.model import MediaDescription
 from kemi.core.sdp.text import sdp_from_text
 from tests.contract.rtpengine.besieged import FAR_HOST
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, WIC_ADDRESS, Daemon
-from tests.contract.rtpengine.injected import FAR_HZ, FarEnd, core_offer
+from tests.contract.rtpengine.injected import FAR_HZ, FarEnd, core_offer, pages_without
 from tests.contract.rtpengine.live_call import CALL_ID, LiveCall
 from tests.contract.rtpengine.live_page import relay_text
 from tests.lab.relay_program import daemon_version
@@ -50,23 +49,16 @@ def records(datagram: bytes) -> list[int]:
     return found
 
 
-@contextmanager
-def end_of_the_handshake_lost(lost: list[bytes]) -> Iterator[None]:
+def end_of_the_handshake_lost(lost: list[bytes]) -> AbstractContextManager[None]:
     """Lose the first datagram of the relay that holds its ChangeCipherSpec, on its way to any page of this process."""
-    original = Connection.recvfrom
 
-    async def recvfrom(connection: Connection) -> Any:
-        data, component = await original(connection)
-        if not lost and CHANGE_CIPHER_SPEC in records(data):
-            lost.append(data)
-            return await original(connection)
-        return data, component
+    def is_lost(data: bytes) -> bool:
+        if lost or CHANGE_CIPHER_SPEC not in records(data):
+            return False
+        lost.append(data)
+        return True
 
-    Connection.recvfrom = recvfrom  # type: ignore[method-assign, assignment]
-    try:
-        yield
-    finally:
-        Connection.recvfrom = original  # type: ignore[method-assign]
+    return pages_without(is_lost)
 
 
 async def both_heard(call: LiveCall, far: FarEnd) -> None:
