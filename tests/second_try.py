@@ -3,6 +3,8 @@
 Many tests share two cores, and the clocks of daemons and browsers run on while a test waits for its turn.  Such a
 test that fails is no verdict yet: it is run once more, with nothing beside it, and that result counts.  Tests of pure
 code get no second try, and neither does anything when so much fails that the machine cannot be the reason.
+
+A lab that did not start is one failure, not that of every test that wanted it: the next test starts it anew.
 """
 
 import json
@@ -10,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -28,8 +31,11 @@ REAL_DAEMONS: Final = (
 )
 """The beginnings of the ids of tests whose daemons keep time."""
 
-MOST: Final = 40
+MOST: Final = 80
 """More failures than this are no accident: they stay failures."""
+
+STARTS: Final = 3
+"""How often one worker tries to set up what many tests share, after which all that need it have failed."""
 
 REPORTS_TO: Final = "GATEWAY_TEST_REPORTS_TO"
 """The environment variable that names the file to which a second try writes its reports, a line of JSON each."""
@@ -126,6 +132,30 @@ def _not_ended(nodeid: str) -> pytest.TestReport:
     )
 
 
+class SharedFixtures:
+    """In each process that runs tests: sets up anew what many tests share and the last one did not get.
+
+    pytest itself keeps the failure of a module's, package's or session's fixture and gives it to all that follow.
+    """
+
+    def __init__(self) -> None:
+        self._failed: Counter[str] = Counter()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        """Forget a failure, unless it is the last that is allowed."""
+        try:
+            return (yield)
+        except (Exception, pytest.fail.Exception):  # the second is what pytest-timeout raises
+            name = f"{fixturedef.baseid}::{fixturedef.argname}"
+            self._failed[name] += 1
+            if fixturedef.scope != "function" and self._failed[name] < STARTS:
+                fixturedef.finish(request)  # type: ignore[arg-type]  # pytest hands the hook a SubRequest
+            raise
+
+
 class ReportsToFile:
     """In the process of a second try: writes every report to the file."""
 
@@ -143,6 +173,7 @@ class ReportsToFile:
 
 def register(config: pytest.Config) -> None:
     """Take part in this process's run, if it is one that hands tests out, or a second try."""
+    config.pluginmanager.register(SharedFixtures())
     if REPORTS_TO in os.environ:
         config.pluginmanager.register(ReportsToFile(config, Path(os.environ[REPORTS_TO])))
     elif config.getoption("numprocesses", default=None) and not hasattr(config, "workerinput"):

@@ -97,4 +97,5 @@ class LabOptions:
     standalone: bool = False
     # Role name -> variable -> value, on top of what the lab itself sets.
     role_variables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    ready_timeout_s: float = 20.0
+    # On a busy machine a lab starts slowly; a process that died is noticed at once.
+    ready_timeout_s: float = 60.0

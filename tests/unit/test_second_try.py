@@ -34,7 +34,7 @@ def test_it():
 MANY = """
 import pytest
 
-@pytest.mark.parametrize("number", range(41))
+@pytest.mark.parametrize("number", range(81))
 def test_it(number):
     assert False, "all of them"
 """
@@ -111,4 +111,37 @@ def test_what_the_end_of_a_session_finds_is_no_accident(tmp_path: Path) -> None:
 def test_many_failures_are_no_accident(tmp_path: Path) -> None:
     status, output = run(tmp_path, {"integration/test_many.py": MANY})
     assert status == 1, output
-    assert "41 failed, 41 rerun" in output
+    assert "81 failed, 81 rerun" in output
+
+
+SHARED = """
+import pathlib
+import pytest
+
+@pytest.fixture(scope="session")
+def lab():
+    tries = pathlib.Path(__file__).with_suffix(".tries")
+    tries.open("a").write("|")
+    assert len(tries.read_text()) > {failures}, "not ready"
+    yield "lab"
+
+@pytest.mark.parametrize("number", range(100))
+def test_it(lab, number):
+    assert lab == "lab"
+"""
+
+
+def test_what_many_share_and_did_not_start_is_started_anew_for_the_next(tmp_path: Path) -> None:
+    status, output = run(tmp_path, {"integration/test_shared.py": SHARED.format(failures=1)})
+    assert status == 0, output
+    assert "100 passed" in output
+    assert "rerun" in output
+
+
+def test_what_never_starts_is_not_tried_for_every_test(tmp_path: Path) -> None:
+    status, output = run(tmp_path, {"integration/test_shared.py": SHARED.format(failures=1000)})
+    assert status == 1, output
+    assert "100 errors" in output
+    assert (
+        len((tmp_path / "tests/integration/test_shared.tries").read_text()) <= 2 * 3
+    )  # three in each worker
