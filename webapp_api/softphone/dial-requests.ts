@@ -1,10 +1,10 @@
 /**
  * Click-to-dial: the person has asked somewhere else (POST /api/calls) for a call that one of the open pages is to
  * place. Pages are told by event; the web service gives it to the first that takes it. A page that is not looked at, or
- * in a call, lets the others go first.
+ * in a call, lets the others go first; one that is not registered takes none until it is again.
  */
 
-import type { Call } from "../sdk/src/index.ts";
+import type { Call, Phone } from "../sdk/src/index.ts";
 
 /** Place the call; undefined when there is none. */
 export type PlaceCall = (to: string, video: boolean) => Promise<Call | undefined>;
@@ -12,14 +12,22 @@ export type PlaceCall = (to: string, video: boolean) => Promise<Call | undefined
 const EVENTS_URL = "/api/events";
 const HIDDEN_MS = 400;
 const TALKING_MS = 1500;
+/** A page that can call again only then leaves it: the web service gives it away for 20 s. */
+const WAITS_MS = 19_000;
 /** Close codes from here on say that nobody need come back. */
 const FOR_GOOD = 4400;
 const AGAIN_MS = 1000;
 const SPREAD_MS = 4000;
 
 /** Listen until the returned function is called. */
-export function takeDialRequests(isTalking: () => boolean, place: PlaceCall): () => void {
+export function takeDialRequests(
+  phone: Pick<Phone, "state" | "onState">,
+  isTalking: () => boolean,
+  place: PlaceCall,
+): () => void {
   const page = crypto.randomUUID();
+  /** What nobody has taken yet, as far as this page knows. */
+  const open = new Set<string>();
   let socket: WebSocket | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let stopped = false;
@@ -28,10 +36,13 @@ export function takeDialRequests(isTalking: () => boolean, place: PlaceCall): ()
     socket = new WebSocket(new URL(EVENTS_URL, location.href.replace(/^http/, "ws")));
     socket.addEventListener("message", ({ data }) => {
       const event = membersOf(JSON.parse(String(data)));
-      if (event["type"] !== "dial_requested" || typeof event["dial"] !== "string") return;
-      const dial = event["dial"];
-      const waitMs = (document.hidden ? HIDDEN_MS : 0) + (isTalking() ? TALKING_MS : 0);
-      setTimeout(() => void take(dial), waitMs);
+      const { type, dial } = event;
+      if (typeof dial !== "string") return;
+      if (type === "dial_taken") open.delete(dial);
+      if (type !== "dial_requested") return;
+      open.add(dial);
+      setTimeout(() => open.delete(dial), WAITS_MS);
+      consider(dial);
     });
     socket.addEventListener("close", ({ code }) => {
       if (stopped || code >= FOR_GOOD) return;
@@ -39,8 +50,19 @@ export function takeDialRequests(isTalking: () => boolean, place: PlaceCall): ()
     });
   };
 
+  const consider = (dial: string): void => {
+    const waitMs = (document.hidden ? HIDDEN_MS : 0) + (isTalking() ? TALKING_MS : 0);
+    setTimeout(() => {
+      if (!stopped && phone.state === "registered" && open.delete(dial)) void take(dial);
+    }, waitMs);
+  };
+
+  // No timer that looks again: browsers let those of hidden pages run once a minute.
+  const unwatch = phone.onState((state) => {
+    if (state === "registered") open.forEach(consider);
+  });
+
   const take = async (dial: string): Promise<void> => {
-    if (stopped) return;
     const taken = await report(dial, { page });
     if (taken === undefined) return;
     const call = await place(String(taken["to"]), taken["video"] === true);
@@ -62,6 +84,7 @@ export function takeDialRequests(isTalking: () => boolean, place: PlaceCall): ()
   listen();
   return () => {
     stopped = true;
+    unwatch();
     clearTimeout(timer);
     socket?.close();
   };

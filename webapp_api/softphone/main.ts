@@ -157,7 +157,7 @@ function showSignedIn(phone: Phone): void {
   const history: CallHistory = new CallHistory(owner, method !== undefined, () => showHistory(history));
   showHistory(history);
   openDesk(phone, history);
-  if (method !== undefined) stopDialRequests = takeDialRequests(isTalking, callTo);
+  if (method !== undefined) stopDialRequests = takeDialRequests(phone, isTalking, callTo);
 }
 
 function showSignedOut(): void {

@@ -26,7 +26,7 @@ class DialState(enum.StrEnum):
     REQUESTED = "requested"
     TAKEN = "taken"  #: a page has it, and places the call
     PLACED = "placed"  #: the call has a Call-ID: from here on it is a call as any other
-    FAILED = "failed"  #: the page could not: no microphone, no registration
+    FAILED = "failed"  #: the page that took it could not: no microphone, say
 
 
 class Dial(msgspec.Struct, frozen=True, kw_only=True):
