@@ -79,7 +79,7 @@ def post_call() -> Response:
         raise TooManyRequests("Too many calls; wait before the next one.", retry_after=wait_s)
     identifier = digest(f"{owner} {key}")[:32] if key else secrets.token_hex(16)
     known = parts.dials.get(identifier)
-    if known is None and not parts.listening.anybody(session.person, now):
+    if known is None and not parts.listening.any_page(session.person, now):
         raise Conflict("No page of yours is open that could call.")
     wanted = Dial(id=identifier, owner=owner, to=to, video=wish.video, at=now, until=now + WAIT_S)
     dial = known or parts.dials.add(wanted)

@@ -20,6 +20,7 @@ from wsproto.utilities import RemoteProtocolError
 from kemi.core.limits import address_key
 from kemi.state.web.client import StateUnavailable
 from kemi.state.web.event_feed import Entry, Recent, order_of
+from kemi.state.web.listening import CONSOLE
 from kemi.state.web.sessions import Session
 from webapp_api.errors import problem
 from webapp_api.gate import step_aside
@@ -72,7 +73,8 @@ def admit() -> None:
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
     if wait_s := parts.listen_attempts.add(session.owner):
         raise TooManyRequests("Too many begin to listen; wait before the next one.", retry_after=wait_s)
-    names = secrets.token_hex(8), session.person, address_key(request.remote_addr or "")
+    listener = (CONSOLE if is_for_operators else "") + secrets.token_hex(8)
+    names = listener, session.person, address_key(request.remote_addr or "")
     if not parts.listening.begin(*names, time.time()):
         raise TooManyRequests("There are enough listeners of this person, or address.", retry_after=_RETRY_S)
     g.listening = names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from kemi.state import keys
 from kemi.state.web.client import digest
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 LIFETIME_S: Final = 90
 """A listener whose process has died counts for so long."""
+CONSOLE: Final = "console:"
+"""So begins the name of a listener that is no page of a telephone."""
 
 # KEYS: listeners of the user, of the address.  ARGV: listener, now, end, most of the user, of the address.
 # Returns 0 when it is counted, else which limit is reached.
@@ -49,9 +51,10 @@ class Listening:
                 pipe.expire(name, LIFETIME_S)
             pipe.execute()
 
-    def anybody(self, user: str, now: float) -> bool:
-        """Whether somebody listens as this person."""
-        return bool(self._redis.zcount(_user(user), now, "+inf"))
+    def any_page(self, user: str, now: float) -> bool:
+        """Whether a page listens that could call as this person."""
+        found = cast("list[str]", self._redis.zrangebyscore(_user(user), now, "+inf"))
+        return any(not listener.startswith(CONSOLE) for listener in found)
 
     def end(self, listener: str, user: str, address: str) -> None:
         """Count it no more."""

@@ -168,6 +168,16 @@ def test_without_an_open_page_it_is_refused_at_once(page: WebPage) -> None:
     assert ask(page).status_code == 409
 
 
+def test_a_console_is_no_page_that_could_call(
+    page_of_operator: WebPage, ears: Ears, store: redis.Redis
+) -> None:
+    console = ears.open(page_of_operator.cookie(), "/api/operator/events")
+    assert console.next()["type"] == "position"
+    assert ask(page_of_operator).status_code == 409
+    heard_by(ears, page_of_operator, store)
+    assert ask(page_of_operator).status_code == 202
+
+
 def test_not_without_end(page: WebPage, listening: Ear) -> None:
     statuses = [ask(page).status_code for _ in range(21)]
     assert statuses == [202] * 20 + [429]
