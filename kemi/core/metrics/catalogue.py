@@ -47,7 +47,7 @@ CALLS_STARTED: Final = Metric("gateway_calls_started_total", C, "Calls that were
 CALLS: Final = Metric(
     "gateway_calls_total",
     C,
-    "Calls that are over: answered, or refused, cancelled, failed before; by whom and why.",
+    "Calls that are over: answered, cancelled, refused (or nobody took it), failed; by whom and why.",
     ("direction", "result", "by", "cause", "status"),
 )
 CALLS_RUNNING: Final = Metric("gateway_calls_running", G, "Calls that this node keeps at this moment.")
