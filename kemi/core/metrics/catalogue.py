@@ -138,7 +138,10 @@ TRUNK_UNREGISTERED: Final = Metric(
 )
 TRUNK_CALLS: Final = Metric("gateway_trunk_calls", G, "Calls it has here.", ("trunk",))
 TRUNK_ENDED: Final = Metric(
-    "gateway_trunk_calls_total", C, "Calls over a trunk that are over.", ("trunk", "direction", "result")
+    "gateway_trunk_calls_total",
+    C,
+    "Calls over a trunk that are over: a page's (from_page), and those that the trunk begins (from_trunk).",
+    ("trunk", "direction", "result"),
 )
 
 COSTS: Final = Metric(
