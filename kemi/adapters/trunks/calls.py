@@ -16,7 +16,7 @@ from typing import Final
 from kemi.adapters.calls.executor import Executor
 from kemi.adapters.kamailio import ksr, transactions
 from kemi.adapters.log import log_event
-from kemi.adapters.monitoring.measuring import METRICS
+from kemi.adapters.monitoring.measuring import METRICS, count_refused
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.adapters.network.entry_points import EntryPoints
 from kemi.adapters.network.routing import RouteReader
@@ -27,7 +27,7 @@ from kemi.core.call.history import CORE
 from kemi.core.call.record_key import record_key
 from kemi.core.edits import MessageEdits
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
-from kemi.core.errors import GatewayError, RemoteProtocolError, SipReject
+from kemi.core.errors import GatewayError, RemoteProtocolError, SipReject, Termination
 from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side, uri_from_address
 from kemi.core.metrics import catalogue as series
@@ -293,6 +293,7 @@ class TrunkCalls:
 
     @staticmethod
     def _refuse_unavailable() -> None:
+        count_refused("INVITE", UNAVAILABLE, Termination.SERVER_ERROR)
         lines = (*headers.explanation("the home network does not answer", "gateway"),)
         transactions.reply_in_transaction(
             UNAVAILABLE, "Service Unavailable", (*lines, reason_line(NETWORK_OUT_OF_ORDER)), ""

@@ -226,6 +226,8 @@ def test_so_are_those_that_go_no_further_than_here(world: World, monkeypatch: py
     world.kamailio.script("tm.t_relay", -1)
     assert world.invites("c2") == 503
     assert ended() == {"refused": 1, "failed": 1}
+    ours = {one.labels[:2]: one.value for one in METRICS.all() if one.metric is series.REFUSED}
+    assert ours == {("INVITE", "404"): 1, ("INVITE", "503"): 1}
 
 
 def test_the_bye_ends_it(world: World) -> None:
