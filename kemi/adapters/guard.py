@@ -15,7 +15,7 @@ from kemi.adapters.doors.bans import BANS
 from kemi.adapters.kamailio import connections, ksr, transactions
 from kemi.adapters.kamailio.facts import FACTS
 from kemi.adapters.log import log_event
-from kemi.adapters.monitoring.measuring import METRICS
+from kemi.adapters.monitoring.measuring import METRICS, count_refused
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.core.errors import GatewayError
 from kemi.core.headers import explanation_of
@@ -26,24 +26,6 @@ P = ParamSpec("P")
 
 UNANSWERABLE: Final = (1002, "a request that cannot be answered")
 _SERVER_ERROR = (500, "Server Internal Error")
-_METHODS: Final = frozenset(
-    {
-        "ACK",
-        "BYE",
-        "CANCEL",
-        "INFO",
-        "INVITE",
-        "MESSAGE",
-        "NOTIFY",
-        "OPTIONS",
-        "PRACK",
-        "PUBLISH",
-        "REFER",
-        "REGISTER",
-        "SUBSCRIBE",
-        "UPDATE",
-    }
-)
 
 
 def guarded_request(step: Callable[P, None]) -> Callable[P, int]:
@@ -154,8 +136,7 @@ def _log(error: Exception) -> None:
 def _count(error: Exception, method: str) -> None:
     try:
         if isinstance(error, GatewayError):
-            known = method if method in _METHODS else "other"
-            METRICS.count(series.REFUSED, known, str(error.status), error.termination.value)
+            count_refused(method, error.status, error.termination)
             BANS.refused(error)
         else:
             METRICS.count(series.ERRORS, "callback")

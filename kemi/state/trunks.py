@@ -223,18 +223,25 @@ class TrunkStore:
 
         self._change(call_id, learned)
 
-    def end(self, call_id: str, tag: str, now: float) -> None:
-        """A BYE has passed in the dialog with ``tag``; before anybody has answered it ends a ringing fork alone."""
+    def end(self, call_id: str, tag: str, now: float) -> bool:
+        """A BYE has passed in the dialog with ``tag``; before anybody has answered it ends a ringing fork alone.
+
+        Return whether it has ended the call.
+        """
+        is_over = False
 
         def ended(call: TrunkCall) -> bool:
+            nonlocal is_over
             if not call.answered or call.ended_at:
                 return False
             call.running = [one for one in call.running if one != tag]
             call.over = [*call.over[-_MOST_OVER:], tag]
-            call.ended_at = 0.0 if call.running else now
+            is_over = not call.running
+            call.ended_at = now if is_over else 0.0
             return True
 
         self._change(call_id, ended)
+        return is_over
 
     def _change(self, call_id: str, change: Callable[[TrunkCall], bool]) -> None:
         with self._calls.locked(call_id):

@@ -15,6 +15,7 @@ from kemi.adapters.calls.progress import ProgressNotes
 from kemi.adapters.kamailio import ksr, transactions
 from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.log import log_event
+from kemi.adapters.monitoring.measuring import count_refused
 from kemi.adapters.network.entry_points import EntryPoints
 from kemi.adapters.relay.media import MediaRelay
 from kemi.adapters.relay.media_actions import MediaActions
@@ -34,7 +35,7 @@ from kemi.core.call.events import (
 from kemi.core.call.from_page.core_invite import number_anew
 from kemi.core.call.record import CallRecord
 from kemi.core.entry_points import UNAVAILABLE, attempt_key, attempt_key_of
-from kemi.core.errors import LocalProtocolError, RemoteProtocolError, SipReject
+from kemi.core.errors import LocalProtocolError, RemoteProtocolError, SipReject, Termination
 from kemi.core.messages import Side
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
@@ -47,6 +48,7 @@ FAILURE_WIC = "ksr_failure_wic"
 CONTINUE_INVITE = "ksr_continue_invite"
 FAILURE_CHANGE: Final = {Side.WIC: "ksr_failure_change_to_page", Side.IMS: "ksr_failure_change"}
 
+CANCELLED: Final = 487
 _TRYING = (100, "Trying")
 _NOT_SENT = (480, "Temporarily Unavailable")
 
@@ -157,6 +159,9 @@ class Executor:
         transactions.resume(action.transaction, CONTINUE_INVITE)
 
     def _send_reply(self, action: act.SendReply) -> None:
+        if action.status >= 400 and action.status != CANCELLED:
+            term = Termination.SERVER_ERROR if action.status >= 500 else Termination.CLIENT_ERROR
+            count_refused(ksr.method(), action.status, term)
         if transactions.has_transaction() or (
             ksr.side() is Side.IMS and transactions.new_transaction() is not None
         ):

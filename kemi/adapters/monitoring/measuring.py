@@ -14,6 +14,7 @@ from kemi.adapters.kamailio.htable import HtableTable
 from kemi.core.bans import Offence
 from kemi.core.call.actions import RecordProgress
 from kemi.core.call.history import ANSWERED, RINGING, STARTED
+from kemi.core.errors import Termination
 from kemi.core.metrics import catalogue as series
 from kemi.core.metrics import of_calls
 from kemi.core.pace import is_early
@@ -30,6 +31,24 @@ GAUGES_S: Final = 5.0
 ROUNDS_S: Final = 1.0
 """How often the times of rounds are given: there are a hundred each second."""
 MOST_SETUPS: Final = 20_000
+_METHODS: Final = frozenset(
+    {
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "INFO",
+        "INVITE",
+        "MESSAGE",
+        "NOTIFY",
+        "OPTIONS",
+        "PRACK",
+        "PUBLISH",
+        "REFER",
+        "REGISTER",
+        "SUBSCRIBE",
+        "UPDATE",
+    }
+)
 _STAGES: Final = (RINGING, ANSWERED)
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -133,6 +152,11 @@ class Measuring:
             self._rounds_given = now
             METRICS.observe_all(series.TICK, self._rounds)
             self._rounds.clear()
+
+
+def count_refused(method: str, status: int, term: Termination) -> None:
+    """Count a request that is answered here with an error."""
+    METRICS.count(series.REFUSED, method if method in _METHODS else of_calls.OTHER, str(status), term.value)
 
 
 def _show_zeros() -> None:

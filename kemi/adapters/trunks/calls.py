@@ -16,18 +16,22 @@ from typing import Final
 from kemi.adapters.calls.executor import Executor
 from kemi.adapters.kamailio import ksr, transactions
 from kemi.adapters.log import log_event
+from kemi.adapters.monitoring.measuring import METRICS, count_refused
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.adapters.network.entry_points import EntryPoints
 from kemi.adapters.network.routing import RouteReader
 from kemi.adapters.trunks.room import TrunkRoom
 from kemi.core import headers
 from kemi.core.call.actions import ForwardInvite
+from kemi.core.call.history import CORE
 from kemi.core.call.record_key import record_key
 from kemi.core.edits import MessageEdits
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
-from kemi.core.errors import RemoteProtocolError, SipReject
+from kemi.core.errors import GatewayError, RemoteProtocolError, SipReject, Termination
 from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side, uri_from_address
+from kemi.core.metrics import catalogue as series
+from kemi.core.metrics import of_calls
 from kemi.core.trunk import incoming
 from kemi.core.trunk.names import is_own_call_id, trunks_by_user
 from kemi.core.trunk.q850 import cause_from_reasons, cause_of_response, reason_line
@@ -42,6 +46,7 @@ FAILURE: Final = "ksr_failure_trunk_call"
 NORMAL_CLEARING: Final = 16
 NETWORK_OUT_OF_ORDER: Final = 38
 NO_CHANNEL: Final = 34
+CANCELLED: Final = 487
 _TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE"})
 """Their Contact is where the sender is from then on (RFC 3261 §12.2, RFC 3311 §5)."""
 _GATEWAY_METHODS: Final = frozenset({"INVITE", "ACK", "CANCEL", "OPTIONS"})
@@ -99,7 +104,11 @@ class TrunkCalls:
             return False
         if method == "INVITE":
             if transactions.transaction_state() != 0:  # 0: sent once more, tm has repeated what was answered
-                self._begin(trunk, ksr.request())
+                try:
+                    self._begin(trunk, ksr.request())
+                except Exception as error:
+                    _count(trunk.name, error.status if isinstance(error, GatewayError) else 500)
+                    raise
             return True
         if method not in _GATEWAY_METHODS:
             raise SipReject(
@@ -190,6 +199,7 @@ class TrunkCalls:
             uri = self._entry_points.begin(key, invite=invite)
             if not self._relay(invite, uri, at_once=True) and not self._relay_next(key):
                 self._over(request.call_id, trunk.name)  # not even sent: no failure route will run
+                _count(trunk.name, UNAVAILABLE)
                 self._refuse_unavailable()
         except Exception:
             self._over(request.call_id, trunk.name)
@@ -261,8 +271,9 @@ class TrunkCalls:
 
     def failed(self) -> None:
         """In tm's failure callback: a trunk's INVITE got no 2xx."""
+        status = transactions.transaction_status()
         silent = transactions.is_local_timeout() and not transactions.has_heard()
-        nobody = silent or transactions.transaction_status() == UNAVAILABLE
+        nobody = silent or status == UNAVAILABLE
         cancelled = transactions.is_cancelled()
         call = self._store.call(ksr.call_id())
         has_rung = call is not None and bool(call.ends)  # elsewhere, the same telephones would ring once more
@@ -272,6 +283,7 @@ class TrunkCalls:
                 return
         if call is not None:
             self._over(ksr.call_id(), call.trunk)
+            _count(call.trunk, CANCELLED if cancelled else UNAVAILABLE if nobody else status)
         if nobody and not cancelled:
             self._refuse_unavailable()
 
@@ -281,6 +293,7 @@ class TrunkCalls:
 
     @staticmethod
     def _refuse_unavailable() -> None:
+        count_refused("INVITE", UNAVAILABLE, Termination.SERVER_ERROR)
         lines = (*headers.explanation("the home network does not answer", "gateway"),)
         transactions.reply_in_transaction(
             UNAVAILABLE, "Service Unavailable", (*lines, reason_line(NETWORK_OUT_OF_ORDER)), ""
@@ -323,8 +336,8 @@ class TrunkCalls:
         if end.routes:
             ksr.set_next_hop(target)
         ksr.set_send_socket(self._settings.sip.socket_towards(target))
-        if method == "BYE":
-            self._store.end(call_id, to_tag if by_trunk else from_tag, time.time())
+        if method == "BYE" and self._store.end(call_id, to_tag if by_trunk else from_tag, time.time()):
+            _count(call.trunk)
         if not transactions.relay_patiently() and method != "ACK":
             raise SipReject("it could not be sent on", status=480, reason_phrase="Temporarily Unavailable")
 
@@ -375,6 +388,12 @@ class TrunkCalls:
             self._store.learn(call_id, tag, uri_from_address(contact), routes if method == "INVITE" else None)
         if method == "INVITE" and status >= 200:
             self._store.answer(call_id, tag)
+
+
+def _count(trunk: str, status: int = 0) -> None:
+    """Count a call of a trunk that is over; ``status``: what it was refused with, 0: it had been answered."""
+    result = of_calls.result(answered=not status, by=CORE, status=status, why="")
+    METRICS.count(series.TRUNK_ENDED, trunk, "from_trunk", result)
 
 
 class TrunkAnswers:

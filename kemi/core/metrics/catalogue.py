@@ -47,7 +47,7 @@ CALLS_STARTED: Final = Metric("gateway_calls_started_total", C, "Calls that were
 CALLS: Final = Metric(
     "gateway_calls_total",
     C,
-    "Calls that are over: answered, or refused, cancelled, failed before; by whom and why.",
+    "Calls that are over: answered, cancelled, refused (or nobody took it), failed; by whom and why.",
     ("direction", "result", "by", "cause", "status"),
 )
 CALLS_RUNNING: Final = Metric("gateway_calls_running", G, "Calls that this node keeps at this moment.")
@@ -138,7 +138,10 @@ TRUNK_UNREGISTERED: Final = Metric(
 )
 TRUNK_CALLS: Final = Metric("gateway_trunk_calls", G, "Calls it has here.", ("trunk",))
 TRUNK_ENDED: Final = Metric(
-    "gateway_trunk_calls_total", C, "Calls over a trunk that are over.", ("trunk", "direction", "result")
+    "gateway_trunk_calls_total",
+    C,
+    "Calls over a trunk that are over: a page's (from_page), and those that the trunk begins (from_trunk).",
+    ("trunk", "direction", "result"),
 )
 
 COSTS: Final = Metric(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kemi.core.call.events import Due
+from kemi.core.call.history import GATEWAY
 from kemi.core.registration.states import Cause
 
 ANSWERED, CANCELLED, REFUSED, FAILED = "answered", "cancelled", "refused", "failed"
@@ -18,7 +19,10 @@ CAUSES: Final = {
     "answered elsewhere": "answered elsewhere",
     "refused": "refused",
     "no answer": "no answer",
+    "nobody answered": "no answer",
     Due.ANSWER_TIMEOUT.value: "no answer",
+    "the IMS core does not answer": "no response",
+    "no trunk answers": "no response",
     "connection lost": "connection lost",
     "the WebSocket closed": "connection lost",
     Due.FLOW_RECOVERY.value: "connection lost",  # the page did not come back
@@ -39,13 +43,21 @@ CAUSES: Final = {
 """The reasons of calls are sentences, with names and numbers in some: a label is one of these, or ``other``."""
 
 
+_NO_FAULTS: Final = frozenset({"no answer", "ended by command", "registration ended"})
+"""Causes by which we end a call that nothing is wrong with."""
+
+
 def result(*, answered: bool, by: str, status: int, why: str) -> str:
-    """Return what became of a call in one word."""
+    """Return what became of a call in one word.
+
+    A 408 or 480 that somebody else says is no failure: stock clients decline with 480 (JsSIP, SIP.js), and a core says
+    them of a callee who does not pick up, or is not registered.
+    """
     if answered:
         return ANSWERED
     if why in ("CANCEL", "answered elsewhere") or status == 487:
         return CANCELLED
-    if by == "gateway" or status in (408, 480, 500, 503, 504):
+    if 500 <= status < 600 or (by == GATEWAY and cause(why) not in _NO_FAULTS):
         return FAILED
     return REFUSED
 

@@ -17,7 +17,7 @@ from tests.integration.calls.stage import BOB, Stage, gateway_options, until
 from tests.lab.lab import Lab
 from tests.lab.options import Part
 from tests.lab.ports import LOOPBACK
-from tests.peers.core_script import rejects
+from tests.peers.core_script import rejects, silent
 
 pytestmark = pytest.mark.lab
 
@@ -123,3 +123,18 @@ async def test_what_is_there_at_the_moment_and_what_was_refused(stage: Stage) ->
     assert "sip:" not in now.text
     assert call.call_id not in now.text
     await call.hang_up()
+
+
+async def test_a_core_that_is_dead_is_seen(stage: Stage) -> None:
+    page = await stage.page()
+    before = Measured(stage)
+    stage.core.script = silent()
+    refused = await page.invite(BOB, AUDIO)
+    await refused.wait_status(504)
+
+    def failed(now: Measured) -> float:
+        return now.of(series.CALLS.name, result="failed", by="gateway", cause="no response", status=504)
+
+    await until(lambda: failed(Measured(stage)) == failed(before) + 1, lambda: Measured(stage).text, GAUGES_S)
+    labels = {"method": "INVITE", "status": 504}
+    assert Measured(stage).of(series.REFUSED.name, **labels) == before.of(series.REFUSED.name, **labels) + 1

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from kemi.core.metrics.catalogue import TRUNK_ENDED
+from kemi.core.metrics.of_calls import ANSWERED, CANCELLED, FAILED, REFUSED
 from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.table import Route, Target
 from kemi.state import keys
@@ -42,6 +44,7 @@ STRANGER_HOST = "127.0.0.9"
 ROOM = f"sip:weekly@conference.{REALM}"
 DID = "+493012345"
 NOTHING_CAME_S = 0.5
+RESULTS = (ANSWERED, REFUSED, FAILED, CANCELLED)
 SILENT_S = 1.2
 """Longer than the first retransmission: who is not answered until then is not answered."""
 TRUNKS = [
@@ -288,6 +291,31 @@ async def test_the_trunk_gives_up(stage: Stage, trunk: ScriptedTrunk) -> None:
     call.cancel()
     await call.wait_status(487)
     await called.wait_request("CANCEL")
+
+
+async def test_how_its_calls_ended_is_counted(stage: Stage, trunk: ScriptedTrunk) -> None:
+    def ended() -> dict[str, int]:
+        table = stage.lab.gateway_rpc.htable("metric")
+        found = {result: f"{TRUNK_ENDED.name}\x1facme\x1ffrom_trunk\x1f{result}" for result in RESULTS}
+        return {result: int(table.get(name, 0)) for result, name in found.items()}
+
+    before = ended()
+    call, called = await talking(stage, trunk)
+    assert (await called.bye()).status == 200
+    call, _ = await talking(stage, trunk)
+    assert (await call.bye()).status == 200
+    stage.core.script = rejects(486)
+    await (await trunk.call("03012345", gateway_address(stage.lab))).wait_status(486)
+    await (await trunk.call("0301999", gateway_address(stage.lab))).wait_status(404)
+    stage.core.script = rejects(503, ringing=False)
+    await (await trunk.call("03012345", gateway_address(stage.lab))).wait_status(503)
+    stage.core.script = rings_for_ever()
+    call = await trunk.call("03012345", gateway_address(stage.lab))
+    await call.wait_status(180)
+    call.cancel()
+    await call.wait_status(487)
+    wanted = {"answered": 2, "refused": 2, "failed": 1, "cancelled": 1}
+    assert {result: number - before[result] for result, number in ended().items()} == wanted
 
 
 async def test_a_trunk_does_nothing_but_call(stage: Stage, trunk: ScriptedTrunk) -> None:

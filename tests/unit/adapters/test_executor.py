@@ -8,10 +8,15 @@ import pytest
 
 from kemi.adapters.calls.executor import Executor
 from kemi.adapters.kamailio.htable import HtableTable
+from kemi.adapters.monitoring.measuring import METRICS
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.from_page.answer import NO_CORE
+from kemi.core.call.from_page.trunk_call import NO_ROOM
+from kemi.core.call.record import Rejection
 from kemi.core.errors import LocalProtocolError, MediaUnavailable, RemoteProtocolError
 from kemi.core.messages import Reply, Side
+from kemi.core.metrics import catalogue
 from kemi.state.calls import CallStore
 from tests.fakes.ksr import FakeKamailio
 from tests.unit.adapters.messages import core_reply, from_core, from_page, invite
@@ -235,6 +240,24 @@ class TestReplies:
         kamailio.receive(from_page("BYE sip:x SIP/2.0\n"))
         executor.perform("c", act.SendReply(481, "No"))
         assert not kamailio.replies[0].stateful
+
+    @pytest.mark.parametrize(
+        ("reply", "series"),
+        [
+            pytest.param(NO_CORE, ["INVITE 504 server_error"], id="a core that is silent"),
+            pytest.param(NO_ROOM, ["INVITE 503 server_error"], id="trunks that are full"),
+            pytest.param(Rejection(488, "Not Acceptable Here"), ["INVITE 488 client_error"], id="no codec"),
+            pytest.param(Rejection(487, "Request Terminated"), [], id="the caller has given up"),
+            pytest.param(Rejection(200, "OK"), [], id="no error"),
+        ],
+    )
+    def test_one_that_refuses_is_counted(
+        self, kamailio: FakeKamailio, executor: Executor, reply: Rejection, series: list[str]
+    ) -> None:
+        kamailio.receive(invite(), transaction=(1, 2))
+        executor.perform("call-1", act.SendReply(reply.status, reply.reason_phrase))
+        counted = [one.labels for one in METRICS.all() if one.metric is catalogue.REFUSED]
+        assert [" ".join(labels) for labels in counted] == series
 
     def test_to_the_core_one_is_made_because_udp_repeats(
         self, kamailio: FakeKamailio, executor: Executor

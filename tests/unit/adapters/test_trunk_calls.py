@@ -11,7 +11,10 @@ import pytest
 from kemi.adapters import gateway as gateway_module
 from kemi.adapters.gateway import Gateway
 from kemi.adapters.kamailio import transactions
+from kemi.adapters.monitoring.measuring import METRICS
 from kemi.adapters.trunks.calls import TrunkCalls
+from kemi.core.errors import SipReject
+from kemi.core.metrics import catalogue as series
 from kemi.core.trunk.incoming import WayIn
 from kemi.settings import settings_from_text
 from tests.fakes.ksr import FakeKamailio
@@ -171,6 +174,60 @@ def test_a_call_that_rang_does_not_ring_a_second_time(
     assert len(world.kamailio.relayed) - sent == (not rings)
     assert world.running == (not rings)
     assert [reply.status for reply in world.kamailio.replies if reply.status >= 200] == [503] * rings
+
+
+def ended() -> dict[str, float]:
+    """Return how many calls of the carrier have ended so, as Prometheus sees them."""
+    found = (one for one in METRICS.all() if one.metric is series.TRUNK_ENDED)
+    return {one.labels[2]: one.value for one in found if one.labels[:2] == ("carrier", "from_trunk")}
+
+
+def test_calls_of_trunks_are_counted_when_they_are_over(world: World) -> None:
+    for call_id in ("c1", "c2"):
+        world.invites(call_id)
+        world.answers(200, "INVITE", call_id, "A")
+    assert world.invites("c3") == 503  # it may have two
+    assert ended() == {"failed": 1}
+    for _ in range(2):  # also where it is sent once more
+        world.asks("BYE", "c1", to="t1", sender="A")
+    assert ended() == {"failed": 1, "answered": 1}
+    world.asks("BYE", "c2", to="A")
+    assert ended() == {"failed": 1, "answered": 2}
+
+
+@pytest.mark.parametrize(
+    ("status", "is_cancelled", "result"),
+    [
+        pytest.param(486, False, "refused", id="busy"),
+        pytest.param(408, False, "refused", id="nobody picks up"),
+        pytest.param(503, False, "failed", id="the home network takes no calls"),
+        pytest.param(487, True, "cancelled", id="the caller gives up"),
+    ],
+)
+def test_so_are_those_that_nobody_takes(world: World, status: int, is_cancelled: bool, result: str) -> None:
+    world.invites("c1")
+    first = message("INVITE sip:+4930123@192.0.2.1 SIP/2.0", "c1", "INVITE", CARRIER)
+    world.kamailio.receive(first, transaction=(11, 22))
+    world.kamailio.failure_status = status
+    world.kamailio.script("tm.t_branch_timeout", -1)
+    world.kamailio.script("tm.t_is_canceled", 1 if is_cancelled else -1)
+    world._gateway.ksr_failure_trunk_call(MESSAGE)
+    assert ended() == {result: 1}
+
+
+def test_so_are_those_that_go_no_further_than_here(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object) -> WayIn:
+        raise SipReject("nobody has this number here", status=404, reason_phrase="Not Found")
+
+    monkeypatch.setattr(TrunkCalls, "_way", nobody)
+    assert world.invites("c1") == 404
+    assert ended() == {"refused": 1}
+    monkeypatch.setattr(TrunkCalls, "_way", lambda *_: WAY)
+    world.kamailio.script("tm.t_relay", -1)
+    assert world.invites("c2") == 503
+    assert ended() == {"refused": 1, "failed": 1}
+    ours = {one.labels[:2]: one.value for one in METRICS.all() if one.metric is series.REFUSED}
+    assert ours == {("INVITE", "404"): 1, ("INVITE", "503"): 1}
 
 
 def test_the_bye_ends_it(world: World) -> None:

@@ -7,6 +7,8 @@ from math import inf
 import pytest
 
 from kemi.core.call.events import Due
+from kemi.core.call.from_page.answer import NO_CORE, NOBODY_ANSWERED
+from kemi.core.call.from_page.trunk_call import NO_TRUNK
 from kemi.core.metrics import catalogue as series
 from kemi.core.metrics.of_calls import cause, codec, result
 from kemi.core.registration.states import Cause
@@ -55,7 +57,24 @@ def test_the_catalogue_is_as_prometheus_wants_it() -> None:
         (False, "page", 487, "CANCEL", "cancelled"),
         (False, "core", 487, "answered elsewhere", "cancelled"),
         (False, "core", 486, "refused", "refused"),
-        (False, "core", 503, "refused", "failed"),
+        (
+            False,
+            "page",
+            480,
+            "refused",
+            "refused",
+        ),  # the button of stock clients; our SDK for one device of several
+        (False, "page", 430, "refused", "refused"),  # its tab was closed while it rang
+        (False, "core", 480, "refused", "refused"),  # not registered
+        (False, "core", 408, "refused", "refused"),
+        (False, "gateway", 480, NOBODY_ANSWERED.detail, "refused"),
+        (False, "gateway", 408, "no answer", "refused"),
+        (False, "gateway", 0, "ended by the operator", "refused"),
+        (False, "gateway", 0, f"registration {Cause.LOGGED_OUT.value}", "refused"),
+        *((False, "core", status, "refused", "failed") for status in (500, 502, 503, 504, 580)),
+        (False, "core", 603, "refused", "refused"),
+        (False, "gateway", 504, NO_CORE.detail, "failed"),
+        (False, "gateway", 504, NO_TRUNK.detail, "failed"),
         (False, "gateway", 488, "no common codec", "failed"),
     ],
 )
@@ -69,6 +88,9 @@ def test_what_became_of_a_call(answered: bool, by: str, status: int, why: str, w
         (Due.FLOW_RECOVERY.value, "connection lost"),
         ("the WebSocket closed", "connection lost"),
         (Due.ANSWER_TIMEOUT.value, "no answer"),
+        (NOBODY_ANSWERED.detail, "no answer"),
+        (NO_CORE.detail, "no response"),
+        (NO_TRUNK.detail, "no response"),
         (Due.SESSION_EXPIRED.value, "session timer"),
         (Due.PAGE_SESSION_EXPIRED.value, "session timer"),
         (Due.PRECONDITIONS.value, "preconditions"),

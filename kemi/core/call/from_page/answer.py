@@ -370,9 +370,10 @@ def on_ims_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) 
 
 def _refused(record: CallRecord, event: ImsFailed, settings: CallSettings) -> list[act.Action]:
     """Nobody else is asked: the page hears how it ended."""
-    why = record.rejection  # we cancelled, for a reason of our own
-    if why is None and event.local and not record.cancelled:
-        why = NOBODY_ANSWERED if record.legs else trunk_call.NO_TRUNK if record.trunk else NO_CORE
+    if record.rejection is None and event.local and not record.cancelled:
+        silent = trunk_call.NO_TRUNK if record.trunk else NO_CORE
+        record.rejection = NOBODY_ANSWERED if record.legs else silent
+    why = record.rejection
     reasons: tuple[str, ...] = ()
     if why is None and (instead := trunk_call.refusal(record, event)) is not None:
         why, reasons = instead

@@ -45,8 +45,20 @@ def test_the_core_refuses() -> None:
     assert (found.by, found.why, found.status, found.answered_at) == ("core", "refused", 486, 0.0)
 
 
-def test_nobody_answers() -> None:
-    found = end_of(Call.ringing(), ev.ImsFailed(408, local=True))
+@pytest.mark.parametrize(
+    ("stage", "why", "status"),
+    [
+        pytest.param("ringing", "nobody answered", 480, id="it rang"),
+        pytest.param("forwarded", "the IMS core does not answer", 504, id="not a word of the core"),
+    ],
+)
+def test_nobody_answers(stage: str, why: str, status: int) -> None:
+    found = end_of(getattr(Call, stage)(), ev.ImsFailed(408, local=True))
+    assert (found.by, found.why, found.status) == ("gateway", why, status)
+
+
+def test_a_page_does_not_answer() -> None:
+    found = end_of(Incoming.ringing(), ev.WicFailed(408, local=True))
     assert (found.by, found.why, found.status) == ("gateway", "no answer", 408)
 
 
