@@ -86,7 +86,7 @@ class EmergencyScreen:
         """Return where the table sends an emergency call; None: to the core."""
         if self._settings.action is not EmergencyAction.ROUTE:
             return None
-        way = self._routes.emergency_way(call_id, uri, self._realm, user_class)
+        way = self._routes.emergency_way(call_id, uri, self._realm, user_class, self._settings.numbers)
         if way is None:
             log_event(logging.ERROR, "emergency_without_route", call_id=call_id)
         return way

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
@@ -114,15 +114,17 @@ def emergency_way(
     spin: float,
     *,
     groups: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    numbers: Collection[str] = (),
 ) -> Way | None:
     """Return where the table sends an emergency call; None where no row is for it.
 
-    ``query``: without a number, for an emergency is looked up by its service.
+    ``query``: without a number, for an emergency is looked up by its service; ``numbers``: the site's own, which are
+    dialled at a trunk as they are.
     """
     rows = find(index, replace(query, number=service_of(uri)), spin)
     if not rows:
         return None
-    dialled = Dialled(emergency_number(uri, plans.get(query.realm, _NO_PLAN)))
+    dialled = Dialled(emergency_number(uri, plans.get(query.realm, _NO_PLAN), numbers))
     return replace(_way(rows[0], _trunks(rows, groups), conferences, uri, dialled), is_emergency=True)
 
 
