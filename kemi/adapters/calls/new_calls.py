@@ -201,8 +201,7 @@ class NewCalls:
             return None
         user_class = registration.grant.user_class
         if self._emergency.knows(uri):
-            way = self._emergency.way(request.call_id, uri, user_class) if begins else None
-            return way and self._known(way)
+            return self._emergency.way(request.call_id, uri, user_class) if begins else None
         try:
             way = self._routes.way(request.call_id, uri, self._settings.realm, user_class)
             if way is not None and self._settings.targets is not None:

@@ -18,7 +18,7 @@ from kemi.core.emergency import (
 from kemi.core.errors import SipReject
 from kemi.core.messages import Request
 from kemi.core.routing.numbers import DialPlan, emergency_uri, is_emergency, may_be_emergency
-from kemi.core.routing.way import Way
+from kemi.core.routing.way import CORE_WAY, Way
 from kemi.settings import Settings
 from kemi.state.counters import Counters
 
@@ -39,6 +39,7 @@ class EmergencyScreen:
         self._realm = settings.realm
         self._host = f"{settings.sip.address}:{settings.sip.port}"
         """Ours in Path."""
+        self._places = frozenset({CORE_WAY, *(trunk.name for trunk in settings.trunks)})
         self._routes = routes
         self._counters = counters
         self._notices = notices
@@ -86,7 +87,9 @@ class EmergencyScreen:
         """Return where the table sends an emergency call; None: to the core."""
         if self._settings.action is not EmergencyAction.ROUTE:
             return None
-        way = self._routes.emergency_way(call_id, uri, self._realm, user_class, self._settings.numbers)
+        way = self._routes.emergency_way(
+            call_id, uri, self._realm, user_class, places=self._places, numbers=self._settings.numbers
+        )
         if way is None:
             log_event(logging.ERROR, "emergency_without_route", call_id=call_id)
         return way

@@ -218,9 +218,17 @@ class RouteReader:
         )
 
     def emergency_way(
-        self, call_id: str, uri: str, realm: str, user_class: str, numbers: Collection[str]
+        self,
+        call_id: str,
+        uri: str,
+        realm: str,
+        user_class: str,
+        *,
+        places: Collection[str],
+        numbers: Collection[str],
     ) -> Way | None:
-        """Return where the table sends an emergency call; None where no row is for it.  ``numbers``: the site's own."""
+        """Return where the table sends an emergency call; None where no row is for it, or none leads to one of
+        ``places``.  ``numbers``: the site's own."""
         current = self.current()
         if current is None:
             return None
@@ -234,6 +242,7 @@ class RouteReader:
             query,
             _spin(call_id),
             groups=document.trunk_groups,
+            places=places,
             numbers=numbers,
         )
 
