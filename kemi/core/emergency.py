@@ -34,7 +34,8 @@ class EmergencyAction(StrEnum):
     CORE = "core"
     """To the IMS core, at no other host than the realm; routing it is the core's (E-CSCF)."""
     ROUTE = "route"
-    """As the row of the routing table for urn:service:sos says; to the core where there is none."""
+    """As the row of the routing table for urn:service:sos says; where there is none, to the core, or as REFUSE where
+    there is no core either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,12 @@ class AlternativeService(SipReject):
         return refusal
 
 
-def check_emergency(settings: EmergencySettings) -> None:
-    """Raise ValueError for what cannot be used."""
+def check_emergency(settings: EmergencySettings, *, has_core: bool) -> None:
+    """Raise ValueError for what cannot be used; ``has_core``: False where the gateway is its own home network."""
+    if settings.action is EmergencyAction.CORE and not has_core:
+        raise ValueError(
+            "emergency.action: refuse, or route with a row for urn:service:sos, without an IMS core"
+        )
     for number in settings.numbers:
         if not _NUMBER.fullmatch(number):
             raise ValueError(f"emergency.numbers: {number!r} is not 2 to 15 digits, * and #")

@@ -44,7 +44,7 @@ class Doors:
         self._flows = flows
         tallies = TallyStore(HtableTable("tally"))
         self.barring = Barring(calls, tallies, self.counters, self.notices, self.routes.permission)
-        self.emergency = EmergencyScreen(settings, self.routes, self.counters, self.notices)
+        self.emergency = EmergencyScreen(settings, flows, self.routes, self.counters, self.notices)
         self.admission = Admission(settings, flows, calls, tallies, self.barring)
         self.overload = OverloadGate(settings, flows, self.admission, self.emergency.knows, is_of_core)
         self.overload_watch = OverloadWatch(settings)
