@@ -90,12 +90,14 @@ class EmergencyScreen:
 
     def _action(self, request: Request, uri: str) -> EmergencyAction:
         """Return what becomes of an emergency to ``uri``: one that leads nowhere is refused like all where none are
-        made, or it would hear of a wrong number."""
+        made, or it would hear of a wrong number; and so is that of a page for which nothing goes on."""
         action = self._settings.action
-        if self._has_core or action is EmergencyAction.REFUSE:
-            return action
         registration = self._flows.registration(request.connection_id, time.time())
-        if registration is None or request.method not in ("INVITE", "REFER"):  # rows are for calls
+        if registration is None or action is EmergencyAction.REFUSE:
+            return EmergencyAction.REFUSE
+        if self._has_core:
+            return action
+        if request.method not in ("INVITE", "REFER"):  # rows are for calls
             return EmergencyAction.REFUSE
         way = self.way(request.call_id, uri, registration.grant.user_class)
         return EmergencyAction.REFUSE if way is None else action

@@ -82,11 +82,11 @@ class World:
         binding = Registration(f"sip:alice@{REALM}", "sip:x@page.invalid", time.time() + 60)
         self.flows.register("7", binding, 0.0)
 
-    def asks(self, method: str = "INVITE", uri: str = "urn:service:sos") -> int:
-        """Let the page send a request; return the status it gets, or 0 where it goes on."""
+    def asks(self, method: str = "INVITE", uri: str = "urn:service:sos", connection_id: str = "7") -> int:
+        """Let a page send a request; return the status it gets, or 0 where it goes on."""
         request = Request(
             Side.WIC, method, "call-1", "f", "", 1,
-            request_uri=uri, connection_id="7",
+            request_uri=uri, connection_id=connection_id,
             headers=lambda name: [f"<{uri}>"] if name == "Refer-To" else [],
         )  # fmt: skip
         try:
@@ -154,3 +154,15 @@ def test_without_a_core_a_trunk_is_the_last_place(tmp_path: Path) -> None:
 
 def test_with_a_core_it_goes_there(tmp_path: Path) -> None:
     assert World(tmp_path, [], DialPlan()).asks() == 0
+
+
+@pytest.mark.conformance("S-61")
+@pytest.mark.parametrize("action", ["refuse", "core", "route"])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_a_page_that_is_not_registered_is_sent_to_another_telephone(
+    tmp_path: Path, action: str, method: str
+) -> None:
+    world = World(tmp_path, [TO_TRUNK], DialPlan(), f'action = "{action}"')
+    world.flows.open(Flow("8", "n", "198.51.100.9", "127.0.0.1:40001"))
+    assert world.asks(method, connection_id="8") == 380
+    assert world.counters.all() == {"emergency.refuse": 1}
