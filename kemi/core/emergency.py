@@ -26,6 +26,11 @@ PRIORITY_LINES: Final = ("Priority: emergency", "Resource-Priority: esnet.0")
 """Of a call that a row of the table takes (RFC 3261 §20.26, RFC 7135)."""
 
 
+def with_priority(lines: Iterable[str]) -> list[str]:
+    """Return header lines of a call with PRIORITY_LINES in the place of what its page says."""
+    return [*(line for line in lines if not line.startswith("Priority:")), *PRIORITY_LINES]
+
+
 class EmergencyAction(StrEnum):
     """What becomes of an emergency call."""
 
