@@ -291,7 +291,7 @@ def _check(settings: Settings) -> None:
     _check_registration(settings.registration, settings.tokens)
     _check_policy(settings.policy)
     try:
-        check_emergency(settings.emergency)
+        check_emergency(settings.emergency, has_core=settings.home is None)
         check_limits(settings.limits, MAX_LIFETIME_S)
         check_overload(settings.overload)
         check_traces(settings.trace, settings.hep)

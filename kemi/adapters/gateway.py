@@ -117,10 +117,11 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         self._call_settings = call_settings(settings)
         routes = routes_of(settings)
         self._trunks = TrunkParts(settings, self._calls, routes, self._executor, entry_points)
-        self._border = Border(settings, self._trunks.calls.knows_sender)
+        is_of_trunk = self._trunks.calls.knows_sender
+        self._border = Border(settings, is_of_trunk)
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)
         for_registration = registration_settings(settings)
-        self._doors = Doors(settings, self._flows, self._calls, routes, self._border.is_of_core)
+        self._doors = Doors(settings, self._flows, self._calls, routes, self._border.is_of_core, is_of_trunk)
         self._front = WebSocketFront(
             settings, self._flows, leaving.is_leaving, self._doors.overload.refuses_connections
         )

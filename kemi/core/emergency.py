@@ -26,6 +26,11 @@ PRIORITY_LINES: Final = ("Priority: emergency", "Resource-Priority: esnet.0")
 """Of a call that a row of the table takes (RFC 3261 §20.26, RFC 7135)."""
 
 
+def with_priority(lines: Iterable[str]) -> list[str]:
+    """Return header lines of a call with PRIORITY_LINES in the place of what its page says."""
+    return [*(line for line in lines if not line.startswith("Priority:")), *PRIORITY_LINES]
+
+
 class EmergencyAction(StrEnum):
     """What becomes of an emergency call."""
 
@@ -34,7 +39,8 @@ class EmergencyAction(StrEnum):
     CORE = "core"
     """To the IMS core, at no other host than the realm; routing it is the core's (E-CSCF)."""
     ROUTE = "route"
-    """As the row of the routing table for urn:service:sos says; to the core where there is none."""
+    """As the row of the routing table for urn:service:sos says; where there is none, to the core, or as REFUSE where
+    there is no core either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,12 @@ class AlternativeService(SipReject):
         return refusal
 
 
-def check_emergency(settings: EmergencySettings) -> None:
-    """Raise ValueError for what cannot be used."""
+def check_emergency(settings: EmergencySettings, *, has_core: bool) -> None:
+    """Raise ValueError for what cannot be used; ``has_core``: False where the gateway is its own home network."""
+    if settings.action is EmergencyAction.CORE and not has_core:
+        raise ValueError(
+            "emergency.action: refuse, or route with a row for urn:service:sos, without an IMS core"
+        )
     for number in settings.numbers:
         if not _NUMBER.fullmatch(number):
             raise ValueError(f"emergency.numbers: {number!r} is not 2 to 15 digits, * and #")

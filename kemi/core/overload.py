@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kemi.core.headers import explanation
+from kemi.core.trust import URGENT
 
 NEVER: Final = -math.inf
 """A time before all others."""
@@ -188,17 +189,14 @@ def typical_wait_s(waits_s: Sequence[float], target_s: float) -> float:
 # ---------------------------------------------------------------- who
 
 
-_URGENT: Final = frozenset({"emergency", "psap-callback"})
-
-
 def is_urgent(headers: Callable[[str], list[str]]) -> bool:
     """Whether the network says that a request comes before others (RFC 4412, RFC 7135, RFC 7090).
 
-    Only to be asked of requests of the core: what a page writes there does not count (kemi/core/trust.py).
+    Only to be asked of requests of the core: what pages and trunks write there does not count (kemi/core/trust.py).
     """
     if any(value.strip() for value in headers("Resource-Priority")):
         return True
-    return any(value.strip().lower() in _URGENT for value in headers("Priority"))
+    return any(value.strip().lower() in URGENT for value in headers("Priority"))
 
 
 # ---------------------------------------------------------------- what they hear

@@ -200,11 +200,12 @@ def outside_for_core(
         request_uri=target_for_core(request.request_uri, settings.realm),
         next_hop=uri_from_address(routes[0]) if routes else None,
         from_value=boundary.from_for_core(request),
-        remove=(*_FROM_PAGE, *removed),
+        remove=("Priority", *_FROM_PAGE, *removed),
         insert=(
             *(f"Route: {route}" for route in routes),
             *_said_for_page(request, asserted, settings, icid),
             *_contact(dialog, settings),
+            *trust.priority_lines(request.headers),
             *shortened,
         ),
     )

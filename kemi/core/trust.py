@@ -66,6 +66,10 @@ TOPOLOGY: Final = ("Record-Route", "Service-Route", "Server")
 """Addresses and names of the core.  We keep the Service-Route and apply it ourselves, so that a page has no use of it;
 Contact is replaced where a dialog is made; the Via of its requests stays with us (``CallRecord.outstanding``)."""
 
+URGENT: Final = frozenset({"emergency", "psap-callback"})
+"""Values of Priority that let a request come before others in a network (RFC 7090): of no page and no trunk."""
+_PRIORITY: Final = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
+
 FROM_PAGE_IN_CONTACT: Final = frozenset(
     {
         "+g.3gpp.mid-call", "+g.3gpp.srvcc-alerting", "+g.3gpp.ps2cs-srvcc-orig-pre-alerting", "+g.3gpp.accesstype",
@@ -157,6 +161,14 @@ def without_parameters(address: str, names: frozenset[str]) -> str:
         return "" if unquote(parameter.group(1)).lower() in names else parameter.group(0)
 
     return address[:start] + _PARAMETER.sub(kept, address[start:])
+
+
+def priority_lines(headers: HeaderReader) -> tuple[str, ...]:
+    """Return what a page or a trunk says in Priority that is for whom it calls, as lines; the field itself is taken
+    away (RFC 3261 §20.26)."""
+    values = [value.strip() for value in headers("Priority")]
+    passing = [value for value in values if _PRIORITY.fullmatch(value) and value.lower() not in URGENT]
+    return tuple(f"Priority: {value}" for value in passing)
 
 
 class CoreNetworks:

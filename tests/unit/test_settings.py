@@ -217,6 +217,7 @@ def test_a_gateway_may_be_its_own_home_network() -> None:
         pytest.param("port = 5070", "port = 5060", "home.port", id="the port of the core's side"),
         pytest.param("127.0.0.1:5070", "icscf.ims.example", "icscf_uris", id="a core"),
         pytest.param('schemes = ["bearer"]', 'schemes = ["digest", "bearer"]', "registration.schemes", id="digest"),
+        pytest.param("[home]", '[emergency]\naction = "core"\n[home]', "emergency.action", id="emergencies"),
     ],
 )  # fmt: skip
 def test_a_home_network_of_our_own_that_cannot_be_names_its_key(good: str, bad: str, key: str) -> None:

@@ -31,7 +31,7 @@ from kemi.core.call.record_key import INCOMING_TAG, record_key
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Media
 from kemi.core.call.towards_page.incoming import begin_incoming, called_registration
-from kemi.core.emergency import PRIORITY_LINES, WHY
+from kemi.core.emergency import WHY, with_priority
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.extensions import refuse, unknown_extensions
 from kemi.core.flow_token import token_from_routes
@@ -98,7 +98,7 @@ class NewCalls:
         )
         record.since, record.profile = time.time(), profile
         if way is not None and way.is_emergency:
-            record.caller_lines += PRIORITY_LINES
+            record.caller_lines = with_priority(record.caller_lines)
         if self._emergency.knows(dialled):
             record.longest_s = 0.0
         elif way is not None and way.permission.longest_call_s:
@@ -201,8 +201,7 @@ class NewCalls:
             return None
         user_class = registration.grant.user_class
         if self._emergency.knows(uri):
-            way = self._emergency.way(request.call_id, uri, user_class) if begins else None
-            return way and self._known(way)
+            return self._emergency.way(request.call_id, uri, user_class) if begins else None
         try:
             way = self._routes.way(request.call_id, uri, self._settings.realm, user_class)
             if way is not None and self._settings.targets is not None:

@@ -35,8 +35,10 @@ class Doors:
         calls: CallStore,
         routes: RouteReader,
         is_of_core: Callable[[], bool],
+        is_of_trunk: Callable[[], bool],
     ) -> None:
-        """``is_of_core``: whether the sender of the current message may speak with us as the core."""
+        """``is_of_core``, ``is_of_trunk``: whether the sender of the current message may speak with us as the core, or
+        is a trunk; whether it is a trunk."""
         BANS.configure(settings)
         self.notices = Notices(HtableTable("notice"), settings.node_name)
         self.counters = Counters(HtableTable("counter"))
@@ -44,9 +46,11 @@ class Doors:
         self._flows = flows
         tallies = TallyStore(HtableTable("tally"))
         self.barring = Barring(calls, tallies, self.counters, self.notices, self.routes.permission)
-        self.emergency = EmergencyScreen(settings, self.routes, self.counters, self.notices)
+        self.emergency = EmergencyScreen(settings, flows, self.routes, self.counters, self.notices)
         self.admission = Admission(settings, flows, calls, tallies, self.barring)
-        self.overload = OverloadGate(settings, flows, self.admission, self.emergency.knows, is_of_core)
+        self.overload = OverloadGate(
+            settings, flows, self.admission, self.emergency.knows, is_of_core, is_of_trunk
+        )
         self.overload_watch = OverloadWatch(settings)
 
     def refuses(self, method: str) -> bool:

@@ -18,9 +18,10 @@ from kemi.core.emergency import (
 from kemi.core.errors import SipReject
 from kemi.core.messages import Request
 from kemi.core.routing.numbers import DialPlan, emergency_uri, is_emergency, may_be_emergency
-from kemi.core.routing.way import Way
+from kemi.core.routing.way import CORE_WAY, Way
 from kemi.settings import Settings
 from kemi.state.counters import Counters
+from kemi.state.flows import FlowStore
 
 Admit = Callable[[Request], None]
 
@@ -31,6 +32,7 @@ class EmergencyScreen:
     def __init__(
         self,
         settings: Settings,
+        flows: FlowStore,
         routes: RouteReader,
         counters: Counters,
         notices: Notices,
@@ -39,6 +41,10 @@ class EmergencyScreen:
         self._realm = settings.realm
         self._host = f"{settings.sip.address}:{settings.sip.port}"
         """Ours in Path."""
+        self._has_core = settings.home is None
+        trunks = {trunk.name for trunk in settings.trunks}
+        self._places = trunks | {CORE_WAY} if self._has_core else trunks
+        self._flows = flows
         self._routes = routes
         self._counters = counters
         self._notices = notices
@@ -69,7 +75,7 @@ class EmergencyScreen:
         if not found:
             return False
         admit(request)
-        action = self._settings.action
+        action = self._action(request, found[0])
         fields = {"method": request.method, "action": action.value}
         log_event(logging.WARNING, "emergency_call", call_id=request.call_id, **fields)
         self._counters.add(f"emergency.{action.value}")
@@ -82,11 +88,27 @@ class EmergencyScreen:
         request.request_uri = emergency_uri(request.request_uri, plan, self._realm, self._settings.numbers)
         return True
 
+    def _action(self, request: Request, uri: str) -> EmergencyAction:
+        """Return what becomes of an emergency to ``uri``: one that leads nowhere is refused like all where none are
+        made, or it would hear of a wrong number; and so is that of a page for which nothing goes on."""
+        action = self._settings.action
+        registration = self._flows.registration(request.connection_id, time.time())
+        if registration is None or action is EmergencyAction.REFUSE:
+            return EmergencyAction.REFUSE
+        if self._has_core:
+            return action
+        if request.method not in ("INVITE", "REFER"):  # rows are for calls
+            return EmergencyAction.REFUSE
+        way = self.way(request.call_id, uri, registration.grant.user_class)
+        return EmergencyAction.REFUSE if way is None else action
+
     def way(self, call_id: str, uri: str, user_class: str) -> Way | None:
-        """Return where the table sends an emergency call; None: to the core."""
+        """Return where the table sends an emergency call; None: to the core, if there is one."""
         if self._settings.action is not EmergencyAction.ROUTE:
             return None
-        way = self._routes.emergency_way(call_id, uri, self._realm, user_class)
+        way = self._routes.emergency_way(
+            call_id, uri, self._realm, user_class, places=self._places, numbers=self._settings.numbers
+        )
         if way is None:
             log_event(logging.ERROR, "emergency_without_route", call_id=call_id)
         return way

@@ -65,9 +65,10 @@ class OverloadGate:
         admission: Admission,
         is_emergency: Callable[[str], bool],
         is_of_core: Callable[[], bool],
+        is_of_trunk: Callable[[], bool],
     ) -> None:
         """``is_emergency``: whether a call to this URI is one for help; ``is_of_core``: whether the sender of the
-        current message may speak with us as the core."""
+        current message may speak with us as the core, or is a trunk, which ``is_of_trunk`` says."""
         self._settings = settings.overload
         self._emergency_registrations = settings.emergency.registration
         own = {f"{settings.sip.address}:{settings.sip.port}"}
@@ -77,7 +78,7 @@ class OverloadGate:
         self._flows = flows
         self._admission = admission
         self._is_emergency = is_emergency
-        self._is_of_core = is_of_core
+        self._is_of_core, self._is_of_trunk = is_of_core, is_of_trunk
         self._store = overload_store()
         self._read: dict[Work, tuple[float, float | None]] = {}
         """When the limit was looked at last, and what it was."""
@@ -158,7 +159,9 @@ class OverloadGate:
         branch = ksr.branch()
         if not has_branch(branch):
             return False  # it is refused for that, if its sender hears anything
-        if ksr.source() in self._own or not self._is_of_core() or is_urgent(ksr.headers):
+        if ksr.source() in self._own or not self._is_of_core():
+            return False
+        if is_urgent(ksr.headers) and not self._is_of_trunk():
             return False
         now = time.monotonic()
         if not self._store.was_refused(branch):

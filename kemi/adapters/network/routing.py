@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -217,8 +217,18 @@ class RouteReader:
             permissions=document.permissions,
         )
 
-    def emergency_way(self, call_id: str, uri: str, realm: str, user_class: str) -> Way | None:
-        """Return where the table sends an emergency call; None where no row is for it."""
+    def emergency_way(
+        self,
+        call_id: str,
+        uri: str,
+        realm: str,
+        user_class: str,
+        *,
+        places: Collection[str],
+        numbers: Collection[str],
+    ) -> Way | None:
+        """Return where the table sends an emergency call; None where no row is for it, or none leads to one of
+        ``places``.  ``numbers``: the site's own."""
         current = self.current()
         if current is None:
             return None
@@ -232,6 +242,8 @@ class RouteReader:
             query,
             _spin(call_id),
             groups=document.trunk_groups,
+            places=places,
+            numbers=numbers,
         )
 
     def permission(self, user_class: str) -> Permission:

@@ -224,11 +224,12 @@ class TrunkCalls:
     def _admit(self, trunk: Trunk, call_id: str) -> None:
         if self._room.admit(trunk, call_id):
             return
+        # No Retry-After: nobody knows when a call ends, and who is told a time may leave this node alone for all calls.
         raise SipReject(
             "this trunk has as many calls as it may have",
             status=UNAVAILABLE,
             reason_phrase="Service Unavailable",
-            lines=("Retry-After: 5", reason_line(NO_CHANNEL)),
+            lines=(reason_line(NO_CHANNEL),),
         )
 
     def _record_route(self) -> list[str]:

@@ -35,11 +35,11 @@ class Trunks:
     def choose(self, key: str, at: str, wanted: tuple[str, ...], *, unlimited: bool = False) -> TrunkChosen:
         """Let a call, by the name of its record, leave the trunk it is at and enter the first that has room.
 
-        Those that are down come last: where all are, they are tried all the same.
+        Those that are down come last, and their next hops when nobody else is left: who is marked may be well again.
         """
         self.leave(key, at)
-        alive = {name: self._alive(name) for name in wanted}
-        order = [name for name in wanted if alive[name]] or list(wanted)
+        up = {name: self._up(name) for name in wanted}
+        order = sorted(wanted, key=lambda name: not up[name])
         wait_s = math.inf
         for position, name in enumerate(order):
             left = tuple(order[position + 1 :])
@@ -48,7 +48,9 @@ class Trunks:
             trunk = self._trunks[name]
             early_s = self._enter(trunk, key)  # counted also where that does not matter
             if not early_s or unlimited:
-                return TrunkChosen(name, tuple(alive[name] or trunk.uris), left)
+                is_last = not any(up[one] for one in left)
+                hops = dict.fromkeys([*up[name], *trunk.uris] if is_last else up[name])
+                return TrunkChosen(name, tuple(hops), left)
             wait_s = min(wait_s, early_s)
         return TrunkChosen(None, retry_after_s=math.ceil(wait_s) if order else 0)
 
@@ -57,7 +59,7 @@ class Trunks:
         if name:
             self._room.leave(name, key)
 
-    def _alive(self, name: str) -> list[str]:
+    def _up(self, name: str) -> list[str]:
         return ["core"] if name == CORE_WAY else hops_up(self._trunks[name], self._health.get)
 
     def _enter(self, trunk: Trunk, key: str) -> float:

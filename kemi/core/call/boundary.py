@@ -50,12 +50,13 @@ def identity_of_caller(request: Request, registration: Registration, settings: C
 
 
 def caller_lines(request: Request) -> list[str]:
-    """Return header lines of the forwarded INVITE that its request decides: service, and credentials for the core."""
+    """Return header lines of the forwarded INVITE that its request decides: service, priority, and credentials for the
+    core."""
     wanted = addresses_from_headers(request.headers("Accept-Contact"))
     lines = [f"P-Preferred-Service: {headers.MMTEL_ICSI}"]
     if not any(parameter(value, "+g.3gpp.icsi-ref") for value in wanted):
         lines.append(f"Accept-Contact: *;{ICSI_REF}")
-    return [*lines, *extensions(request), *credential_lines(request)]
+    return [*lines, *trust.priority_lines(request.headers), *extensions(request), *credential_lines(request)]
 
 
 def extensions(request: Request, *, in_dialog: bool = False) -> list[str]:

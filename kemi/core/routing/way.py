@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
@@ -114,15 +114,21 @@ def emergency_way(
     spin: float,
     *,
     groups: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    places: Collection[str],
+    numbers: Collection[str] = (),
 ) -> Way | None:
-    """Return where the table sends an emergency call; None where no row is for it.
+    """Return where the table sends an emergency call; None where no row is for it, or none of those leads anywhere.
 
-    ``query``: without a number, for an emergency is looked up by its service.
+    ``query``: without a number, for an emergency is looked up by its service; ``places``: the trunks there are, and
+    CORE_WAY where there is a core; ``numbers``: the site's own, which are dialled at a trunk as they are.
     """
-    rows = find(index, replace(query, number=service_of(uri)), spin)
+    groups = {name: [one for one in group if one in places] for name, group in groups.items()}
+    found = find(index, replace(query, number=service_of(uri)), spin)
+    rows = [row for row in found if row.to is not Target.TRUNK or groups[row.name]]
+    rows = [row for row in rows if row.to is not Target.CORE or CORE_WAY in places]
     if not rows:
         return None
-    dialled = Dialled(emergency_number(uri, plans.get(query.realm, _NO_PLAN)))
+    dialled = Dialled(emergency_number(uri, plans.get(query.realm, _NO_PLAN), numbers))
     return replace(_way(rows[0], _trunks(rows, groups), conferences, uri, dialled), is_emergency=True)
 
 

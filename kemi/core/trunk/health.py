@@ -1,6 +1,6 @@
 """Whether a trunk's next hop lives: what its answers and its silence say, and what all workers read of it.
 
-The table ``trunks`` has ``NAME URI`` -> ``down SINCE UNTIL REASON`` for a next hop that gets no new calls, in seconds
+The table ``trunks`` has ``NAME URI`` -> ``down SINCE UNTIL REASON`` for a next hop that gets new calls last, in seconds
 since the epoch; one that is not there is up, or nobody has asked it.  Housekeeping alone writes it.
 """
 
@@ -31,7 +31,7 @@ class Health:
 
     @property
     def is_down(self) -> bool:
-        """Whether it gets no new calls."""
+        """Whether it gets new calls only where nobody else takes them."""
         return self.down_since > 0
 
 
@@ -81,5 +81,5 @@ def health_from_text(text: str | None) -> Health:
 
 
 def hops_up(trunk: Trunk, read: Callable[[str], str | None]) -> list[str]:
-    """Return the next hops of a trunk that may be given a call, best first; ``read`` looks into the table."""
+    """Return the next hops of a trunk that are up, best first; ``read`` looks into the table."""
     return [uri for uri in trunk.uris if not health_from_text(read(health_key(trunk.name, uri))).is_down]

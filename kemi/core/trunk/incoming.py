@@ -22,7 +22,7 @@ from kemi.core.routing.table import ANY, REFUSALS, Route, Target
 from kemi.core.trunk.diversion import history_from_diversion
 from kemi.core.trunk.numbers import from_abroad
 from kemi.core.trunk.trunk import NumberForm, Trunk
-from kemi.core.trust import CHARGING, privacy_of, private_headers
+from kemi.core.trust import CHARGING, priority_lines, privacy_of, private_headers
 
 REALM_PREFIX: Final = "trunk:"
 ROUTE_USER: Final = "trunk"
@@ -288,13 +288,14 @@ def invite_edits(
         from_value=from_value(request, caller, trunk),
         remove=(
             *names_not_believed(head),
-            *("Route", "Diversion"),
+            *("Route", "Diversion", "Priority"),
             *(("Privacy",) if caller.withheld else ()),  # said anew
             *(() if believed else ("History-Info",)),
         ),
         insert=(
             *identity_lines(request, caller, trunk),
             *history,
+            *priority_lines(request.headers),
             f"P-Charging-Vector: {charging}",
             *(f"Record-Route: {value}" for value in record_route),
         ),

@@ -114,7 +114,7 @@ class Worker:
         self._lay_out(folder, rows)
         routes = RouteReader(str(folder), HtableTable("routing"))
         store = CallStore(HtableTable("call"), HtableTable("call_of"))
-        self.doors = Doors(settings, self.flows, store, routes, lambda: True)
+        self.doors = Doors(settings, self.flows, store, routes, lambda: True, lambda: False)
         nobody = cast(Any, None)  # what is not asked before the call begins
         self.registrar = Registrar(
             settings,

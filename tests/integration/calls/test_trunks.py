@@ -178,6 +178,10 @@ async def test_a_trunk_that_is_down_comes_last(stage: Stage, carriers: Carriers)
         rpc("htable.sets", "trunks", health_key("one", hops[1]), down)
         call = await answered(stage, carriers.second)  # the other trunk
         await call.hang_up()
+        carriers.do(answers(DeviceMedia()), second=rejects(503, ringing=False))
+        call = await answered(stage, carriers.first)  # who is up takes no calls
+        await call.hang_up()
+        carriers.do(answers(DeviceMedia()))
         rpc("htable.sets", "trunks", health_key("two", TRUNKS[1]["uris"][0]), down)
         call = await answered(stage, carriers.first)  # who knows whether they are
         await call.hang_up()

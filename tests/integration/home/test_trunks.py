@@ -38,6 +38,7 @@ DOCUMENT = RoutingDocument(
         Route("germany", "+49*", Target.TRUNK, name="carrier"),
         Route("dave", DAVES, Target.REFUSE, status=403, reason="not him"),
         Route("dids", "+4930555555*", Target.CORE, realm="trunk:carrier"),
+        Route("police", "urn:service:sos.police", Target.TRUNK, name="carrier"),
         Route("desk", "600", Target.USER, name=BOB.impu),
     ],
     plans={REALM: DialPlan(country="DE", short_codes={"600": "", "601": BOB.impu})},
@@ -51,7 +52,7 @@ def home_lab() -> Iterator[Lab]:
     uri = f"sip:{CARRIER_ADDRESS}:{CARRIER_PORT}"
     trunk = {"name": "carrier", "uris": [uri], "domain": "carrier.example", "options_s": 0}
     numbers = {"bob": [f"tel:{BOBS}"], "dave": [f"tel:{DAVES}"]}
-    with home_lab_of(numbers, gateway_trunks=[trunk]) as lab:
+    with home_lab_of(numbers, gateway_trunks=[trunk], gateway_emergency="route") as lab:
         load(lab, DOCUMENT)
         yield lab
         wait_clean(lab, CLEAN_WITHIN_S)
@@ -105,6 +106,24 @@ async def test_what_the_table_refuses(
     refused = await call.wait_status(range(300, 700))
     assert (refused.status, warning_of(refused)) == (status, reason)
     assert not carrier.calls
+
+
+@pytest.mark.conformance("S-61")
+async def test_an_emergency_goes_by_its_row_or_hears_of_another_telephone(
+    stage: HomeStage, carrier: ScriptedCore
+) -> None:
+    page = await stage.user("alice")
+    for target in ("tel:112", f"sip:112@{REALM};user=phone", "urn:service:sos.fire"):
+        call = await page.invite(target, AUDIO)
+        assert (await call.wait_status(range(300, 700))).status == 380
+    assert not carrier.calls
+    call = await page.invite("urn:service:sos.police", AUDIO_BOTH_WAYS)
+    await call.wait_answer()
+    far = await carrier.wait_call()
+    assert far.invite.request_uri.startswith("sip:112@carrier.example")
+    await far.wait_ack()
+    assert (await far.bye()).status == 200
+    await call.wait_request("BYE")
 
 
 @pytest.fixture

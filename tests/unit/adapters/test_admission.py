@@ -51,6 +51,7 @@ class Door:
             CallStore(HtableTable("call"), HtableTable("call_of")),
             RouteReader("", HtableTable("routing")),
             lambda: True,
+            lambda: False,
         ).admission
 
     def page(self, number: int, address: str = "192.0.2.1", *, registered: bool = False) -> str:

@@ -30,7 +30,9 @@ NOBODY, EVERYBODY = 0.0, 1000.0
 class Gate:
     """A gate with flows of its own."""
 
-    def __init__(self, kamailio: FakeKamailio, extra: str = "", *, is_of_core: bool = True) -> None:
+    def __init__(
+        self, kamailio: FakeKamailio, extra: str = "", *, is_of_core: bool = True, is_of_trunk: bool = False
+    ) -> None:
         self.kamailio = kamailio
         self.flows = FlowStore(HtableTable)
         self.store = overload_store()
@@ -40,6 +42,7 @@ class Gate:
             CallStore(HtableTable("call"), HtableTable("call_of")),
             RouteReader("", HtableTable("routing")),
             lambda: is_of_core,
+            lambda: is_of_trunk,
         )
 
     def page(self, *, registered: bool) -> None:
@@ -205,6 +208,12 @@ class TestCore:
     def test_an_urgent_one_goes_on(self, gate: Gate, extra: str) -> None:
         gate.limit(calls=NOBODY)
         assert not gate.refuses(core_invite(extra))
+
+    @pytest.mark.parametrize("extra", ["Resource-Priority: ets.0", "Priority: psap-callback"])
+    def test_what_a_trunk_says_of_itself_does_not_count(self, kamailio: FakeKamailio, extra: str) -> None:
+        gate = Gate(kamailio, is_of_trunk=True)
+        gate.limit(calls=NOBODY)
+        assert gate.refuses(core_invite(extra))
 
     def test_what_is_sent_again_hears_the_same_again(self, gate: Gate, kamailio: FakeKamailio) -> None:
         gate.limit(calls=NOBODY)

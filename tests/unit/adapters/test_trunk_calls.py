@@ -153,6 +153,9 @@ def test_a_call_that_cannot_even_be_sent_takes_nobody_s_place(world: World) -> N
     world.kamailio.script("tm.t_relay", 1)
     assert [world.invites(f"d{number}") for number in range(3)] == [0, 0, 503]
     assert world.running == 2
+    refused = "\n".join(world.kamailio.replies[-1].headers)
+    assert "Reason: Q.850;cause=34" in refused
+    assert "Retry-After" not in refused
 
 
 @pytest.mark.parametrize("rings", [False, True])

@@ -243,6 +243,16 @@ class TestHowLong:
             assert (f"Expires: {LONGEST_S}" not in edits.insert) is passes
 
 
+@pytest.mark.conformance("S-04", "S-24")
+@pytest.mark.parametrize(("value", "passes"), [("urgent", True), ("emergency", False)])
+def test_a_page_does_not_say_that_a_message_comes_first(value: str, passes: bool) -> None:
+    registration = Registration("sip:alice@ims.example", "sip:a@x", NOW + 60)
+    asks = request(Side.WIC, "MESSAGE", "a", Priority=[value])
+    edits = outside_for_core(asks, registration, None, SETTINGS, "icid")
+    assert "Priority" in edits.remove
+    assert (f"Priority: {value}" in edits.insert) is passes
+
+
 def begun_with(expires: str) -> PageDialog:
     registration = Registration("sip:alice@ims.example", "sip:a@x", NOW + 60)
     asked = request(Side.WIC, "SUBSCRIBE", "a", Expires=[expires] if expires else [])

@@ -12,6 +12,7 @@ from kemi.core.trust import (
     TOWARDS_PAGE,
     UNTRUSTED_PARAMETERS,
     CoreNetworks,
+    priority_lines,
     warnings_for_page,
     withheld_from_page,
     without_parameters,
@@ -158,3 +159,22 @@ def test_the_core_is_where_the_networks_are() -> None:
     assert not core.contains("192.0.3.9")
     assert not core.contains("nonsense")
     assert CoreNetworks([]).contains("203.0.113.5")
+
+
+@pytest.mark.conformance("S-04", "S-24")
+@pytest.mark.parametrize(
+    ("values", "left"),
+    [
+        (["urgent"], ("Priority: urgent",)),
+        ([" Non-Urgent "], ("Priority: Non-Urgent",)),
+        (["x-of-ours"], ("Priority: x-of-ours",)),
+        (["emergency"], ()),
+        (["PSAP-Callback "], ()),
+        (["urgent", "emergency"], ("Priority: urgent",)),
+        (["urgent, emergency"], ()),
+        (["emergency;x"], ()),
+        ([""], ()),
+    ],
+)
+def test_nobody_outside_says_that_a_request_comes_first(values: list[str], left: tuple[str, ...]) -> None:
+    assert priority_lines(header_reader({"Priority": values})) == left

@@ -30,7 +30,7 @@ from kemi.core.call.page_target import page_target
 from kemi.core.call.record import CallRecord, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import DialogEvent, Media, OfferAnswer, OfferAnswerEvent
-from kemi.core.emergency import PRIORITY_LINES
+from kemi.core.emergency import PRIORITY_LINES, with_priority
 from kemi.core.messages import Request
 from kemi.core.sdp.interwork.wic import answered_again, offer_again
 from kemi.core.sdp.text import sdp_from_own_text, sdp_from_text, sdp_to_text
@@ -83,8 +83,9 @@ def on_credentials(record: CallRecord, event: CredentialsSent, settings: CallSet
     if record.ims_invite_cseq != record.invite_cseq:
         record.last_invite = (record.invite_cseq, record.ims_invite_cseq)
     record.wic_contact = page_target(request.contact, record.registered_contact)
-    kept = [line for line in record.caller_lines if line in PRIORITY_LINES]
-    record.caller_lines = [*boundary.caller_lines(request), *kept]
+    has_priority = set(PRIORITY_LINES) <= set(record.caller_lines)
+    lines = boundary.caller_lines(request)
+    record.caller_lines = with_priority(lines) if has_priority else lines
     digits.learn(record, request)
     session_timer.asked_by_page(record, request, settings)
     _describe_again(record, request)

@@ -17,6 +17,7 @@ from kemi.core.messages import uri_from_address
 from kemi.core.trunk.diversion import lines_for_trunk
 from kemi.core.trunk.numbers import shown, trunk_uri
 
+_SAID_ANEW: Final = ("Contact", "Route", "Supported", "Require", "Allow", "Priority")
 _OF_EXTENSIONS: Final = ("Supported:", "Require:", "Allow:", "Priority:", "Resource-Priority:")
 """What of the caller's lines is not for an IMS core alone."""
 
@@ -77,7 +78,7 @@ def _to_home(record: CallRecord, settings: CallSettings) -> act.MessageEdits:
         from_value=record.caller_from or None,
         to_tag="",
         cseq=_cseq(record),
-        remove=("Contact", "Route", "Supported", "Require", "Allow", *boundary.not_passed(record)),
+        remove=(*_SAID_ANEW, *boundary.not_passed(record)),
         insert=(
             *(f"Route: {route}" for route in record.service_route),
             boundary.contact_for_core(record, settings),
@@ -101,7 +102,7 @@ def _to_trunk(record: CallRecord, outbound: Outbound, settings: CallSettings) ->
         from_value=f"{outbound.from_value};tag={record.wic_tag}",
         to_value=outbound.to_value,
         cseq=_cseq(record),
-        remove=("Contact", "Route", "Supported", "Require", "Allow", *boundary.not_passed(record)),
+        remove=(*_SAID_ANEW, *boundary.not_passed(record)),
         insert=(
             boundary.contact_for_core(record, settings),
             *session_timer.offer_to_core(record, settings),

@@ -8,14 +8,17 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
-from kemi.core.call.from_page import redirection
+from kemi.core.call.from_page import core_invite, redirection
 from kemi.core.call.from_page.outbound import Outbound
 from kemi.core.call.towards_page import page_answer
+from kemi.core.emergency import PRIORITY_LINES, with_priority
 from kemi.core.messages import Reply, Side, uri_from_address
 from kemi.core.policy import CallPolicy, TargetRules
+from kemi.core.trunk.trunk import Trunk
 from tests.unit.core.call.incoming_ladder import Incoming
-from tests.unit.core.call.ladder import SETTINGS, Call, header_reader
+from tests.unit.core.call.ladder import FULL_SUPPORT, SETTINGS, Call, header_reader
 
+TRUNK = Trunk("one", ["sip:192.0.2.7"])
 OURS = "<sip:gateway@ims.example;transport=ws>"
 
 
@@ -175,3 +178,26 @@ def test_no_page_is_asked_for_a_hash_of_a_body_that_the_core_does_not_get(
     trunk = boundary.as_of_page(call.record, act.MessageEdits(remove=remove, insert=insert))
     assert trunk.insert == ()
     assert {"Proxy-Authenticate", "WWW-Authenticate"} <= set(trunk.remove)
+
+
+class TestPriority:
+    """A page says how urgent a call is for whom it calls, and nothing to the network (RFC 7090)."""
+
+    @pytest.mark.conformance("S-04", "S-24")
+    @pytest.mark.parametrize(
+        ("value", "left"),
+        [("urgent", ["Priority: urgent"]), ("emergency", []), ("psap-callback", [])],
+    )
+    @pytest.mark.parametrize("trunk", [False, True])
+    def test_it_is_said_anew(self, value: str, left: list[str], trunk: bool) -> None:
+        call = Call.updating(headers={**FULL_SUPPORT, "Priority": [value]})
+        if trunk:
+            call.record.outbound = Outbound(left=["one"], number="+493012345678")
+            call.record.outbound.trunk, call.record.outbound.hops = "one", ["sip:192.0.2.7"]
+        edits = core_invite.invite(call.record, replace(SETTINGS, trunks={"one": TRUNK})).edits
+        assert "Priority" in edits.remove
+        assert [line for line in edits.insert if line.startswith("Priority:")] == left
+
+    def test_of_an_emergency_there_is_one(self) -> None:
+        lines = with_priority(["Priority: urgent", "Allow: INVITE"])
+        assert lines == ["Allow: INVITE", *PRIORITY_LINES]

@@ -12,6 +12,7 @@ from kemi.core.call import events as ev
 from kemi.core.call.from_page import challenged
 from kemi.core.call.record import Rejection
 from kemi.core.call.states import Media, OfferAnswer
+from kemi.core.emergency import PRIORITY_LINES, with_priority
 from kemi.core.messages import Request
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import ALICE, GATEWAY_TAG, Call, header_reader, invite
@@ -145,6 +146,15 @@ class TestGoingOn:
         assert _without_origin(update.body) == _without_origin(updated)
         versions = [_version(text) for text in (answer1, updated, answer2, update.body)]
         assert versions == [1, 2, 3, 4]
+
+    @pytest.mark.parametrize("said", ["urgent", "emergency"])
+    def test_an_emergency_keeps_its_priority(self, said: str) -> None:
+        call = asked()
+        call.record.caller_lines = with_priority(call.record.caller_lines)
+        again = {"Proxy-Authorization": [CREDENTIALS], "Priority": [said]}
+        went_on(call, said_who(call, headers=header_reader(again)))
+        lines = [line for line in call.record.caller_lines if "Priority:" in line]
+        assert lines == list(PRIORITY_LINES)
 
     def test_the_core_gets_the_same_offer_with_the_credentials(self) -> None:
         before = Call.updating()

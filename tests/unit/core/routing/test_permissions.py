@@ -21,7 +21,7 @@ from kemi.core.routing.permissions import (
     permission_of,
 )
 from kemi.core.routing.table import ANY, Route, TableError, Target
-from kemi.core.routing.way import Way, check_message, emergency_way, way_of
+from kemi.core.routing.way import CORE_WAY, Way, check_message, emergency_way, way_of
 from kemi.state.routing_document import RoutingDocument, check_document, document_from_json
 
 REALM = "home.example"
@@ -290,15 +290,15 @@ def test_an_emergency_goes_by_its_service(uri: str, row: str) -> None:
         Route("police", "urn:service:sos.police", Target.CORE),
         CORE,
     )
-    groups = {"carrier": ["one"]}
-    found = emergency_way(Index(*rows), {}, {}, uri, Query(REALM, "", "", 0.0), 0.0, groups=groups)
+    groups, query = {"carrier": ["one", "gone"]}, Query(REALM, "", "", 0.0)
+    found = emergency_way(Index(*rows), {}, {}, uri, query, 0.0, groups=groups, places={"one", CORE_WAY})
     assert found is not None
     assert (found.route, found.is_emergency, found.request_uri) == (row, True, uri)
     assert (found.trunks, found.number) == (
         ("one",) if row == "sos" else (),
         "110" if "110" in uri else "112",
     )
-    assert emergency_way(Index(CORE), {}, {}, uri, Query(REALM, "", "", 0.0), 0.0) is None
+    assert emergency_way(Index(CORE), {}, {}, uri, query, 0.0, places={CORE_WAY}) is None
 
 
 def test_messages_follow_what_is_permitted_not_the_table() -> None:

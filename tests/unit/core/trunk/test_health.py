@@ -52,7 +52,7 @@ def test_the_table_knows_those_that_are_down() -> None:
     assert health_from_text(None) == UP
 
 
-def test_next_hops_that_are_down_are_passed_over() -> None:
+def test_the_next_hops_that_are_up() -> None:
     trunk = Trunk("acme", ["sip:192.0.2.1", "sip:192.0.2.2"])
     table: Mapping[str, str] = {health_key("acme", "sip:192.0.2.1"): "down 1000.000 0.000 no answer"}
 

@@ -354,7 +354,7 @@ def test_what_a_trunk_says_is_not_believed() -> None:
     head = "INVITE sip:a SIP/2.0\r\nX-Account: 7\r\nx-other : 1\r\nSubject: X-Not: this"
     assert names_not_believed(head)[-2:] == ("X-Account", "x-other")
     edits = invite_edits(
-        invite({"Diversion": ["<sip:+4940111@x>;reason=no-answer"]}),
+        invite({"Diversion": ["<sip:+4940111@x>;reason=no-answer"], "Priority": ["emergency", "urgent"]}),
         TRUNK,
         Caller("+4989555", False),
         "sip:a@h",
@@ -362,7 +362,8 @@ def test_what_a_trunk_says_is_not_believed() -> None:
         record_route=["<sip:trunk@198.51.100.1:5060;lr>"],
         charging="icid-value=1",
     )
-    assert {"P-Charging-Vector", "Route", "Diversion", "X-Account"} <= set(edits.remove)
+    assert {"P-Charging-Vector", "Route", "Diversion", "X-Account", "Priority"} <= set(edits.remove)
+    assert [line for line in edits.insert if line.startswith("Priority")] == ["Priority: urgent"]
     assert "Identity" not in edits.remove
     assert any(
         line.startswith("History-Info: <sip:+4940111@x>;index=1, <sip:a@h;cause=408>")
