@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 
-from tests import second_try, side_by_side
+from tests import outcome, second_try, side_by_side
 from tests.lab import log_secrets
 from tests.lab.lab import Lab, running_labs
 from tests.lab.options import LabOptions, Part
@@ -84,6 +84,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the ends of all running labs' logs to a failure."""
     report = yield
+    outcome.note(report)
     if report.failed:
         for running in running_labs():
             for name, tail in running.log_tails().items():

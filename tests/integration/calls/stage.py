@@ -12,7 +12,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ from tests.lab.ports import LOOPBACK, own_port
 from tests.lab.proof import left_behind
 from tests.lab.subscribers import REALM
 from tests.lab.waiting import wait_until
+from tests.outcome import has_failed
 from tests.peers.call_plan import CallPlan
 from tests.peers.core import RegistrarScript, ScriptedCore
 from tests.peers.core_call import CalledDevice
@@ -110,13 +111,12 @@ class Stage:
 
     async def close(self) -> None:
         """Check what is left while everybody still listens, then take everything down."""
-        try:
+        async with AsyncExitStack() as peers:
+            peers.push_async_callback(self.core.close)
+            for page in self.pages:
+                peers.push_async_callback(page.close)
             await self.check_nothing_left()
             assert not self.violations, self.violations
-        finally:
-            for page in self.pages:
-                await page.close()
-            await self.core.close()
 
     @property
     def violations(self) -> list[str]:
@@ -200,7 +200,13 @@ class Stage:
         return str(self.lab.gateway_rpc.htable("call").get(call_id, ""))
 
     async def check_nothing_left(self) -> None:
-        """Records, wake-ups and relay calls; transactions outlive a call by design and are counted at the end."""
+        """Records, wake-ups and relay calls; transactions outlive a call by design and are counted at the end.
+
+        The calls of a test that failed nobody ends any more: they end with their pages.
+        """
+        if has_failed():
+            for page in self.pages:
+                await page.close()
 
         def left() -> Mapping[str, int]:
             if self._relay_killed:
@@ -212,7 +218,7 @@ class Stage:
     @contextmanager
     def relay_asleep(self) -> Iterator[None]:
         """Keep the media relay from answering; it goes on where it was afterwards."""
-        pid = self.lab.info.processes["rtpengine"]
+        pid = self.lab.process_ids["rtpengine"]
         os.kill(pid, signal.SIGSTOP)
         wait_until(lambda: _is_stopped(pid), "the relay asleep", LOGGED_WITHIN_S)
         try:

@@ -72,10 +72,12 @@ class HomeStage(Stage):
 
     async def close(self) -> None:
         """Let the pages that are left sign off, as a page does that is closed; then check and close."""
-        for page in self.pages:
-            if not page.lost.is_set():
-                await page.unregister()
-        await super().close()
+        try:
+            for page in self.pages:
+                if not page.lost.is_set():
+                    await page.unregister()
+        finally:
+            await super().close()
 
     async def user(
         self, name: str, *, real: bool = False, instance: str = "", expires_s: int = 600, **claims: Any

@@ -149,8 +149,10 @@ class NodeStage(Stage):
 
     async def close(self) -> None:
         """Check that the nodes have nothing left, too."""
-        self.nodes.mend()
-        await super().close()
+        try:
+            self.nodes.mend()
+        finally:
+            await super().close()
         await until(
             lambda: not self.nodes.all_calls(), lambda: f"left: {self.nodes.all_calls()}", CLEAN_WITHIN_S
         )
