@@ -33,6 +33,14 @@ def no_secret_in_logs() -> Iterator[None]:
         raise second_try.NoAccident("\n".join(log_secrets.found[:20]))
 
 
+@pytest.fixture(autouse=True)
+def labs_are_whole() -> Iterator[None]:
+    """What a test kills and, failing, does not start again runs for the next one."""
+    yield  # first set up, so torn down last: labs that were this test's own have ended
+    for running in running_labs():
+        running.mend()
+
+
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """The whole world, started once."""

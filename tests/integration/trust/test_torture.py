@@ -85,7 +85,7 @@ class World:
     @property
     def processes(self) -> frozenset[int]:
         """Ids of Kamailio's processes."""
-        gateway = self.lab.info.processes["gateway"]
+        gateway = self.lab.process_ids["gateway"]
         children = Path(f"/proc/{gateway}/task/{gateway}/children").read_text().split()
         return frozenset(int(child) for child in children)
 
