@@ -18,7 +18,7 @@ from tests.lab.proof import TOLERANCE_HZ
 from tests.lab.subscribers import REALM
 from tests.lab.world import UserInfo
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 TIMES = 3
 FRAMES = 5

@@ -14,7 +14,7 @@ from tests.lab.proof import TOLERANCE_HZ, wait_released, wait_until_heard
 from tests.lab.waiting import wait_until
 from tests.lab.world import UserInfo
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 FRAMES = 5
 SET_UP_S = 8.0
