@@ -31,9 +31,11 @@ def beside(browsers: Browsers, cell: Cell, world: Lab, user: UserInfo) -> Iterat
         return
     other = Cell(Client.SDK, cell.engine, Way.INCOMING, video=False)
     page = PageClient(other, browsers.new_tab(cell.engine))
-    page.register(world.info.web, user)
-    yield page
-    page.close()
+    try:
+        page.register(world.info.web, user)
+        yield page
+    finally:
+        page.close()
 
 
 PARAMETERS = [pytest.param(cell, id=cell.name) for cell in cells()]

@@ -119,13 +119,13 @@ async def world(torture_lab: Lab) -> AsyncIterator[World]:
     info = torture_lab.info
     handshake = Handshake(f"ws://{LOOPBACK}:{info.gateway.ws_port}/sip", origin=info.web.origin)
     pages = [RawPage(handshake, ALICE) for _ in range(2)]
-    await pages[0].open(registered=True)
-    await pages[1].open(registered=False)
     try:
+        await pages[0].open(registered=True)
+        await pages[1].open(registered=False)
         yield World(torture_lab, core, *pages)
-    finally:
         for page in pages:
             await page.close()
+    finally:
         transport.close()
 
 
