@@ -102,6 +102,8 @@ class Stage:
         self.lab = lab
         self.core = ScriptedCore(LOOPBACK, core_port)
         self.core.registrar = RegistrarScript(realm=REALM, associated_uris=(ALICE, "tel:+15550100"))
+        self.other_cores: list[ScriptedCore] = []
+        """Further ones of a test, which opens and closes them."""
         self.pages: list[ScriptedWic] = []
         self._relay_killed = False
 
@@ -117,11 +119,26 @@ class Stage:
                 peers.push_async_callback(page.close)
             await self.check_nothing_left()
             assert not self.violations, self.violations
+            if not has_failed():
+                self.check_peers()
+
+    def check_peers(self) -> None:
+        """See that no peer went wrong after the last time that the test waited for it."""
+        for trace in (core.trace for core in self.cores):
+            assert trace.failure is None, f"{trace.name}: {trace.failure!r}"
+        for page in self.pages:
+            assert page.trace.failure is None, f"{page.trace.name}: {page.trace.failure!r}"
+
+    @property
+    def cores(self) -> list[ScriptedCore]:
+        """All that stand for the core."""
+        return [self.core, *self.other_cores]
 
     @property
     def violations(self) -> list[str]:
         """What pages and core saw the gateway do against an RFC."""
-        seen_by_core = [call.violations for call in self.core.calls.values()]
+        calls_of_core = [call for core in self.cores for call in (*core.earlier_calls, *core.calls.values())]
+        seen_by_core = [call.violations for call in calls_of_core]
         seen_by_pages = [call.violations for page in self.pages for call in page.calls.values()]
         return [violation for violations in (*seen_by_core, *seen_by_pages) for violation in violations]
 

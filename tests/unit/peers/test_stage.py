@@ -69,6 +69,25 @@ def test_a_core_that_nobody_closed_has_its_port_no_longer_than_its_test() -> Non
     asyncio.run(port_is_free())
 
 
+async def test_what_a_peer_found_wrong_is_told_though_nobody_waited_for_it() -> None:
+    stage = CleanStage()
+    await stage.open()
+    stage.core.datagram_received(b"garbage that is no SIP\r\n\r\n", (LOOPBACK, 5060))
+    with pytest.raises(AssertionError, match="core: "):
+        await stage.close()
+    await port_is_free()
+
+
+async def test_what_calls_of_another_core_or_an_earlier_one_of_the_same_name_saw_is_told() -> None:
+    stage = CleanStage()
+    stage.other_cores.append(ScriptedCore())
+    stage.core.earlier_calls.append(SimpleNamespace(violations=["of the first"]))  # type: ignore[arg-type]
+    stage.other_cores[0].calls["x"] = SimpleNamespace(violations=["elsewhere"])  # type: ignore[assignment]
+    await stage.open()
+    with pytest.raises(AssertionError, match=r"of the first.*elsewhere"):
+        await stage.close()
+
+
 async def test_the_calls_of_a_test_that_failed_end_with_its_pages() -> None:
     left = {"call": "1"}
 
