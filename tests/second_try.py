@@ -4,6 +4,9 @@ Many tests share two cores, and the clocks of daemons and browsers run on while 
 test that fails is no verdict yet: it is run once more, with nothing beside it, and that result counts.  Tests of pure
 code get no second try, and neither does anything when so much fails that the machine cannot be the reason.
 
+What a test that failed has left behind may be found at the end of another one, which had passed: that, too, is tried
+again, with the test that failed.  What is found where nothing had failed is a verdict.
+
 A lab that did not start is one failure, not that of every test that wanted it: the next test starts it anew.
 """
 
@@ -41,12 +44,20 @@ REPORTS_TO: Final = "GATEWAY_TEST_REPORTS_TO"
 """The environment variable that names the file to which a second try writes its reports, a line of JSON each."""
 
 
+class NoAccident(AssertionError):
+    """What was found at the end of many tests, of whom a second try would know nothing: it stays a failure."""
+
+
 class SecondTry:
     """Holds failures back while tests run side by side, and runs those tests again when the workers are done."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._first: dict[str, list[pytest.TestReport]] = {}
+        self._places: set[tuple[object, str]] = set()
+        """Where something failed: worker and folder."""
+        self._passed: set[str] = set()
+        """Tests that have passed, and whose end found what another one may have left."""
         self._done = False
 
     @pytest.hookimpl(wrapper=True)
@@ -55,13 +66,26 @@ class SecondTry:
 
         What fails after a test that has passed is a verdict on everything before it, of which another run would know
         nothing: the end of a session looks for secrets in the logs of all its labs, that of a module for daemons that
-        died.
+        died.  Unless a test of the same folder has failed in the same process before: then it may be what that left.
         """
-        is_its_own = report.when != "teardown" or report.nodeid in self._first
-        if not self._done and report.failed and is_its_own and report.nodeid.startswith(REAL_DAEMONS):
+        if (
+            not self._done
+            and report.failed
+            and report.nodeid.startswith(REAL_DAEMONS)
+            and self._may_pass(report)
+        ):
             self._first.setdefault(report.nodeid, []).append(report)
+            self._places.add(_place(report))
             report.outcome = "rerun"  # type: ignore[assignment]  # a word of ours, known to pytest_report_teststatus
         yield
+
+    def _may_pass(self, report: pytest.TestReport) -> bool:
+        if report.when != "teardown" or report.nodeid in self._first:
+            return True
+        if _place(report) not in self._places or getattr(report, "no_accident", False):
+            return False
+        self._passed.add(report.nodeid)
+        return True
 
     @pytest.hookimpl
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -91,6 +115,8 @@ class SecondTry:
         for report in reports:
             if failed:
                 report.outcome = "failed"
+            elif report.when == "call" and report.passed and report.nodeid in self._passed:
+                continue  # counted already
             self._config.hook.pytest_runtest_logreport(report=report)
 
     def _keep(self) -> None:
@@ -106,6 +132,18 @@ class SecondTry:
                 for part in (report.longreprtext, *(f"--- {name}\n{text}" for name, text in report.sections))
             ]
             (folder / f"{number}.txt").write_text("\n".join([nodeid, *texts]))
+
+
+def _is_no_accident(error: BaseException) -> bool:
+    """Whether that is it, or among what several fixtures found."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(_is_no_accident, error.exceptions))
+    return isinstance(error, NoAccident)
+
+
+def _place(report: pytest.TestReport) -> tuple[object, str]:
+    """Return where a test ran: xdist's worker, and the folder."""
+    return getattr(report, "worker_id", None), report.nodeid.partition("::")[0].rpartition("/")[0]
 
 
 def _run(nodeids: list[str], config: pytest.Config) -> list[pytest.TestReport]:
@@ -133,7 +171,8 @@ def _not_ended(nodeid: str) -> pytest.TestReport:
 
 
 class SharedFixtures:
-    """In each process that runs tests: sets up anew what many tests share and the last one did not get.
+    """In each process that runs tests: sets up anew what many tests share and the last one did not get, and says what
+    is no accident.
 
     pytest itself keeps the failure of a module's, package's or session's fixture and gives it to all that follow.
     """
@@ -154,6 +193,16 @@ class SharedFixtures:
             if fixturedef.scope != "function" and self._failed[name] < STARTS:
                 fixturedef.finish(request)  # type: ignore[arg-type]  # pytest hands the hook a SubRequest
             raise
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Let the process that hands the tests out know of what it must not try again."""
+        report = yield
+        if call.excinfo is not None and _is_no_accident(call.excinfo.value):
+            report.no_accident = True  # type: ignore[attr-defined]  # goes along with the report
+        return report
 
 
 class ReportsToFile:

@@ -132,6 +132,11 @@ class Firefox:
     ) -> None:
         self._stop()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def new_tab(self) -> FirefoxTab:
         """Open a page in a container of its own: no cookie is shared."""
         container = self.command("browser.createUserContext")["userContext"]

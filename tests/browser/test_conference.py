@@ -24,7 +24,7 @@ from tests.lab.waiting import wait_until
 from tests.peers.sip import SipRequest
 from tests.peers.trace import Direction
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 PAGE_HZ = 1000
 SHORT_CODE = "600"

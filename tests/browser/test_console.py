@@ -24,7 +24,7 @@ from tests.lab.parts.web_api import OPERATOR, web_password
 from tests.lab.proof import wait_released
 from tests.lab.waiting import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 IMAGES: Final = Path(__file__).parents[2] / "docs/images"
 TAKES_IMAGES: Final = "PAGE_IMAGES" in os.environ

@@ -14,7 +14,7 @@ from tests.lab.world import UserInfo
 from tests.peers.sip import SipRequest
 from tests.peers.trace import Direction
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 TONE_HZ = 1000.0
 PHONES = (

@@ -13,7 +13,7 @@ from tests.lab.lab import Lab
 from tests.lab.options import PHONE, VIDEOPHONE, WHOLE_WORLD, LabOptions, Part
 from tests.lab.proof import wait_until_heard
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 TONE_HZ = 1000.0
 WITHIN_S = 3.0

@@ -14,7 +14,7 @@ from tests.lab.options import LabOptions, Part
 from tests.lab.subscribers import BY_NAME
 from tests.oidc.provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, ProviderOptions, free_port
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90), pytest.mark.conformance("X-13")]
+pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.conformance("X-13")]
 
 # A page, its web service and its gateway; what the core says to the REGISTER does not matter here.
 PARTS = frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY, Part.WEB_API, Part.HAPROXY})

@@ -9,7 +9,7 @@ from tests.lab.lab import Lab
 from tests.lab.options import LabOptions
 from tests.lab.proof import wait_clean
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 ALICE_TONE_HZ = 1000.0
 BOB_TONE_HZ = 700.0

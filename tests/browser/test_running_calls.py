@@ -14,7 +14,7 @@ from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, PhoneOptions
 from tests.lab.proof import wait_clean, wait_released, wait_until_heard
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 TONE_HZ: Final = 1000.0
 PHONE: Final = PhoneOptions("phone", tone_hz=440)

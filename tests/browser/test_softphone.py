@@ -29,7 +29,7 @@ from tests.lab.services.pstn import TONE_HZ as PSTN_HZ
 from tests.lab.subscribers import REALM
 from tests.lab.waiting import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 TONE_HZ: Final = 1000.0
 BOB_HZ: Final = 700.0
@@ -87,7 +87,7 @@ def world() -> Iterator[Lab]:
             ]
         )
         version = str(RoutesStore(connect(lab.info.redis_url)).put(table))
-        wait_until(lambda: lab.gateway_rpc.htable("routing").get("current") == version, "the table", 3)
+        wait_until(lambda: lab.gateway_rpc.htable("routing").get("current") == version, "the table", 30)
         for phone in (PHONE, VIDEOPHONE):
             lab.phone(phone.name).listen()
         yield lab

@@ -18,7 +18,7 @@ from tests.lab.lab import Lab
 from tests.lab.options import VIDEOPHONE
 from tests.lab.proof import wait_released
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 IMAGES: Final = Path(__file__).parents[2] / "docs/images"
 TAKES_IMAGES: Final = "PAGE_IMAGES" in os.environ

@@ -18,7 +18,7 @@ from tests.lab.options import PHONE
 from tests.lab.proof import wait_released
 from tests.lab.world import UserInfo
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 STATE: Final = "() => window.softphone.phone?.state ?? ''"
 TAKEN: Final = "The softphone is used in another tab now."

@@ -9,7 +9,7 @@ from tests.lab.options import WITHOUT_IMS, LabOptions
 from tests.lab.proof import is_answer_then_update
 from tests.lab.proof_standalone import prove_standalone
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 
 def test_pages_and_telephones_hear_each_other() -> None:

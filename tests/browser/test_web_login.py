@@ -19,11 +19,11 @@ from tests.lab.proof import wait_released, wait_until_heard
 from tests.lab.subscribers import GUEST_NAMES
 from tests.lab.waiting import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 README: Final = Path(__file__).parents[2] / "webapp_api" / "README.md"
 LOGOUT_S = 5.0
-KEYS_S = 10.0
+KEYS_S = 30.0
 LOG_OUT = """async () => {
     const headers = {"X-CSRF-Protection": "1"};
     return (await fetch("/api/session", {method: "DELETE", headers})).status;

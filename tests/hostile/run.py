@@ -215,7 +215,7 @@ CALLS: Final[tuple[Callable[[Attack], Awaitable[tuple[str, bool]]], ...]] = (fro
 
 def worker_ids(lab: Lab) -> frozenset[int]:
     """Return the ids of Kamailio's processes."""
-    gateway = lab.info.processes["gateway"]
+    gateway = lab.process_ids["gateway"]
     children = Path(f"/proc/{gateway}/task/{gateway}/children").read_text().split()
     return frozenset(int(child) for child in children)
 

@@ -13,17 +13,23 @@ import tempfile
 import time
 from collections.abc import Mapping
 from functools import partial
+from http.client import HTTPException
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from redis import RedisError
+
 from tests.lab import log_secrets
+from tests.lab.baresip import BaresipError
+from tests.lab.control import ControlError
+from tests.lab.kamailio import RpcError
 from tests.lab.options import LabOptions, Part
 from tests.lab.parts import gateway, haproxy, ims, media_agent, phones, redis, rtpengine, services, web_api
 from tests.lab.plan import claim_ports, plan_ports
 from tests.lab.ports import PortBlocks
-from tests.lab.processes import Processes, log_tail, stop_leftovers
+from tests.lab.processes import ProcessDied, Processes, log_tail, stop_leftovers
 from tests.lab.site import Site, Step
 from tests.lab.waiting import wait_until
 from tests.lab.world import INFO_FILE, World, info_to_file
@@ -46,6 +52,9 @@ STEPS: Final = (
 
 LOGS: Final = "log"
 
+_NOT_YET: Final = (RpcError, ControlError, BaresipError, HTTPException, RedisError)
+"""What a process says that lives and cannot do what it is asked yet."""
+
 
 class RunDirectoryInUse(RuntimeError):
     """The folder is another lab's, or holds something that no lab wrote."""
@@ -62,6 +71,8 @@ class Lab(World):
         self._blocks: PortBlocks | None = None
         self._processes: Processes | None = None
         self._site: Site | None = None
+        self._step_of: dict[str, Step] = {}
+        """By process."""
 
     def start(self) -> Self:
         """Start the chosen parts and wait until each can be used; stop everything when one fails."""
@@ -112,9 +123,11 @@ class Lab(World):
             steps = list(stage)
             processes.next_wave()
             for step in steps:
+                before = processes.pids.keys()
                 step.start(site)
+                self._step_of |= dict.fromkeys(processes.pids.keys() - before, step)
             for step in steps:
-                wait_until(partial(_is_ready, site, step), f"{step.part} ready", self.options.ready_timeout_s)
+                self._wait_ready(site, step)
 
     def stop(self, *, keep_run_dir: bool = False) -> None:
         """Stop every process, give the ports back and remove a run directory of our own."""
@@ -182,6 +195,33 @@ class Lab(World):
         assert self._processes is not None
         self._processes.start_again(process)
 
+    def mend(self) -> None:
+        """Start again what a test has killed, and wake what it has stopped: a test that fails leaves it so.
+
+        Raises:
+            ProcessDied: a process had ended by itself, whose log says why; it runs again, too.
+        """
+        assert self._site is not None and self._processes is not None
+        self._processes.wake()
+        if not (missing := self._processes.missing()):
+            return
+        died: ProcessDied | None = None
+        for name in missing:
+            if name in self._processes.pids:
+                try:
+                    self._processes.check()
+                except ProcessDied as error:
+                    died = died or error
+                self._processes.kill(name)  # of its group nobody stays
+            self._processes.start_again(name)
+        for step in dict.fromkeys(self._step_of[name] for name in missing):
+            self._wait_ready(self._site, step)
+        if died is not None:
+            raise died
+
+    def _wait_ready(self, site: Site, step: Step) -> None:
+        wait_until(partial(_is_ready, site, step), f"{step.part} ready", self.options.ready_timeout_s)
+
     def is_ready(self, part: Part) -> bool:
         """Whether a part can be used."""
         assert self._site is not None
@@ -226,7 +266,11 @@ def _lock(folder: Path) -> int | None:
 
 
 def _is_ready(site: Site, step: Step) -> bool:
-    return site.processes.check() and step.ready(site)
+    site.processes.check()
+    try:
+        return step.ready(site)
+    except _NOT_YET as error:
+        raise ConnectionError(f"{type(error).__name__}: {error}") from error
 
 
 def _empty(folder: Path) -> None:

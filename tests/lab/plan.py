@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tests.lab.options import LabOptions
+from tests.lab.options import LabOptions, Part
 from tests.lab.ports import PortBlocks, PortMode
 
 FIXED_HTTPS_PORT: Final = 8443
@@ -25,7 +25,7 @@ class PhonePorts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Ports by part; an RTP range is (first, last)."""
+    """Ports by part; an RTP range is (first, last), empty for a part that is not started."""
 
     https: int
     web_api: int
@@ -57,9 +57,15 @@ class Plan:
 
 
 def claim_ports(options: LabOptions) -> PortBlocks:
-    """Claim blocks large enough for everything in the options."""
-    rtp_ports = options.media_ports + 2 * RTP_PORTS_PER_SERVICE + len(options.phones) * RTP_PORTS_PER_PHONE
-    return PortBlocks(options.ports, rtp_ports)
+    """Claim blocks large enough for what is started: there are few for all the labs of a machine."""
+    of_parts = sum(rtp_ports(options, part) for part in (Part.RTPENGINE, Part.PSTN, Part.CONFERENCE))
+    return PortBlocks(options.ports, of_parts + len(options.phones) * rtp_ports(options, Part.PHONES))
+
+
+def rtp_ports(options: LabOptions, part: Part) -> int:
+    """Return how many RTP ports a part has, each phone of the phones; 0 when it is not started."""
+    wanted = {Part.RTPENGINE: options.media_ports, Part.PHONES: RTP_PORTS_PER_PHONE}
+    return wanted.get(part, RTP_PORTS_PER_SERVICE) if part in options.parts else 0
 
 
 def plan_ports(options: LabOptions, blocks: PortBlocks) -> Plan:
@@ -71,7 +77,7 @@ def plan_ports(options: LabOptions, blocks: PortBlocks) -> Plan:
         ng=blocks.port(),
         rtpengine_cli=blocks.port(),
         rtpengine_dtmf=blocks.port(),
-        media_rtp=blocks.rtp_range(options.media_ports),
+        media_rtp=blocks.rtp_range(rtp_ports(options, Part.RTPENGINE)),
         gateway_sip=blocks.port(),
         gateway_ws=blocks.port(),
         gateway_control=blocks.port(),
@@ -87,12 +93,14 @@ def plan_ports(options: LabOptions, blocks: PortBlocks) -> Plan:
         hss_control=blocks.port(),
         pstn=blocks.port(),
         pstn_control=blocks.port(),
-        pstn_rtp=blocks.rtp_range(RTP_PORTS_PER_SERVICE),
+        pstn_rtp=blocks.rtp_range(rtp_ports(options, Part.PSTN)),
         conference=blocks.port(),
         conference_control=blocks.port(),
-        conference_rtp=blocks.rtp_range(RTP_PORTS_PER_SERVICE),
+        conference_rtp=blocks.rtp_range(rtp_ports(options, Part.CONFERENCE)),
         phones={
-            phone.name: PhonePorts(blocks.pair(), blocks.port(), blocks.rtp_range(RTP_PORTS_PER_PHONE))
+            phone.name: PhonePorts(
+                blocks.pair(), blocks.port(), blocks.rtp_range(rtp_ports(options, Part.PHONES))
+            )
             for phone in options.phones
         },
     )

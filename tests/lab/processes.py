@@ -66,6 +66,21 @@ def _kill_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
+def _group_is_gone(group: int) -> bool:
+    """Whether no process of a group has anything any more; one that nobody has waited for has not."""
+    with contextlib.suppress(PermissionError):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(its_group) == group and state not in ("Z", "X"):
+                return False
+    return True
+
+
 class Processes:
     """The processes of one run directory, in the order of their start."""
 
@@ -136,11 +151,26 @@ class Processes:
                 )
         return True
 
+    def missing(self) -> list[str]:
+        """Return what was started once and does not run now, in the order of the start."""
+        return [
+            name
+            for name in self._spawned
+            if name not in self._running or self._running[name].poll() is not None
+        ]
+
+    def wake(self) -> None:
+        """Let every process that was stopped go on."""
+        for process in self._running.values():
+            _kill_group(process.pid, signal.SIGCONT)
+
     def kill(self, name: str) -> None:
-        """Kill one process and its children at once, as a crash would."""
+        """Kill one process and its children at once, as a crash would, and wait until their ports are free."""
         process = self._running.pop(name)
         _kill_group(process.pid, signal.SIGKILL)
         process.wait()
+        with contextlib.suppress(NotReady):
+            wait_until(lambda: _group_is_gone(process.pid), f"the end of {name}", STOP_TIMEOUT_S)
         self._write_records()
 
     def end(self, name: str) -> None:

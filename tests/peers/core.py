@@ -71,6 +71,9 @@ class ScriptedCore(UdpPeer):
         """Whether its callers send PRACK."""
         self.subscriptions = Subscriptions(self)
         self.calls: dict[str, CoreCall] = {}
+        """The newest of each Call-ID."""
+        self.earlier_calls: list[CoreCall] = []
+        """Those whose Call-ID another one has had since."""
         self._called: asyncio.Queue[CalledDevice] = asyncio.Queue()
         self._challenges: dict[str, list[Challenge]] = {}
 
@@ -155,7 +158,7 @@ class ScriptedCore(UdpPeer):
         call = CallingDevice(self, invite, at or (hop.host, hop.port or 5060))
         call.media = chosen
         call.pracks = self.acknowledges_reliable
-        self.calls[call.call_id] = call
+        self._keep(call)
         call.start()
         return call
 
@@ -184,9 +187,14 @@ class ScriptedCore(UdpPeer):
         user = sip_uri_from_text(request.request_uri).user if request.request_uri.startswith("sip") else ""
         script = self.scripts.get(user, self.script)
         call = CalledDevice(self, request, source, script)
-        self.calls[call.call_id] = call
+        self._keep(call)
         self._called.put_nowait(call)
         call.start()
+
+    def _keep(self, call: CoreCall) -> None:
+        if (earlier := self.calls.get(call.call_id)) is not None:
+            self.earlier_calls.append(earlier)
+        self.calls[call.call_id] = call
 
     def _register(self, request: SipRequest, source: Address) -> None:
         rules = self.registrar

@@ -42,10 +42,10 @@ class RedisSite:
             self._sentinel(port, master=self.master)
         self._server(self.master, self.sentinels[0])
         self._server(self.replica, self.sentinels[1], redis_replica_of=f"{LOOPBACK} {self.master}")
-        wait_until(lambda: self._role(self.replica)[3] == "connected", "the replica follows", 10)
+        wait_until(lambda: self._role(self.replica)[3] == "connected", "the replica follows", 30)
         for port in self.sentinels:
             self._run(port, ["redis-server", str(self._folder / str(port) / "sentinel.conf"), "--sentinel"])
-        wait_until(self._sentinels_agree, "the Sentinels know each other and the replica", 15)
+        wait_until(self._sentinels_agree, "the Sentinels know each other and the replica", 60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,7 +53,7 @@ class RedisSite:
             process.send_signal(signal.SIGCONT)
             process.terminate()
         for process in self._processes.values():
-            process.wait(5)
+            process.wait(30)
         for log in self._open_logs:
             log.close()
         self._ports.__exit__(None, None, None)

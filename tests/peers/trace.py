@@ -72,6 +72,11 @@ class Trace:
         self._failure = self._failure or failure
         self._wake(*self._waiting)
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What the peer itself went wrong with first."""
+        return self._failure
+
     def ladder(self, call_id: str | None = None) -> list[str]:
         """Return the labels in order, of one call or of all."""
         return [e.label for e in (self.entries if call_id is None else self.of_call(call_id))]

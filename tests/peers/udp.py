@@ -6,7 +6,7 @@ Knows retransmission both ways (RFC 3261 §17) and the trace. Must not know what
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import gc
 import socket
 import time
 from collections.abc import Coroutine
@@ -40,15 +40,22 @@ class UdpPeer(asyncio.DatagramProtocol):
     async def open(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Bind; port 0 lets the system choose."""
         loop = asyncio.get_running_loop()
-        await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
+        try:
+            await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
+        except OSError:
+            gc.collect()  # a peer that nobody closed is a circle, and has the port until then
+            await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
 
     async def close(self) -> None:
-        """Stop all work and close the socket."""
-        for task in list(self._tasks):
+        """Stop all work and close the socket; what the work failed with is in the trace."""
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        self.transport.close()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            self.transport.close()
+        await asyncio.sleep(0)  # the loop gives the port back in its next round
 
     @property
     def transport(self) -> asyncio.DatagramTransport:

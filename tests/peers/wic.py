@@ -7,7 +7,6 @@ everything said. Must not know the gateway's inside; the calls themselves are in
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import uuid
 from collections.abc import Callable, Coroutine, Iterable
@@ -105,15 +104,18 @@ class ScriptedWic:
         self._socket = await PageSocket.open(self.handshake)
         self.lost.clear()
         self._reader = asyncio.create_task(self._read(self._socket))
+        self._reader.add_done_callback(self._finished)
 
     async def close(self) -> None:
-        """Close the WebSocket and stop."""
-        if self._socket is not None:
-            await self._socket.close()
-        for task in [*self._tasks, *([self._reader] if self._reader else [])]:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        """Close the WebSocket and stop; what work beside it failed with is in the trace."""
+        try:
+            if self._socket is not None:
+                await self._socket.close()
+        finally:
+            tasks = [*self._tasks, *([self._reader] if self._reader else [])]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def lose(self, loss: Loss = Loss.RESET) -> None:
         """End the WebSocket abruptly."""

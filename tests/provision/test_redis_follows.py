@@ -16,8 +16,6 @@ from tests.lab.ports import LOOPBACK, PortBlocks, PortMode, port_is_free
 from tests.lab.waiting import wait_until
 from tests.provision.operator import ANSIBLE
 
-pytestmark = pytest.mark.timeout(120)
-
 PLAY: Final = """
 - name: Look at Redis
   hosts: localhost

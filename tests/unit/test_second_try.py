@@ -47,7 +47,7 @@ def test_it():
 """
 
 
-def run(folder: Path, files: dict[str, str]) -> tuple[int, str]:
+def run(folder: Path, files: dict[str, str], *options: str) -> tuple[int, str]:
     """Run a project of such test files with two workers; return pytest's exit status and output."""
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "pytest.ini").write_text("[pytest]\n")
@@ -56,7 +56,7 @@ def run(folder: Path, files: dict[str, str]) -> tuple[int, str]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--numprocesses=2", "--max-worker-restart=2", "tests"],
+        [sys.executable, "-m", "pytest", "--numprocesses=2", "--max-worker-restart=2", *options, "tests"],
         cwd=folder,
         env={**os.environ, **ONLY_XDIST, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -106,6 +106,84 @@ def test_what_the_end_of_a_session_finds_is_no_accident(tmp_path: Path) -> None:
     assert status == 1, output
     assert "a secret in a log" in output
     assert "rerun" not in output
+
+
+LEAVES_A_CALL = """
+import pathlib
+import pytest
+from tests.second_try import NoAccident
+
+left, ended = [], []
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_was_found():
+    yield
+    if {secret}:
+        raise NoAccident("a secret in a log")
+
+@pytest.fixture(scope="module")
+def site():
+    yield
+    assert not left, "left behind: a call"
+
+def test_first(site):
+    marker = pathlib.Path(__file__).with_suffix(".tried")
+    tried, _ = marker.exists(), marker.touch()
+    if not tried or {again}:
+        left.append("call")
+    assert tried
+
+def test_last(site):
+    ended.append("last")
+"""
+
+FOUND_LATER = """
+import pytest
+
+@pytest.fixture(scope="module")
+def site():
+    yield
+    assert False, "left behind: a call"
+
+def test_it(site):
+    pass
+"""
+
+
+def test_what_a_test_that_failed_left_is_tried_again_with_it(tmp_path: Path) -> None:
+    text = LEAVES_A_CALL.format(secret=False, again=False)
+    status, output = run(tmp_path, {"integration/test_site.py": text}, "--dist=loadfile")
+    assert status == 0, output
+    assert "2 passed, 2 rerun" in output
+    assert "TRIED TWICE tests/integration/test_site.py::test_last: " in output
+
+
+def test_what_it_leaves_again_is_a_failure(tmp_path: Path) -> None:
+    text = LEAVES_A_CALL.format(secret=False, again=True)
+    status, output = run(tmp_path, {"integration/test_site.py": text}, "--dist=loadfile")
+    assert status == 1, output
+    assert "2 passed, 1 error, 2 rerun" in output
+    assert "left behind: a call" in output
+
+
+def test_a_secret_is_no_accident_wherever_something_failed_before(tmp_path: Path) -> None:
+    text = LEAVES_A_CALL.format(secret="ended", again=False)
+    status, output = run(tmp_path, {"integration/test_site.py": text}, "--dist=loadfile")
+    assert status == 1, output
+    assert "a secret in a log" in output
+    assert "1 error, 1 rerun" in output
+
+
+def test_what_is_found_where_nothing_had_failed_is_no_accident(tmp_path: Path) -> None:
+    elsewhere = LEAVES_A_CALL.format(secret=False, again=False)
+    files = {"integration/one/test_site.py": elsewhere, "integration/two/test_site.py": FOUND_LATER}
+    for name in files:
+        (tmp_path / "tests" / name).parent.mkdir(parents=True)
+        (tmp_path / "tests" / name).with_name("__init__.py").touch()
+    status, output = run(tmp_path, files, "--dist=loadfile")
+    assert status == 1, output
+    assert "ERROR tests/integration/two/test_site.py::test_it" in output
+    assert "1 error" in output
 
 
 def test_many_failures_are_no_accident(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ ON_A_BUSY_MACHINE: float = 2.0
 
 @pytest.mark.lab
 @pytest.mark.browser
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("browser", [CHROMIUM, FIREFOX])
 def test_the_first_picture_comes_soon_at_both_ends(browser: str) -> None:
     found = asyncio.run(run(cases_of(browser), 1, browser))

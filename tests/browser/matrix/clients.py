@@ -156,8 +156,10 @@ class PageClient:
         return f"lines: {self.lines()}; console: {self._tab.console[-5:]}"
 
     def close(self) -> None:
-        self._do("close")
-        self._tab.close()
+        try:
+            self._tab.evaluate("() => window.client?.close()")  # there is none before it has registered
+        finally:
+            self._tab.close()
 
     def change(self, operation: str) -> None:
         """Change the running call and wait until that is answered."""

@@ -55,7 +55,7 @@ class ChromiumTab:
 
 
 class Browsers:
-    """One browser of each kind, started when it is first wanted."""
+    """One browser of each kind, started when it is first wanted, and again when it has crashed."""
 
     def __init__(self) -> None:
         self._playwright: Playwright | None = None
@@ -78,11 +78,14 @@ class Browsers:
     def new_tab(self, engine: Engine) -> Tab:
         """Open an empty page."""
         if engine is Engine.FIREFOX:
+            if self._firefox is not None and not self._firefox.is_running:
+                self._firefox.__exit__(None, None, None)
+                self._firefox = None
             if self._firefox is None:
                 self._firefox = Firefox({"media.navigator.audio.fake_frequency": round(TONE_HZ)}).__enter__()
             return self._firefox.new_tab()
-        if self._chromium is None:
-            self._playwright = sync_playwright().start()
+        if self._chromium is None or not self._chromium.is_connected():
+            self._playwright = self._playwright or sync_playwright().start()  # a second one cannot be started
             self._chromium = self._playwright.chromium.launch(
                 executable_path=CHROMIUM, headless=True, args=[*ARGUMENTS, *PERMISSION]
             )

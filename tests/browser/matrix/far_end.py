@@ -75,15 +75,19 @@ class Device:
     # ------------------------------------------------------------------ what was agreed
 
     @property
-    def told(self) -> Sdp:
-        """The gateway's last description in this call, offer or answer."""
+    def descriptions(self) -> list[str]:
+        """The gateway's descriptions in this call, offers and answers, in order."""
         assert self.call is not None
-        bodies = [
+        return [
             entry.message.body
             for entry in self.call.trace.of_call(self.call.call_id)
             if entry.direction is Direction.RECEIVED and entry.message.has_sdp
         ]
-        return sdp_from_text(bodies[-1])
+
+    @property
+    def told(self) -> Sdp:
+        """The last of them."""
+        return sdp_from_text(self.descriptions[-1])
 
     @property
     def protocol(self) -> str:

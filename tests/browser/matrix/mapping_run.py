@@ -82,28 +82,39 @@ class MappingRun:
         for call in calls:
             outcome: dict[Step, str] = {}
             self._known[call] = outcome
-            number = next(self._numbers)
-            with self._page(call) as page, self._device(number, call) as device:
-                talk = Talk(self._lab, self._far_end, page, device, call, f"page{number}")
-                for step in call.steps:
-                    outcome[step] = _failure(partial(talk.take, step), talk)
-                    if outcome[step]:
-                        break
-                ended = _failure(talk.end, talk)
-                outcome[step] = outcome[step] or ended
+            try:
+                self._take_steps(call, outcome)
+            except Exception as error:  # a browser that crashed neither opens nor closes a page
+                last = next(reversed(outcome), call.steps[0])
+                outcome[last] = outcome.get(last) or repr(error)
+
+    def _take_steps(self, call: Mapped, outcome: dict[Step, str]) -> None:
+        number = next(self._numbers)
+        with self._page(call) as page, self._device(number, call) as device:
+            talk = Talk(self._lab, self._far_end, page, device, call, f"page{number}")
+            for step in call.steps:
+                outcome[step] = _failure(partial(talk.take, step), talk)
+                if outcome[step]:
+                    break
+            ended = _failure(talk.end, talk)
+            outcome[step] = outcome[step] or ended
 
     @contextmanager
     def _page(self, call: Mapped) -> Iterator[PageClient]:
         page = PageClient(call.cell, self._browsers.new_tab(call.engine))
-        yield page
-        page.close()
+        try:
+            yield page
+        finally:
+            page.close()
 
     @contextmanager
     def _device(self, number: int, call: Mapped) -> Iterator[Device]:
         asks_by = "FIR" if call.transport is Transport.SHARED else "PLI"
         device = Device(f"device{number}", _LOWEST_HZ + number % 16 * _APART_HZ, asks_by)
-        yield device
-        device.close()
+        try:
+            yield device
+        finally:
+            device.close()
 
 
 class Talk:
@@ -143,7 +154,8 @@ class Talk:
         """Say what both ends know."""
         if self._device.call is None:
             return "no call"
-        told = [(line.kind, line.port, line.direction) for line in self._device.told.media]
+        lines = self._device.told.media if self._device.descriptions else []
+        told = [(line.kind, line.port, line.direction) for line in lines]
         camera = self._device.camera
         pictures = f"sent {camera.packets_sent}, got {camera.packets_received} packets of video"
         ladder = self._device.call.ladder()[-6:]
@@ -308,5 +320,8 @@ def _failure(work: Callable[[], None], talk: Talk) -> str:
     try:
         work()
     except Exception as error:
-        return f"{error!r}; {talk.describe()}"
+        try:
+            return f"{error!r}; {talk.describe()}"
+        except Exception as silent:  # a page that crashed says nothing
+            return f"{error!r}; no more is known: {silent!r}"
     return ""

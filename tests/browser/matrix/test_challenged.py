@@ -20,7 +20,7 @@ from tests.lab.waiting import wait_until
 from tests.lab.world import UserInfo
 from tests.peers.digest import Challenge, challenge_to_text
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 CELLS = [
     Cell(Client.SDK, Engine.CHROMIUM, Way.OUTGOING, video=False, shape=Shape.ONE_WAY),

@@ -11,7 +11,7 @@ from tests.lab.proof import wait_released
 from tests.lab.waiting import wait_until
 from tests.lab.world import UserInfo
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 CELLS = [Cell(client, Engine.CHROMIUM, Way.INCOMING, video=False) for client in (Client.SDK, *STOCK)]
 

@@ -12,7 +12,7 @@ from tests.browser.matrix.engines import Browsers
 from tests.browser.matrix.mapping import Mapped, mapped
 from tests.browser.matrix.mapping_run import MappingRun
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.lab.proof import TOLERANCE_HZ, wait_released, wait_until_heard
 from tests.lab.waiting import wait_until
 from tests.lab.world import UserInfo
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 FRAMES = 5
 SET_UP_S = 8.0
@@ -31,9 +31,11 @@ def beside(browsers: Browsers, cell: Cell, world: Lab, user: UserInfo) -> Iterat
         return
     other = Cell(Client.SDK, cell.engine, Way.INCOMING, video=False)
     page = PageClient(other, browsers.new_tab(cell.engine))
-    page.register(world.info.web, user)
-    yield page
-    page.close()
+    try:
+        page.register(world.info.web, user)
+        yield page
+    finally:
+        page.close()
 
 
 PARAMETERS = [pytest.param(cell, id=cell.name) for cell in cells()]

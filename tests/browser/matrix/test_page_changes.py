@@ -22,7 +22,7 @@ from tests.lab.tone import samples_from_wav
 from tests.lab.waiting import wait_until
 from tests.lab.world import UserInfo
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 PHONE = "videophone"
 FRAMES = 5

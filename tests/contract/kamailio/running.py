@@ -17,7 +17,7 @@ from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
 from tests.lab.roles import REPOSITORY, render_role
 from tests.lab.waiting import wait_until
 
-START_S: Final = 20.0
+START_S: Final = 60.0
 PROBE: Final = Path(__file__).with_name("probe.py")
 """A script that answers every request with what it saw of it."""
 

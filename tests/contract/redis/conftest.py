@@ -35,11 +35,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         address = f"redis://{LOOPBACK}:{port}/0"
         try:
-            wait_until(lambda: _listens(port), "Redis listens", 5)
+            wait_until(lambda: _listens(port), "Redis listens", 30)
             yield address
         finally:
             process.terminate()
-            process.wait(5)
+            process.wait(30)
 
 
 def _listens(port: int) -> bool:

@@ -23,7 +23,7 @@ ROLE: Final = Path(__file__).parents[3] / "ansible" / "roles" / "rtpengine"
 WIC_ADDRESS: Final = "127.0.0.1"
 IMS_ADDRESS: Final = "127.0.0.2"
 # How long to wait for the daemon's own "Startup complete", in seconds.
-START_TIMEOUT_S: Final = 20.0
+START_TIMEOUT_S: Final = 60.0
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
 import redis
 
 from tests.contract.web.fuzz import fuzz, log_in, settings_on
@@ -15,7 +14,6 @@ SEED = 7
 EXAMPLES = 6
 
 
-@pytest.mark.timeout(180)
 def test_nothing_random_breaks_the_interface(redis_url: str, store: redis.Redis, tmp_path: Path) -> None:
     """As a user and as an operator, side by side; the long form is `python -m tests.contract.web.fuzz`."""
     with gunicorn(settings_on(redis_url), tmp_path) as server:

@@ -140,10 +140,11 @@ def play(lab: Lab, nodes: Nodes, beds: list[Bed]) -> dict[str, CallTrace]:
 
 
 async def _play(lab: Lab, nodes: Nodes, beds: list[Bed]) -> dict[str, CallTrace]:
-    stage = NodeStage(lab, nodes, CORE_PORT)
-    await stage.open()
     names: dict[str, str] = {}
     async with AsyncExitStack() as peers:
+        stage = NodeStage(lab, nodes, CORE_PORT)
+        await stage.open()
+        peers.push_async_callback(stage.core.close)
         carriers = Carriers(
             **{name: await peers.enter_async_context(Carrier(LOOPBACK, port)) for name, port in PORTS.items()}
         )

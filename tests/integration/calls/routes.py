@@ -17,4 +17,4 @@ def load(lab: Lab, document: RoutingDocument) -> None:
         table = lab.gateway_rpc.htable("routing")
         return table.get("current") == str(version) or str(table.get("refused", "")).startswith(f"{version} ")
 
-    wait_until(seen, f"routing table {version} is known", 3)
+    wait_until(seen, f"routing table {version} is known", 30)

@@ -12,7 +12,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ from tests.lab.ports import LOOPBACK, own_port
 from tests.lab.proof import left_behind
 from tests.lab.subscribers import REALM
 from tests.lab.waiting import wait_until
+from tests.outcome import has_failed
 from tests.peers.call_plan import CallPlan
 from tests.peers.core import RegistrarScript, ScriptedCore
 from tests.peers.core_call import CalledDevice
@@ -101,6 +102,8 @@ class Stage:
         self.lab = lab
         self.core = ScriptedCore(LOOPBACK, core_port)
         self.core.registrar = RegistrarScript(realm=REALM, associated_uris=(ALICE, "tel:+15550100"))
+        self.other_cores: list[ScriptedCore] = []
+        """Further ones of a test, which opens and closes them."""
         self.pages: list[ScriptedWic] = []
         self._relay_killed = False
 
@@ -110,18 +113,32 @@ class Stage:
 
     async def close(self) -> None:
         """Check what is left while everybody still listens, then take everything down."""
-        try:
+        async with AsyncExitStack() as peers:
+            peers.push_async_callback(self.core.close)
+            for page in self.pages:
+                peers.push_async_callback(page.close)
             await self.check_nothing_left()
             assert not self.violations, self.violations
-        finally:
-            for page in self.pages:
-                await page.close()
-            await self.core.close()
+            if not has_failed():
+                self.check_peers()
+
+    def check_peers(self) -> None:
+        """See that no peer went wrong after the last time that the test waited for it."""
+        for trace in (core.trace for core in self.cores):
+            assert trace.failure is None, f"{trace.name}: {trace.failure!r}"
+        for page in self.pages:
+            assert page.trace.failure is None, f"{page.trace.name}: {page.trace.failure!r}"
+
+    @property
+    def cores(self) -> list[ScriptedCore]:
+        """All that stand for the core."""
+        return [self.core, *self.other_cores]
 
     @property
     def violations(self) -> list[str]:
         """What pages and core saw the gateway do against an RFC."""
-        seen_by_core = [call.violations for call in self.core.calls.values()]
+        calls_of_core = [call for core in self.cores for call in (*core.earlier_calls, *core.calls.values())]
+        seen_by_core = [call.violations for call in calls_of_core]
         seen_by_pages = [call.violations for page in self.pages for call in page.calls.values()]
         return [violation for violations in (*seen_by_core, *seen_by_pages) for violation in violations]
 
@@ -200,7 +217,13 @@ class Stage:
         return str(self.lab.gateway_rpc.htable("call").get(call_id, ""))
 
     async def check_nothing_left(self) -> None:
-        """Records, wake-ups and relay calls; transactions outlive a call by design and are counted at the end."""
+        """Records, wake-ups and relay calls; transactions outlive a call by design and are counted at the end.
+
+        The calls of a test that failed nobody ends any more: they end with their pages.
+        """
+        if has_failed():
+            for page in self.pages:
+                await page.close()
 
         def left() -> Mapping[str, int]:
             if self._relay_killed:
@@ -212,7 +235,7 @@ class Stage:
     @contextmanager
     def relay_asleep(self) -> Iterator[None]:
         """Keep the media relay from answering; it goes on where it was afterwards."""
-        pid = self.lab.info.processes["rtpengine"]
+        pid = self.lab.process_ids["rtpengine"]
         os.kill(pid, signal.SIGSTOP)
         wait_until(lambda: _is_stopped(pid), "the relay asleep", LOGGED_WITHIN_S)
         try:

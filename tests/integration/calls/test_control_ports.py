@@ -63,7 +63,7 @@ async def test_the_gateway_has_no_port_but_those_for_sip(stage: Stage) -> None:
     gateway = info.gateway
     call = await stage.answered(await stage.page())  # or no worker had spoken to the relay
     await call.hang_up()
-    assert set(open_ports(info.processes["gateway"])) == {
+    assert set(open_ports(stage.lab.process_ids["gateway"])) == {
         ("udp", gateway.address, gateway.sip_port),
         ("tcp", gateway.address, gateway.sip_port),
         ("tcp", gateway.address, gateway.ws_port),
@@ -75,7 +75,7 @@ async def test_the_gateway_has_no_port_but_those_for_sip(stage: Stage) -> None:
 @pytest.mark.conformance("X-17")
 async def test_the_relays_control_ports_are_on_loopback(stage: Stage) -> None:
     relay = stage.lab.info.rtpengine
-    ports = {port: address for _, address, port in open_ports(stage.lab.info.processes["rtpengine"])}
+    ports = {port: address for _, address, port in open_ports(stage.lab.process_ids["rtpengine"])}
     control = {
         port: address for port, address in ports.items() if not relay.port_min <= port <= relay.port_max
     }

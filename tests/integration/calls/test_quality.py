@@ -79,7 +79,7 @@ def qualities(stage: Stage, key: str) -> list[dict[str, Any]]:
 @contextmanager
 def redis_asleep(stage: Stage) -> Iterator[None]:
     """Keep Redis from answering; it goes on where it was afterwards."""
-    pid = stage.lab.info.processes["redis"]
+    pid = stage.lab.process_ids["redis"]
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

@@ -14,6 +14,7 @@ from typing import Any, Final
 from kemi.state.web.accounts import Account, AccountStore
 from kemi.state.web.client import connect
 from tests.integration.calls.stage import Stage, gateway_options, until
+from tests.integration.registration.registering import KEYS_S
 from tests.integration.trust.issuers import ISSUER, publish_in_redis, register
 from tests.lab.kamailio import RpcError
 from tests.lab.lab import Lab
@@ -24,7 +25,7 @@ from tests.peers.aiortc_wic import AiortcWic
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 KNOWN_S: Final = 12.0
-"""Until the workers know the keys of tokens and who has an account."""
+"""Until the workers know who has an account, or has none any more."""
 SOON_S: Final = 4.0
 PEOPLE: Final = ("alice", "bob", "dave")
 """Who has an account; dave never opens a page.  carol comes with a token of somebody else's."""
@@ -62,8 +63,8 @@ def home_lab_of(more: Mapping[str, Sequence[str]] = MappingProxyType({}), **vari
         publish_in_redis(lab, ISSUER.url, ISSUER.key)
         for name in PEOPLE:
             add_account(lab, name, *more.get(name, ()))
-        wait_until(lambda: ISSUER.url in lab.gateway_rpc.htable("jwks"), "keys at the gateway", KNOWN_S)
-        wait_until(lambda: BY_NAME["dave"].impu in lab.gateway_rpc.htable("person"), "accounts", KNOWN_S)
+        wait_until(lambda: ISSUER.url in lab.gateway_rpc.htable("jwks"), "keys at the gateway", KEYS_S)
+        wait_until(lambda: BY_NAME["dave"].impu in lab.gateway_rpc.htable("person"), "accounts", KEYS_S)
         yield lab
 
 
@@ -72,10 +73,12 @@ class HomeStage(Stage):
 
     async def close(self) -> None:
         """Let the pages that are left sign off, as a page does that is closed; then check and close."""
-        for page in self.pages:
-            if not page.lost.is_set():
-                await page.unregister()
-        await super().close()
+        try:
+            for page in self.pages:
+                if not page.lost.is_set():
+                    await page.unregister()
+        finally:
+            await super().close()
 
     async def user(
         self, name: str, *, real: bool = False, instance: str = "", expires_s: int = 600, **claims: Any

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -80,12 +81,13 @@ async def new_page(world: Lab) -> AsyncIterator[NewPage]:
         assert (await page.register()).status == 200
         return page
 
-    yield open_page
-    await asyncio.to_thread(wait_released, world)
-    assert not world.gateway_rpc.htable("trunk_call")
-    for page in pages:
-        await page.register(expires_s=0)
-        await page.close()
+    async with AsyncExitStack() as opened:
+        yield open_page
+        for page in pages:
+            opened.push_async_callback(page.close)
+            opened.push_async_callback(page.register, expires_s=0)
+        await asyncio.to_thread(wait_released, world)
+        assert not world.gateway_rpc.htable("trunk_call")
 
 
 @pytest.mark.parametrize("name", list(HOSTS))

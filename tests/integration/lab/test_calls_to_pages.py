@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -67,11 +68,12 @@ async def new_page(world: Lab) -> AsyncIterator[NewPage]:
         assert response.status == 200, response.start_line
         return page
 
-    yield open_page
-    await asyncio.to_thread(wait_clean, world, CLEAN_WITHIN_S)
-    for page in pages:
-        await page.register(expires_s=0)
-        await page.close()
+    async with AsyncExitStack() as opened:
+        yield open_page
+        for page in pages:
+            opened.push_async_callback(page.close)
+            opened.push_async_callback(page.register, expires_s=0)
+        await asyncio.to_thread(wait_clean, world, CLEAN_WITHIN_S)
 
 
 def line(world: Lab, name: str) -> Phone:

@@ -96,12 +96,14 @@ def test_a_new_lab_clears_the_run_directory_of_a_crashed_one(run_dir: Path) -> N
     options = LabOptions(parts=frozenset({Part.REDIS}), run_dir=run_dir)
     crashed = Lab(options).start()
     survivor = crashed.info.processes["redis"]
-    crashed.leave_run_dir()  # the launcher is gone as far as the next lab can see; its process still runs
-    with Lab(options) as lab:
-        assert start_ticks(survivor) is None
-        assert lab.info.processes["redis"] != survivor
-        assert (run_dir / INFO_FILE).exists()
-    crashed.stop()
+    try:
+        crashed.leave_run_dir()  # the launcher is gone as far as the next lab can see; its process still runs
+        with Lab(options) as lab:
+            assert start_ticks(survivor) is None
+            assert lab.info.processes["redis"] != survivor
+            assert (run_dir / INFO_FILE).exists()
+    finally:
+        crashed.stop()
 
 
 def test_a_lab_leaves_one_that_runs_alone(run_dir: Path) -> None:
@@ -137,6 +139,27 @@ def test_a_variable_that_the_role_does_not_have_is_refused(run_dir: Path) -> Non
 def test_more_ports_than_there_are_cannot_be_had(run_dir: Path) -> None:
     with pytest.raises(PortsExhausted):
         Lab(LabOptions(parts=SMALL, run_dir=run_dir, media_ports=20_000)).start()
+
+
+def test_what_a_test_killed_or_stopped_is_mended() -> None:
+    with Lab(LabOptions(parts=SMALL)) as lab:
+        before = lab.process_ids
+        lab.kill("redis")
+        os.kill(before["rtpengine"], signal.SIGSTOP)
+        lab.mend()
+        assert lab.is_ready(Part.REDIS)
+        assert lab.relay_calls() == ()
+        assert lab.process_ids["rtpengine"] == before["rtpengine"]
+
+
+def test_what_ended_by_itself_runs_again_and_is_told() -> None:
+    with Lab(LabOptions(parts=SMALL)) as lab:
+        os.kill(lab.process_ids["redis"], signal.SIGKILL)
+        wait_until(lambda: start_ticks(lab.info.processes["redis"]) is None, "the end of redis", 10)
+        with pytest.raises(ProcessDied, match="redis ended with status -9"):
+            lab.mend()
+        assert lab.is_ready(Part.REDIS)
+        lab.mend()
 
 
 def test_a_killed_part_is_gone_and_the_others_stay() -> None:

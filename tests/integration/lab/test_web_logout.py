@@ -26,7 +26,7 @@ pytestmark = pytest.mark.lab
 
 REGISTRATIONS = "/api/operator/registrations"
 LOGOUT_S = 5.0
-KEYS_S = 10.0
+KEYS_S = 30.0
 GUEST = GUEST_NAMES[0]
 PARTS = frozenset({Part.REDIS, Part.IMS, Part.GATEWAY, Part.RTPENGINE, Part.WEB_API, Part.HAPROXY})
 

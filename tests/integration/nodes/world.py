@@ -23,6 +23,7 @@ from tests.lab.relay_program import relay_version
 from tests.lab.waiting import wait_until
 
 CLEAN_WITHIN_S: Final = 15.0
+UP_WITHIN_S: Final = 30.0
 MEDIA_PORTS: Final = 800
 AGENT: Final = {
     "media_agent_reconcile_s": 0.5,
@@ -73,13 +74,17 @@ class Nodes:
         return [call for node in self.daemons for call in self.calls(node)]
 
     def mend(self) -> None:
-        """Let everything run again, and nothing be drained."""
-        for node, daemon in self.daemons.items():
-            if not daemon.alive:
+        """Let everything run again and nothing be drained, wherever a test that failed came to its end."""
+        for daemon in self.daemons.values():
+            if daemon.alive:
+                daemon.resume()
+            else:
                 daemon.start()
+        self.lab.mend()
+        for node in self.daemons:
             self.lab.control("PUT", "/v1/nodes/drain", {"node": node, "drain": False})
         for node in self.daemons:
-            self.wait_state(node, "up")
+            self.wait_state(node, "up", UP_WITHIN_S)
 
     def restart_agent(self) -> None:
         """Start the killed agent again."""
@@ -149,8 +154,10 @@ class NodeStage(Stage):
 
     async def close(self) -> None:
         """Check that the nodes have nothing left, too."""
-        self.nodes.mend()
-        await super().close()
+        try:
+            self.nodes.mend()
+        finally:
+            await super().close()
         await until(
             lambda: not self.nodes.all_calls(), lambda: f"left: {self.nodes.all_calls()}", CLEAN_WITHIN_S
         )

@@ -27,8 +27,8 @@ CORE_PORT: Final = own_port()
 UNREGISTERED_S: Final = 2
 GRACE_S: Final = FLOW_RECOVERY_S
 SOON_S: Final = 4.0
-KEYS_S: Final = 2.0
-"""Until the workers know of other keys in Redis."""
+KEYS_S: Final = 30.0
+"""Until the workers of a lab that has just started know of keys in Redis, however busy the machine is."""
 NODE: Final = "gateway-under-test"
 PARTS: Final = frozenset({Part.GATEWAY, Part.RTPENGINE, Part.REDIS})
 

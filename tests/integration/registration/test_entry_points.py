@@ -94,13 +94,12 @@ async def doors(two_doors: Lab) -> AsyncIterator[Doors]:
     first.registrar = stage.core.registrar = script
     for uri in stage.table("avoided"):
         two_doors.gateway_rpc("htable.delete", "avoided", uri)
+    stage.other_cores.append(first)
     await stage.open()
-    await first.__aenter__()
     try:
-        yield Doors(stage, first, stage.core)
+        async with first:
+            yield Doors(stage, first, stage.core)
     finally:
-        if not first.transport.is_closing():
-            await first.close()
         await stage.close()
 
 

@@ -85,7 +85,7 @@ class World:
     @property
     def processes(self) -> frozenset[int]:
         """Ids of Kamailio's processes."""
-        gateway = self.lab.info.processes["gateway"]
+        gateway = self.lab.process_ids["gateway"]
         children = Path(f"/proc/{gateway}/task/{gateway}/children").read_text().split()
         return frozenset(int(child) for child in children)
 
@@ -119,13 +119,13 @@ async def world(torture_lab: Lab) -> AsyncIterator[World]:
     info = torture_lab.info
     handshake = Handshake(f"ws://{LOOPBACK}:{info.gateway.ws_port}/sip", origin=info.web.origin)
     pages = [RawPage(handshake, ALICE) for _ in range(2)]
-    await pages[0].open(registered=True)
-    await pages[1].open(registered=False)
     try:
+        await pages[0].open(registered=True)
+        await pages[1].open(registered=False)
         yield World(torture_lab, core, *pages)
-    finally:
         for page in pages:
             await page.close()
+    finally:
         transport.close()
 
 

@@ -5,6 +5,8 @@ import socket
 import pytest
 
 from tests.lab import ports
+from tests.lab.options import LabOptions, Part
+from tests.lab.plan import claim_ports, plan_ports
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode, PortsExhausted
 
 FIRST_PORT = 8000
@@ -43,6 +45,19 @@ def test_no_more_rtp_ports_are_handed_out_than_claimed() -> None:
         blocks.rtp_range(80)
         with pytest.raises(PortsExhausted):
             blocks.rtp_range(40)
+
+
+def test_a_lab_takes_no_more_blocks_than_what_it_starts_needs() -> None:
+    redis = LabOptions(parts=frozenset({Part.REDIS}))
+    with claim_ports(redis) as small:
+        plan = plan_ports(redis, small)
+        assert plan.media_rtp[1] < plan.media_rtp[0]
+        with claim_ports(redis) as other:  # the next block
+            assert other.port() < FIRST_PORT + 200
+    with claim_ports(LabOptions(media_ports=100)) as whole:
+        plan = plan_ports(LabOptions(media_ports=100), whole)
+        assert plan.media_rtp[1] == plan.media_rtp[0] + 99
+        assert plan.phones["phone"].rtp[0] > plan.conference_rtp[1]
 
 
 def test_released_blocks_can_be_claimed_again() -> None:

@@ -99,6 +99,24 @@ class TestHandshake:
         await edge.next_request("OPTIONS")
         assert len(edge.connections) == 2
 
+    async def test_what_its_work_failed_with_is_told_by_the_trace_and_does_not_keep_it_from_closing(
+        self, edge: WebSocketEdge, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wic = ScriptedWic(edge.url, ALICE)
+
+        def fail(message: object) -> None:
+            raise KeyError("a mistake of the peer")
+
+        monkeypatch.setattr(wic, "_dispatch", fail)
+        await wic.connect()
+        await wic.send_request("OPTIONS", "sip:ims.example")
+        await edge.send(response_to(await edge.next_request("OPTIONS"), 200, to_tag="g"))
+        with pytest.raises(KeyError):
+            await wic.trace.wait_response(200, "MESSAGE")
+        await wic.close()
+        await edge.until_lost()
+        assert isinstance(wic.trace.failure, KeyError)
+
 
 class TestRegistration:
     @pytest.mark.parametrize("rounds", [0, 1, 2])
