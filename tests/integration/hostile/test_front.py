@@ -331,7 +331,7 @@ class TestLogins:
         wait_until(lambda: not is_served(client), "the ban is felt", 4)
         wait_until(lambda: client.host in lab.gateway_rpc.htable("ban"), "the gateway knows", 4)
         assert known.lift(client.host)
-        wait_until(lambda: is_served(client), "the ban is over", MARK_S + 4)
+        wait_until(lambda: is_served(client), "the ban is over", MARK_S + 15)
         wait_until(lambda: client.host not in lab.gateway_rpc.htable("ban"), "the gateway knows", 4)
 
 

@@ -11,6 +11,7 @@ from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import BOB, Stage
 from tests.integration.trust.issuers import register, token_for
 from tests.integration.trust.raw import register_text, send_register
+from tests.peers.core_script import rings_for_ever
 from tests.peers.sip import SipRequest, message_to_text
 
 pytestmark = pytest.mark.lab
@@ -177,6 +178,7 @@ async def test_every_request_of_a_call_is_cleaned(stage: Stage) -> None:
 
 @pytest.mark.conformance("S-04", "X-09")
 async def test_a_cancel_carries_nothing_of_the_pages_either(stage: Stage) -> None:
+    stage.core.script = rings_for_ever()
     page = await stage.page()
     call = await stage.ringing(page)
     cancel = SipRequest(
