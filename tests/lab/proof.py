@@ -134,7 +134,7 @@ def wait_clean(world: World, timeout_s: float = CLEAN_WITHIN_S) -> None:
     )
 
 
-def wait_released(world: World, timeout_s: float = 3.0) -> None:
+def wait_released(world: World, timeout_s: float = 15.0) -> None:
     """Wait until record and relay ports are gone, which happens at once."""
 
     def left() -> dict[str, int]:
@@ -143,7 +143,7 @@ def wait_released(world: World, timeout_s: float = 3.0) -> None:
     _wait(lambda: not any(left().values()), lambda: f"left behind: {left()}", timeout_s)
 
 
-def wait_until_heard(world: World, phone: str, hz: float, timeout_s: float = 8.0) -> float:
+def wait_until_heard(world: World, phone: str, hz: float, timeout_s: float = 30.0) -> float:
     """Wait until a phone's newest recording ends with this tone; return what it heard."""
     heard = [0.0]
 

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.lab, pytest.mark.timeout(90)]
 
 PHONE = "videophone"
 FRAMES = 5
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 AUDIO_CALLS = [
     pytest.param(cell, id=cell.name)

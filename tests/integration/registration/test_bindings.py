@@ -152,7 +152,7 @@ class TestIdleConnection:
         opened = time.monotonic()
         while not page.lost.is_set():
             with contextlib.suppress(NothingMatchedError):  # closed just then
-                assert (await page.register()).status == 401
+                assert (await page.register(timeout_s=2)).status == 401
             assert time.monotonic() - opened < MOST_PATIENCE * UNREGISTERED_S + 10
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(page.lost.wait(), 0.5 * UNREGISTERED_S)
