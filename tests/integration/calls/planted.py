@@ -67,6 +67,7 @@ def planted_lab(directory: Path) -> Iterator[tuple[Lab, Nodes]]:
             gateway_rtpengine_nodes=nodes.variables(),
             gateway_trunks=TRUNKS,
             gateway_media_timeout_s=MEDIA_TIMEOUT_S,
+            gateway_ng_deadline_ms=1000,  # two nodes that stand still are known to be down at the same time
             gateway_session_expires_s=6,
             gateway_min_se_s=3,
             **BEARER_VARIABLES,

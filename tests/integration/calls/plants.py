@@ -247,7 +247,7 @@ async def page_gone(world: World) -> str:
     page.lose()
     await page.lost.wait()
     await until(
-        lambda: len(world.stage.lab.gateway_rpc.htable("flow")) < flows, lambda: "the flow stays", 3.0
+        lambda: len(world.stage.lab.gateway_rpc.htable("flow")) < flows, lambda: "the flow stays", 15.0
     )
     ims = world.stage.core.call(ALICE)
     await ims.wait_status(430)

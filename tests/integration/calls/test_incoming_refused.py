@@ -109,7 +109,7 @@ class TestDelivery:
         # A worker that is still at the INVITE would see for itself that the page has gone, and say 430.
         await asyncio.sleep(0.3)
         page.lose(Loss.RESET)
-        final = await ims.wait_status(range(300, 700), timeout_s=UPDATE_TIMEOUT_S + 2)
+        final = await ims.wait_status(range(300, 700), timeout_s=UPDATE_TIMEOUT_S + 10)
         assert final.status in (408, 430)
         await until(
             lambda: not stage.lab.gateway_rpc.htable("call"), lambda: "a record of the call is left", 5

@@ -10,14 +10,14 @@ import pytest
 
 from tests.integration.calls import incoming
 from tests.integration.calls.offers import AUDIO
-from tests.integration.calls.stage import BOB, NG_DEADLINE_MS, Call
+from tests.integration.calls.stage import BOB, SHORT_NG_DEADLINE_MS, Call
 from tests.integration.nodes.world import Nodes, NodeStage
 from tests.lab.waiting import wait_until
 from tests.peers.wic import ScriptedWic
 
 pytestmark = pytest.mark.lab
 
-DEADLINE_S = NG_DEADLINE_MS / 1000
+DEADLINE_S = SHORT_NG_DEADLINE_MS / 1000
 SOON_S = 1.5
 """0.6 s of silence, a ping's interval, and a busy machine."""
 

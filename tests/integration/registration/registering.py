@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import redis
 
-from tests.integration.calls.stage import ALICE, FLOW_RECOVERY_S, Stage, gateway_options, until
+from tests.integration.calls.stage import ALICE, Stage, gateway_options, until
 from tests.integration.trust.issuers import BEARER_VARIABLES, ISSUER, publish_in_redis, register, token_for
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
@@ -25,8 +25,8 @@ from tests.peers.wic import ScriptedWic, WicIdentity
 
 CORE_PORT: Final = own_port()
 UNREGISTERED_S: Final = 2
-GRACE_S: Final = FLOW_RECOVERY_S
-SOON_S: Final = 4.0
+GRACE_S: Final = 1
+SOON_S: Final = 15.0
 KEYS_S: Final = 2.0
 """Until the workers know of other keys in Redis."""
 NODE: Final = "gateway-under-test"
@@ -38,6 +38,7 @@ def registration_options(**variables: Any) -> LabOptions:
     own = {
         "gateway_icscf_uris": [f"sip:{LOOPBACK}:{CORE_PORT}"],
         "gateway_unregistered_timeout_s": UNREGISTERED_S,
+        "gateway_flow_recovery_s": GRACE_S,
         "gateway_node": NODE,
         **BEARER_VARIABLES,
     }
@@ -141,7 +142,7 @@ class RegistrationStage(Stage):
         return registers[-1].headers.all("Path")[0]
 
     async def ask_along(
-        self, path: str, page: ScriptedWic, method: str = "MESSAGE", timeout_s: float = 1.0
+        self, path: str, page: ScriptedWic, method: str = "MESSAGE", timeout_s: float = 10.0
     ) -> SipResponse:
         """Send a request of the core along a Path and return the answer."""
         fields = [
