@@ -26,7 +26,7 @@ from tests.peers.wic import ScriptedWic, WicIdentity
 
 pytestmark = pytest.mark.lab
 
-AT_ONCE_S = 0.5
+AT_ONCE_S = 2.0
 ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 NETWORK_ONLY = (
     ("P-Charging-Vector", "icid-value=abc;orig-ioi=home"),

@@ -28,7 +28,7 @@ from tests.peers.wic import ScriptedWic, WicIdentity
 
 pytestmark = pytest.mark.lab
 
-AT_ONCE_S = 0.5
+AT_ONCE_S = 2.0
 
 
 def with_path(stage: Stage, change: str) -> None:

@@ -24,7 +24,7 @@ from tests.peers.websocket import Handshake
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 CORE_PORT: Final = own_port()
-UNREGISTERED_S: Final = 2
+UNREGISTERED_S: Final = 3
 GRACE_S: Final = 1
 SOON_S: Final = 15.0
 KEYS_S: Final = 2.0

@@ -258,11 +258,11 @@ class TestTheNetworkEnds:
     async def test_a_shortened_registration_makes_the_page_renew(self, stage: RegistrationStage) -> None:
         page = await watched_page(stage)
         call = await stage.answered(page)
-        report = ContactReport(page.contact_uri, "active", "shortened", expires_s=2)
+        report = ContactReport(page.contact_uri, "active", "shortened", expires_s=6)
         began = time.monotonic()
         await stage.core.subscriptions.only.notify(reginfo(ALICE, (report,), version=1))
         await stage.closed_with(page, 1012)
-        assert 0.8 < time.monotonic() - began < 2
+        assert 2.8 < time.monotonic() - began < 6
         await page.connect()
         assert (await page.register()).status == 200
         await stage.state_of(page, "registered")
@@ -318,7 +318,7 @@ class TestNotifications:
         page = await watched_page(stage)
         began = time.monotonic()
         assert (await stage.core.subscriptions.only.notify(body)).status == status
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 5
         await stage.state_of(page, "registered")
         assert (await stage.core.subscriptions.only.notify(ended(page, "rejected"))).status == 200
         await stage.closed_with(page, 4403)
