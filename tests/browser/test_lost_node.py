@@ -68,7 +68,7 @@ def test_the_sdk_follows_its_call_to_another_node(world: tuple[Lab, Nodes], call
         browser.wait(lambda: packets(browser) > so_far + PACKETS, "sound of the other node", WITHIN_S)
         browser.wait_tone(phone.tone_hz, WITHIN_S)
         heard_s = time.monotonic() - lost_at - PACKETS * 0.02
-        wait_until_heard(lab, callee, TONE_HZ)
+        wait_until_heard(lab, callee, TONE_HZ, anew=True)
         if video:
             shown = browser.remote_video().frames_decoded
             browser.wait(lambda: browser.remote_video().frames_decoded > shown + FRAMES, "pictures again", 10)
