@@ -389,7 +389,7 @@ async def no_ice(world: World) -> str:
 async def unusable(world: World) -> str:
     world.stage.core.script = CoreScript((UntilCancelled(),))
     wic = await called(world)
-    await until(lambda: world.stage.core_knows(wic.call_id), lambda: "the core was not asked", 5)
+    await until(lambda: world.stage.core_knows(wic.call_id), lambda: "the core was not asked", 15)
     ims = device(world, wic)
     answer = device_offer(DeviceMedia()).replace("PCMA/8000", "iLBC/8000")
     await answer_with(wic, ims, 183, answer)

@@ -61,7 +61,7 @@ async def gone(stage: Stage, call_id: str) -> None:
     def left() -> list[str]:
         return [key for key in stage.lab.gateway_rpc.htable("call") if key.startswith(call_id)]
 
-    await until(lambda: not left(), lambda: f"still there: {left()}", 5)
+    await until(lambda: not left(), lambda: f"still there: {left()}", 15)
 
 
 class TestTheCall:

@@ -33,7 +33,7 @@ LOSSES = [
 
 async def gone(stage: Stage, call_id: str) -> None:
     """Wait until the gateway has no record of a call."""
-    await until(lambda: not stage.record(call_id), lambda: f"still there: {stage.record(call_id)}", 5)
+    await until(lambda: not stage.record(call_id), lambda: f"still there: {stage.record(call_id)}", 15)
 
 
 @pytest.mark.parametrize("lose", LOSSES)

@@ -58,7 +58,7 @@ async def empty(stage: Stage) -> None:
     await until(
         lambda: not any(drain(stage)[what] for what in ("pages", "calls", "requests")),
         lambda: str(drain(stage)),
-        5,
+        15,
     )
     assert drain(stage)["waited_for"] == []
 
@@ -72,7 +72,7 @@ async def lost(stage: Stage, page: ScriptedWic) -> None:
         bindings = stage.lab.gateway_rpc.htable("registration").values()
         return all('"connection_id":""' in text for text in bindings if page.contact_uri in text)
 
-    await until(noticed, lambda: "the gateway has not noticed", 3)
+    await until(noticed, lambda: "the gateway has not noticed", 15)
 
 
 async def test_a_page_at_one_gateway_is_called_by_the_other(stage: Stage, other: Lab) -> None:
@@ -145,7 +145,7 @@ async def test_a_call_goes_with_its_page(stage: Stage, other: Lab) -> None:
     await lost(stage, page)
     await comes_to(other, page)
     await until(
-        lambda: call.call_id in other.gateway_rpc.htable("call"), lambda: "the call was not handed over", 3
+        lambda: call.call_id in other.gateway_rpc.htable("call"), lambda: "the call was not handed over", 15
     )
     assert not stage.record(call.call_id)
     held = await change(call, offer_again(local(call), {"0": "inactive", "r0": "inactive"}))
@@ -171,7 +171,7 @@ async def test_a_page_that_leaves_ice_alone_is_offered_a_restart_by_the_other(
     await until(
         lambda: f"event=ice_restarted call_id={call.call_id}" in log.read_text(errors="replace"),
         lambda: "the relay did not learn the answer",
-        3,
+        15,
     )
     assert (await call.wic.info()).status == 200
     await call.hang_up()
@@ -216,7 +216,7 @@ async def test_a_gateway_that_leaves_is_empty_when_nothing_passes_through_it(
         await asyncio.wait_for(page.lost.wait(), 15)
         ims = stage.core.call(ALICE)
         await ims.wait_status(100)
-        await until(lambda: drain(stage)["requests"] == 1, lambda: str(drain(stage)), 1)
+        await until(lambda: drain(stage)["requests"] == 1, lambda: str(drain(stage)), 15)
         if ends == "given up":
             assert (await ims.wait_status(FLOW_FAILED, timeout_s=WAIT_S + 15)).status == FLOW_FAILED
         else:

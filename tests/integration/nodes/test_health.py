@@ -112,7 +112,7 @@ async def test_a_node_that_is_late_is_not_dead(stage: NodeStage, nodes: Nodes) -
 async def test_without_an_agent_the_workers_help_themselves(stage: NodeStage, nodes: Nodes) -> None:
     """A new call whose node does not answer goes to the other one; a caller waits two deadlines at most."""
     nodes.lab.kill("media_agent")
-    wait_until(lambda: nodes.state(nodes.a) == "unknown", "the report is old", 5)
+    wait_until(lambda: nodes.state(nodes.a) == "unknown", "the report is old", 15)
     page = await stage.page()
     mark = len(stage.gateway_log.read_text(errors="replace"))
     nodes.daemons[nodes.a].pause()

@@ -104,7 +104,7 @@ class TestSubscribe:
         stage.core.subscriptions.expires_s = 2
         await watched_page(stage)
         subscription = stage.core.subscriptions.only
-        await stage.soon(lambda: len(subscription.refreshes) >= 2, "refreshed twice", 5)
+        await stage.soon(lambda: len(subscription.refreshes) >= 2, "refreshed twice", 15)
 
     async def test_a_refusal_does_no_harm(self, stage: RegistrationStage) -> None:
         stage.core.subscriptions.status = 403
@@ -153,7 +153,7 @@ class TestTheNetworkEnds:
         subscription = stage.core.subscriptions.only
         assert (await subscription.notify(ended(page, "expired"))).status == 200
         await stage.state_of(page, "registered")
-        await stage.soon(lambda: bool(subscription.refreshes), "asked again", 7)
+        await stage.soon(lambda: bool(subscription.refreshes), "asked again", 15)
         stage.settle(page)
         assert (await subscription.notify(reginfo(ALICE, (), version=6))).status == 200
         await stage.closed_with(page, 4404)

@@ -188,4 +188,4 @@ async def test_without_redis_it_starts_all_the_same(stage: RegistrationStage) ->
     await page.connect()
     assert (await page.register()).status == 200
     stage.lab.start_again("redis", Part.REDIS)
-    await stage.soon(lambda: stage.stored(page) is not None, "shipped", 5)
+    await stage.soon(lambda: stage.stored(page) is not None, "shipped", 15)
