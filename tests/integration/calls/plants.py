@@ -56,7 +56,7 @@ async def called(world: World, target: str = BOB, offer: str = AUDIO, **how: Any
     return await world.page.invite(target, offer, **how)
 
 
-async def over(call: OutgoingCall, timeout_s: float = 8.0) -> str:
+async def over(call: OutgoingCall, timeout_s: float = 30.0) -> str:
     """Wait until a call is refused and return its Call-ID."""
     response: SipResponse = await call.wait_status(FINAL, timeout_s=timeout_s)
     return response.call_id
