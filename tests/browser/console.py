@@ -17,7 +17,7 @@ from tests.lab.lab import Lab
 from tests.lab.parts.web_api import OPERATOR, web_password
 
 HOSTILE: Final = "<img src=x onerror=\"document.title='taken over'\"><b>Mallory</b>"
-TIMEOUT_MS: Final = 10_000
+TIMEOUT_MS: Final = 30_000
 HOSTILE_LINES: Final = 60
 """Of a description that no device sends."""
 _RINGS: Final = TraceRings(100, 100, 3600, 3600)

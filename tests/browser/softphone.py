@@ -156,7 +156,7 @@ class SoftphoneBrowser:
 
     # -- what a person does
 
-    def sign_in(self, user: str, password: str, timeout_s: float = 10.0) -> None:
+    def sign_in(self, user: str, password: str, timeout_s: float = 30.0) -> None:
         """Sign in with a SIP password and wait until the page is registered."""
         if self.page.is_visible("#way-sip"):
             self.page.check("#way-sip")
@@ -169,7 +169,7 @@ class SoftphoneBrowser:
         self.page.fill("#password", password)
         self.page.click("#sign-in button[type=submit]")
 
-    def wait_registered(self, timeout_s: float = 10.0) -> None:
+    def wait_registered(self, timeout_s: float = 30.0) -> None:
         """Wait until the page is registered."""
         self.wait(
             lambda: self.evaluate("() => window.softphone.phone?.state") == "registered",
@@ -187,12 +187,12 @@ class SoftphoneBrowser:
         """Have this tone as voice, for a call that is to come."""
         self.page.evaluate(_MAKE_STREAM, {"toneHz": tone_hz, "video": video})
 
-    def answer(self, timeout_s: float = 10.0, *, video: bool = False) -> None:
+    def answer(self, timeout_s: float = 30.0, *, video: bool = False) -> None:
         """Wait until it rings, and take the call."""
         self.page.wait_for_selector("#incoming .ringing", timeout=timeout_s * 1000)
         self.page.click(f"#incoming [data-part={'answer-video' if video else 'answer'}]")
 
-    def hang_up(self, timeout_s: float = 5.0) -> None:
+    def hang_up(self, timeout_s: float = 30.0) -> None:
         """Press the button and wait for the end."""
         self.page.click("#hangup")
         self.wait(lambda: self.state == "ended", "call ended", timeout_s)
@@ -204,7 +204,7 @@ class SoftphoneBrowser:
         """State of the current call."""
         return str(self.evaluate("() => window.softphone.call?.state ?? ''"))
 
-    def wait_established(self, timeout_s: float = 10.0) -> None:
+    def wait_established(self, timeout_s: float = 30.0) -> None:
         """Wait until the call is answered; fails at once with the reason when it ends instead."""
 
         def answered() -> bool:
@@ -222,7 +222,7 @@ class SoftphoneBrowser:
         """Return the strongest frequency of the other side's voice, 0.0 for silence."""
         return float(self.evaluate(_LISTEN)["hz"])
 
-    def wait_tones(self, *tones_hz: float, timeout_s: float = 8.0) -> None:
+    def wait_tones(self, *tones_hz: float, timeout_s: float = 30.0) -> None:
         """Wait until these tones (±15 Hz, lowest first) are all that is heard of the other side."""
         heard: list[float] = []
 
@@ -233,7 +233,7 @@ class SoftphoneBrowser:
 
         self.wait(right, f"tones {tones_hz}", timeout_s, lambda: f"heard {heard}")
 
-    def wait_tone(self, hz: float, timeout_s: float = 8.0) -> float:
+    def wait_tone(self, hz: float, timeout_s: float = 30.0) -> float:
         """Wait until the other side's voice is this tone (±15 Hz)."""
         heard = [0.0]
 

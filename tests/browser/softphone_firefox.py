@@ -101,7 +101,7 @@ class FirefoxSoftphone(SoftphoneBrowser):
     def heard_hz(self) -> float:
         return float(self.evaluate(_LISTEN))
 
-    def wait_tones(self, *tones_hz: float, timeout_s: float = 8.0) -> None:
+    def wait_tones(self, *tones_hz: float, timeout_s: float = 30.0) -> None:
         raise NotImplementedError("this ear hears one tone")
 
     def call_entries(self, call_id: str) -> list[Entry]:

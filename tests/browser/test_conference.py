@@ -47,7 +47,7 @@ def world() -> Iterator[Lab]:
             conferences={ROOM: f"sip:{NUMBER}@{REALM};user=phone"},
         )
         version = str(RoutesStore(connect(lab.info.redis_url)).put(table))
-        wait_until(lambda: lab.gateway_rpc.htable("routing").get("current") == version, "the table", 3)
+        wait_until(lambda: lab.gateway_rpc.htable("routing").get("current") == version, "the table", 15)
         for phone in (PHONE, VIDEOPHONE):
             lab.phone(phone.name).listen()
         yield lab
@@ -76,7 +76,7 @@ def page(world: Lab, registered: SoftphoneBrowser) -> Iterator[SoftphoneBrowser]
 def pstn_caller(world: Lab) -> Iterator[str]:
     """The Call-ID of somebody in the PSTN who has dialled in and gives the PIN."""
     call_id: str = world.pstn.ask("dial_conference", caller="+15550199")
-    wait_until(lambda: leg(world, "pstn", call_id)["state"] == "answered", "an answer", 3)
+    wait_until(lambda: leg(world, "pstn", call_id)["state"] == "answered", "an answer", 15)
     world.pstn.ask("send_digits", call_id=call_id, digits=PIN)
     yield call_id
     if leg(world, "pstn", call_id)["state"] == "answered":
@@ -124,8 +124,8 @@ def test_a_page_joins_through_the_pstn_and_everybody_hears_everybody_else(
     page.wait_tones(PIN_PROMPT_HZ)
     press(page, LONG_PIN)
     page.wait_tones(PHONE.tone_hz, PSTN_HZ)
-    wait_until(phone_hears(world, PHONE.name, PSTN_HZ, PAGE_HZ), "all others at the phone", 6)
-    wait_until(pstn_hears(world, pstn_caller, PHONE.tone_hz, PAGE_HZ), "all others in the PSTN", 6)
+    wait_until(phone_hears(world, PHONE.name, PSTN_HZ, PAGE_HZ), "all others at the phone", 15)
+    wait_until(pstn_hears(world, pstn_caller, PHONE.tone_hz, PAGE_HZ), "all others in the PSTN", 15)
     in_pstn = [call for call in world.pstn.ask("calls") if call["state"] == "answered"]
     assert [call["codec"] for call in in_pstn] == ["PCMA"] * 3, "one call of its own, two of the page's"
     world.pstn.ask("hangup", call_id=pstn_caller)
@@ -135,7 +135,7 @@ def test_a_page_joins_through_the_pstn_and_everybody_hears_everybody_else(
     ladder = page.ladder()
     page.hang_up()
     assert ladder.count("-> INFO") == len(LONG_PIN)
-    wait_until(lambda: not running(world), "the end of the page's calls in PSTN and conference", 3)
+    wait_until(lambda: not running(world), "the end of the page's calls in PSTN and conference", 15)
     wait_released(world)
 
 
@@ -151,10 +151,10 @@ def test_with_pictures_where_the_path_has_them(world: Lab, page: SoftphoneBrowse
     press(page, PIN)
     device = world.phone(VIDEOPHONE.name)
     page.wait_tones(VIDEOPHONE.tone_hz, PSTN_HZ)
-    page.wait(lambda: page.remote_video().frames_decoded >= FRAMES, "the phone's pictures", 8)
-    wait_until(lambda: device.frames_shown() >= FRAMES, "the page's pictures", 8)
-    wait_until(phone_hears(world, VIDEOPHONE.name, PSTN_HZ, PAGE_HZ), "all others at the phone", 6)
-    wait_until(pstn_hears(world, pstn_caller, VIDEOPHONE.tone_hz, PAGE_HZ), "all others in the PSTN", 6)
+    page.wait(lambda: page.remote_video().frames_decoded >= FRAMES, "the phone's pictures", 15)
+    wait_until(lambda: device.frames_shown() >= FRAMES, "the page's pictures", 15)
+    wait_until(phone_hears(world, VIDEOPHONE.name, PSTN_HZ, PAGE_HZ), "all others at the phone", 15)
+    wait_until(pstn_hears(world, pstn_caller, VIDEOPHONE.tone_hz, PAGE_HZ), "all others in the PSTN", 15)
     assert (page.remote_video().width, page.remote_video().height) == (352, 288)
     page.hang_up()
     device.hangup()
@@ -169,7 +169,7 @@ def test_who_has_no_pin_is_turned_away_with_a_reason(world: Lab, page: Softphone
     page.wait_tones(PIN_PROMPT_HZ)
     call_id = page.diagnostics()["callId"]
     press(page, "2#3#")
-    page.wait(lambda: page.state == "ended", "the end of the call", 5)
+    page.wait(lambda: page.state == "ended", "the end of the call", 15)
     received = [
         entry.message for entry in page.call_entries(call_id) if entry.direction is Direction.RECEIVED
     ]

@@ -138,7 +138,7 @@ def test_a_call_is_seen_as_it_comes_looked_into_and_ended(
     assert page.locator(".diff tr[data-kind=changed]").count() > 0
     page.click("#end-call")
     console.confirm()
-    softphone.wait(lambda: softphone.state == "ended", "call ended by the operator", 5)
+    softphone.wait(lambda: softphone.state == "ended", "call ended by the operator", 15)
     page.get_by_text("Ended by the gateway: ended by the operator.").wait_for()
     console.show("audit")
     assert "POST /api/operator/calls/end" in console.text("tbody tr")
@@ -152,7 +152,7 @@ def test_a_call_that_failed_while_the_service_was_away_is_counted_and_has_a_verd
     lab.kill("web_api")
     console.page.wait_for_selector('#feed-light[data-state="waiting"]')
     softphone.dial(BUSY)
-    softphone.wait(lambda: softphone.state == "ended", "busy", 5)
+    softphone.wait(lambda: softphone.state == "ended", "busy", 15)
     lab.start_again("web_api", Part.WEB_API)
     console.wait_live()
     link = console.page.locator("tr", has_text="486 Busy").get_by_role("link")

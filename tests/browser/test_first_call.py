@@ -107,7 +107,7 @@ class TestAudio:
             browser.dial(world.info.phones["phone"].impu)
             browser.wait_established()
             world.phone("phone").hangup()
-            browser.wait(lambda: browser.state == "ended", "call ended", 5)
+            browser.wait(lambda: browser.state == "ended", "call ended", 15)
             assert browser.evaluate("() => window.softphone.call.end.by") == "remote"
         wait_released(world)
 
@@ -137,7 +137,7 @@ class TestAudio:
         with SoftphoneBrowser(world.info.web.origin) as browser:
             sign_in(browser, alice)
             browser.dial(number, tone_hz=TONE_HZ)
-            browser.wait(lambda: browser.state in ("connecting", "ringing"), "early dialog", 5)
+            browser.wait(lambda: browser.state in ("connecting", "ringing"), "early dialog", 15)
             heard = browser.wait_tone(950.0, timeout_s=4)
             assert abs(heard - 950.0) <= TOLERANCE_HZ
             browser.wait_established()
@@ -156,8 +156,8 @@ class TestVideo:
             browser.wait_established()
             browser.wait_tone(phone.tone_hz)
             wait_until_heard(world, "videophone", TONE_HZ)
-            browser.wait(lambda: browser.remote_video().frames_decoded >= 10, "10 frames at the page", 8)
-            browser.wait(lambda: device.frames_shown() >= 10, "10 frames at the phone", 8)
+            browser.wait(lambda: browser.remote_video().frames_decoded >= 10, "10 frames at the page", 15)
+            browser.wait(lambda: device.frames_shown() >= 10, "10 frames at the phone", 15)
             assert [line["mid"] for line in browser.inbound("video")] == ["r1"]
             shown = browser.remote_video()
             picture = device.snapshot("first-call")
@@ -238,6 +238,6 @@ class TestRefusals:
         with SoftphoneBrowser(world.info.web.origin) as browser:
             sign_in(browser, alice)
             browser.dial(number)
-            browser.wait(lambda: browser.state == "ended", "call ended", 8)
+            browser.wait(lambda: browser.state == "ended", "call ended", 15)
             assert browser.evaluate("() => window.softphone.call.end.error.status") == 486
         wait_released(world)

@@ -37,7 +37,7 @@ def test_of_two_tabs_one_answers_and_the_other_is_told() -> None:
             first.wait_tone(ALICE_TONE_HZ)
             caller.wait_tone(BOB_TONE_HZ)
             first.hang_up()
-            caller.wait(lambda: caller.state == "ended", "call ended at the caller", 5.0)
+            caller.wait(lambda: caller.state == "ended", "call ended at the caller", 15)
         wait_clean(lab)
 
 
@@ -58,7 +58,7 @@ def test_a_page_calls_a_page_and_both_hear_each_other() -> None:
             callee.wait_tone(ALICE_TONE_HZ)
             caller.wait_tone(BOB_TONE_HZ)
             caller.hang_up()
-            callee.wait(lambda: callee.state == "ended", "call ended at the callee", 5.0)
+            callee.wait(lambda: callee.state == "ended", "call ended at the callee", 15)
         wait_clean(lab)
 
 
@@ -82,5 +82,5 @@ def test_two_pages_see_each_other() -> None:
             callee.wait(lambda: callee.remote_video().frames_decoded > 20, "pictures of the caller", 10.0)
             caller.hang_up()
             # Closed before it has answered the BYE, its record would wait half a minute for that.
-            callee.wait(lambda: callee.state == "ended", "the end at the callee", 5.0)
+            callee.wait(lambda: callee.state == "ended", "the end at the callee", 15)
         wait_clean(lab)

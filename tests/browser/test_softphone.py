@@ -184,22 +184,22 @@ class TestSecondCall:
         page.click("#add-call")
         page.fill("#target", other)
         page.press("#target", "Enter")
-        browser.wait(lambda: title(browser) == other, "the second call on the card", 8)
+        browser.wait(lambda: title(browser) == other, "the second call on the card", 15)
         browser.wait_established()
         browser.wait_tone(PSTN_HZ)
         assert page.inner_text("#held-calls span") == f"On hold: {phone.impu}"
 
         page.get_by_role("button", name=f"Switch to {phone.impu}").click()
         state_text(browser, "Connected")
-        browser.wait(lambda: title(browser) == phone.impu, "the first call on the card", 8)
+        browser.wait(lambda: title(browser) == phone.impu, "the first call on the card", 15)
         browser.wait_tone(phone.tone_hz)
-        wait_until(lambda: heard_in_pstn(world) == [], "silence on hold", 5)
+        wait_until(lambda: heard_in_pstn(world) == [], "silence on hold", 15)
         page.click("#hangup")
-        browser.wait(lambda: title(browser) == other, "the second call again", 5)
+        browser.wait(lambda: title(browser) == other, "the second call again", 15)
         page.get_by_role("button", name="Resume").click()
         browser.wait_tone(PSTN_HZ)
         # The phone's recording stops for good with the first hold; the PSTN says what it hears now.
-        wait_until(lambda: heard_in_pstn(world) != [], "the page's tone", 5)
+        wait_until(lambda: heard_in_pstn(world) != [], "the page's tone", 15)
         (hz,) = heard_in_pstn(world)
         assert abs(hz - TONE_HZ) <= 15
         browser.hang_up()
@@ -288,11 +288,11 @@ class TestTransfer:
             carols.wait_tone(BOB_HZ)
             bobs.wait_tone(CAROL_HZ)
             browser.wait(
-                lambda: browser.evaluate("() => window.softphone.phone.calls.length") == 0, "left", 5
+                lambda: browser.evaluate("() => window.softphone.phone.calls.length") == 0, "left", 15
             )
             assert browser.page.is_visible("#dial-card")
             carols.hang_up()
-            bobs.wait(lambda: bobs.state == "ended", "the end at bob's", 5)
+            bobs.wait(lambda: bobs.state == "ended", "the end at bob's", 15)
             # A page that is closed before it has answered leaves its record until a timer ends it.
             wait_released(world)
 
@@ -309,9 +309,9 @@ class TestKeyboard:
         for key in f"{pin}#":
             browser.page.keyboard.press(key)
             browser.page.wait_for_timeout(120)
-        browser.wait(lambda: abs(browser.heard_hz() - PIN_PROMPT_HZ) > 15, "an end of the prompt", 5)
+        browser.wait(lambda: abs(browser.heard_hz() - PIN_PROMPT_HZ) > 15, "an end of the prompt", 15)
         browser.wait(
-            lambda: any(abs(browser.heard_hz() - hz) <= 15 for hz in (ADMITTED_HZ, PROMPT_HZ)), "the room", 8
+            lambda: any(abs(browser.heard_hz() - hz) <= 15 for hz in (ADMITTED_HZ, PROMPT_HZ)), "the room", 15
         )
         browser.hang_up()
         assert browser.ladder().count("-> INFO") == len(pin) + 1
@@ -339,25 +339,25 @@ class TestDevicesAndQuality:
         browser.wait_established()
         assert track(browser, "audio")["label"] == first
         browser.wait_tone(phone.tone_hz)
-        wait_until(lambda: device.frames_shown() >= FRAMES, "pictures at the phone", 8)
+        wait_until(lambda: device.frames_shown() >= FRAMES, "pictures at the phone", 15)
 
         page.click("#mute-audio")
         before = track(browser, "audio")["id"]
         choose(browser, "microphone", second)
-        browser.wait(lambda: track(browser, "audio")["id"] != before, "the other one", 5)
+        browser.wait(lambda: track(browser, "audio")["id"] != before, "the other one", 15)
         now = track(browser, "audio")
         assert (now["label"], now["enabled"], now["state"]) == (second, False, "live")
         page.click("#mute-audio")
         for camera in cameras:
             choose(browser, "camera", camera)
-            browser.wait(lambda name=camera: track(browser, "video")["label"] == name, camera, 5)  # type: ignore[misc]
+            browser.wait(lambda name=camera: track(browser, "video")["label"] == name, camera, 15)  # type: ignore[misc]
         shown = device.frames_shown()
-        wait_until(lambda: device.frames_shown() >= shown + FRAMES, "pictures of the other camera", 8)
+        wait_until(lambda: device.frames_shown() >= shown + FRAMES, "pictures of the other camera", 15)
         unplugged = track(browser, "audio")["id"]
         browser.evaluate(
             "() => window.softphone.call.localStream.getAudioTracks()[0].dispatchEvent(new Event('ended'))"
         )
-        browser.wait(lambda: track(browser, "audio")["id"] != unplugged, "another microphone", 5)
+        browser.wait(lambda: track(browser, "audio")["id"] != unplugged, "another microphone", 15)
         page.wait_for_selector("text=Your microphone is gone; another one is used now.")
         if not pages.is_firefox:  # which plays to real loudspeakers only
             choose(browser, "loudspeaker", "Fake Audio Output 1")
@@ -365,7 +365,7 @@ class TestDevicesAndQuality:
             browser.wait(
                 lambda: browser.evaluate("() => document.getElementById('remote-video').sinkId") == chosen,
                 "the loudspeaker",
-                5,
+                15,
             )
         sent = sum(line["packets"] for line in browser.stats()["outbound"] if line["kind"] == "audio")
         browser.wait(
@@ -374,7 +374,7 @@ class TestDevicesAndQuality:
                 > sent + 20
             ),
             "sound of the other microphone",
-            5,
+            15,
         )
 
         page.wait_for_selector('#quality[data-rating="good"]', timeout=8000)

@@ -93,7 +93,7 @@ def test_every_screen_can_be_used_by_everybody(lab: Lab, browser: SoftphoneBrows
 
     browser.answer(video=True)
     page.wait_for_selector("#call-card", state="visible")
-    browser.wait(lambda: browser.remote_video().frames_decoded >= FRAMES, "pictures", 8)
+    browser.wait(lambda: browser.remote_video().frames_decoded >= FRAMES, "pictures", 15)
     page.wait_for_selector('#quality[data-rating="good"]', timeout=8000)
     found += findings(browser, "video call")
     picture(browser, "call", WIDE, "light")

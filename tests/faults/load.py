@@ -132,7 +132,7 @@ class NewCalls:
         while time.monotonic() < deadline:
             try:
                 await asyncio.wait_for(page.ready.wait(), _BACK_S)
-                await unless_lost(page, wic.bye())
+                await unless_lost(page, wic.ask(wic.request("BYE"), timeout_s=PATIENCE_S))
                 await core.wait_request("BYE", call_id=wic.call_id, timeout_s=PATIENCE_S)
             except (NothingMatchedError, _ConnectionLost, TimeoutError):
                 continue

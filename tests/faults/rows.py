@@ -79,8 +79,13 @@ def recovered_after(attempts: Sequence[Attempt], moment: float) -> float | None:
     return max(0.0, ordered[bad[-1] + 1].began_at - moment)
 
 
-def judge(row: Row, promise: Promise, slack: float = 1.0) -> None:
-    """Write down what did not hold; `slack`: how many times longer than promised things may take."""
+def judge(row: Row, promise: Promise, slack: float = 1.0, seen: Sequence[str] = ()) -> None:
+    """Write down what did not hold.
+
+    Args:
+        slack: how many times longer than promised things may take.
+        seen: what pages and core saw go wrong: no fault makes the gateway send what cannot be read.
+    """
     calls = sum(row.running.values())
     kept, hung = row.running.get("kept", 0), row.running.get("hung", 0)
     if hung:
@@ -104,3 +109,4 @@ def judge(row: Row, promise: Promise, slack: float = 1.0) -> None:
     if row.left:
         names = ", ".join(f"{count} {name}" for name, count in row.left.items())
         row.broken.append(f"left behind: {names}")
+    row.broken += seen[:5]

@@ -111,9 +111,8 @@ async def measure(world: FaultWorld, fault: Fault) -> Row:
     row.left = await world.until_clean(_CLEAN_WITHIN_S, there_before)
     row.clean_s = round(time.monotonic() - began, 1)
     row.notes += [one.what for one in during if one.end is End.SILENT][:3]
-    row.notes += world.stage.faults[:5]
+    judge(row, fault.promise, world.scale.slack, world.stage.faults)
     world.stage.faults.clear()
-    judge(row, fault.promise, world.scale.slack)
     row.why = fault.known if row.broken else ""
     return row
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from kemi.state.schedule import Wait
 from tests.browser.softphone import SoftphoneBrowser
-from tests.lab.tone import heard_hz
+from tests.lab.tone import heard_hz, recorded_s
 from tests.lab.world import World
 from tests.peers.trace import Direction
 
@@ -17,6 +17,8 @@ CALLER: Final = "alice"
 CALLEE: Final = "phone"
 TONE_HZ: Final = 1000.0
 TOLERANCE_HZ: Final = 15.0
+ANEW_S: Final = 1.5
+"""The second that is looked at, and what was still to be written of what came before."""
 CLEAN_WITHIN_S: Final = 15.0
 
 
@@ -134,7 +136,7 @@ def wait_clean(world: World, timeout_s: float = CLEAN_WITHIN_S) -> None:
     )
 
 
-def wait_released(world: World, timeout_s: float = 3.0) -> None:
+def wait_released(world: World, timeout_s: float = 15.0) -> None:
     """Wait until record and relay ports are gone, which happens at once."""
 
     def left() -> dict[str, int]:
@@ -143,13 +145,22 @@ def wait_released(world: World, timeout_s: float = 3.0) -> None:
     _wait(lambda: not any(left().values()), lambda: f"left behind: {left()}", timeout_s)
 
 
-def wait_until_heard(world: World, phone: str, hz: float, timeout_s: float = 8.0) -> float:
-    """Wait until a phone's newest recording ends with this tone; return what it heard."""
+def wait_until_heard(
+    world: World, phone: str, hz: float, timeout_s: float = 30.0, *, anew: bool = False
+) -> float:
+    """Wait until a phone's newest recording ends with this tone; return what it heard.
+
+    Args:
+        anew: what was recorded before does not count, as after a change of the call.
+    """
     heard = [0.0]
+    before = {path: recorded_s(path) for path in world.phone(phone).recordings()} if anew else {}
 
     def right() -> bool:
         recordings = world.phone(phone).recordings()
-        heard[0] = heard_hz(recordings[-1]) if recordings else 0.0
+        if not recordings or (anew and recorded_s(recordings[-1]) < before.get(recordings[-1], 0.0) + ANEW_S):
+            return False
+        heard[0] = heard_hz(recordings[-1])
         return abs(heard[0] - hz) <= TOLERANCE_HZ
 
     _wait(right, lambda: f"{phone} heard {heard[0]:.0f} Hz instead of {hz:.0f}", timeout_s)

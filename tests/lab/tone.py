@@ -35,6 +35,15 @@ def samples_from_wav(path: Path) -> tuple[Samples, int]:
     return np.frombuffer(sound, dtype="<i2")[::channels].astype(np.int16), rate
 
 
+def recorded_s(path: Path) -> float:
+    """Return how long a recording is, in seconds; 0.0 while it is none."""
+    try:
+        samples, rate = samples_from_wav(path)
+    except NoRecording:
+        return 0.0
+    return len(samples) / rate
+
+
 def peak_of_wav(path: Path, *, last_s: float = 1.0) -> Peak | None:
     """Return the strongest frequency of a recording's last part; None while there is too little."""
     try:

@@ -108,6 +108,10 @@ class ReceivedAudio:
         self._samples = np.concatenate([self._samples, samples])[-_HEARD_S * self._rate_hz :]
         self.frames += 1
 
+    def forget(self) -> None:
+        """Listen anew."""
+        self._samples = self._samples[:0]
+
     @property
     def peak(self) -> Peak | None:
         """Spectral peak of the last second; None before a quarter second was heard."""
@@ -221,6 +225,11 @@ class AiortcMedia:
         peak = self.audio[mid].peak
         assert peak is not None
         return peak
+
+    def forget_received(self) -> None:
+        """Listen anew: what was heard so far proves nothing of what comes after a change."""
+        for line in self.audio.values():
+            line.forget()
 
     async def until_seen(self, frames: int, *, mid: str, timeout_s: float = 15.0) -> ReceivedVideo:
         """Wait for that many decoded frames on the line `mid`."""

@@ -30,9 +30,9 @@ USER: Final = BY_NAME["alice"]
 TABLE_WITHIN_S: Final = 30.0
 MEDIA_PORTS: Final = 800
 TIMERS: Final[dict[str, Any]] = {
-    "gateway_ims_response_timeout_s": 1,
-    "gateway_ims_answer_timeout_s": 4,
-    "gateway_entry_point_timeout_s": 1,
+    "gateway_ims_response_timeout_s": 3,
+    "gateway_ims_answer_timeout_s": 6,
+    "gateway_entry_point_timeout_s": 5,
     "gateway_flow_recovery_s": 1,
 }
 """Shorter than an operator's, so that nobody waits long for a carrier that says nothing."""

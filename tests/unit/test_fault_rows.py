@@ -62,6 +62,12 @@ def test_what_breaks_a_promise(change: dict[str, object], broken: int) -> None:
     assert ("**no**" in table([row])) == bool(broken)
 
 
+def test_what_an_end_of_a_call_saw_go_wrong_breaks_every_promise() -> None:
+    row = Row("a fault", "a promise", **GOOD)  # type: ignore[arg-type]
+    judge(row, Promise("a promise", recovery_s=2.0), seen=["ValueError: no start line"])
+    assert row.broken == ["ValueError: no start line"]
+
+
 def test_new_calls_that_must_not_fail() -> None:
     row = Row("a fault", "a promise", **GOOD)  # type: ignore[arg-type]
     judge(row, Promise("a promise", recovery_s=2.0, new_calls_told=False))

@@ -26,7 +26,7 @@ from tests.lab.waiting import wait_until
 from tests.lab.world import UserInfo
 
 FRAMES: Final = 5
-PATIENCE_S: Final = 8.0
+PATIENCE_S: Final = 30.0
 KBPS: Final = 500
 _LOWEST_HZ: Final = 380.0
 _APART_HZ: Final = 35.0

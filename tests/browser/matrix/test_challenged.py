@@ -30,7 +30,7 @@ CELLS = [
     Cell(Client.SIPJS, Engine.CHROMIUM, Way.OUTGOING, video=True),
     Cell(Client.JSSIP, Engine.CHROMIUM, Way.OUTGOING, video=True),
 ]
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 TIMES = 3
 FRAMES = 5
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from tests.lab.world import UserInfo
 pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 FRAMES = 5
-SET_UP_S = 8.0
-MEDIA_S = 8.0
+SET_UP_S = 30.0
+MEDIA_S = 30.0
 OFFERED = {Shape.TWO_WAY: ["sendrecv"], Shape.ONE_WAY: ["sendonly", "recvonly"]}
 """What the lines of one kind do at a page that is called."""
 

@@ -18,7 +18,6 @@ from tests.browser.matrix.clients import PageClient, directions, wait
 from tests.browser.matrix.engines import TONE_HZ
 from tests.lab.lab import Lab
 from tests.lab.proof import TOLERANCE_HZ, wait_released, wait_until_heard
-from tests.lab.tone import samples_from_wav
 from tests.lab.waiting import wait_until
 from tests.lab.world import UserInfo
 
@@ -26,7 +25,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 PHONE = "videophone"
 FRAMES = 5
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 AUDIO_CALLS = [
     pytest.param(cell, id=cell.name)
@@ -51,7 +50,7 @@ LISTENING_FIRST = [
 
 @contextmanager
 def talking(world: Lab, client: PageClient, user: UserInfo) -> Iterator[None]:
-    """Call the phone until both hear each other; hang up when all is done."""
+    """Call the phone until both hear each other, which they do again when all is done; hang up."""
     device, phone = world.phone(PHONE), world.info.phones[PHONE]
     device.events.clear()
     device.forget_recordings()
@@ -63,16 +62,11 @@ def talking(world: Lab, client: PageClient, user: UserInfo) -> Iterator[None]:
         hears(world, client)
         yield
         hears(world, client)
+        wait_until_heard(world, PHONE, TONE_HZ, PATIENCE_S, anew=True)
         client.hangup()
         wait_released(world)
     finally:
         device.hangup_all()
-
-
-def recorded_s(world: Lab) -> float:
-    """Return how much sound of the page has reached the phone."""
-    samples, rate = samples_from_wav(world.phone(PHONE).recordings()[-1])
-    return len(samples) / rate
 
 
 def hears(world: Lab, client: PageClient) -> None:
@@ -115,9 +109,6 @@ def test_who_comes_back_over_another_connection_gets_another_ice(
         client.change("loseConnection")
         wait(client, lambda: client.tell("iceFragment") != before, "restart of ICE", PATIENCE_S)
         assert directions(client) == wanted
-        later_s = recorded_s(world) + 1.5  # the second that is looked at is one after the restart
-        wait(client, lambda: recorded_s(world) > later_s, "sound of the page", PATIENCE_S)
-        wait_until_heard(world, PHONE, TONE_HZ, PATIENCE_S)
 
 
 @pytest.mark.parametrize("cell", JSSIP_CALLS)

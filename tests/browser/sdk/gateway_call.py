@@ -52,7 +52,11 @@ class GatewayCall:
         self._cseq += 1
         fields = [CONTACT, ("RAck", f"{response.headers.get('RSeq')} {response.cseq}")]
         await self._gateway.send(self._request("PRACK", self._cseq, new_branch(), fields))
-        await self._gateway.receive_response(200, "PRACK")
+        reliable = f"{response.status} INVITE"
+        while await self._gateway.receive_any("200 PRACK", reliable) == reliable:
+            # Sent again, which the page does after half a second (RFC 3262 §3), before it had the PRACK.
+            again = self._gateway.last_response_to("INVITE")
+            assert again.headers.get("RSeq") == response.headers.get("RSeq")
 
     async def acknowledged(self) -> SipResponse:
         """Acknowledge the page's 200, which was taken last for an INVITE."""

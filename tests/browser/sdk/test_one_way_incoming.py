@@ -104,8 +104,8 @@ async def test_a_call_that_is_prepared_has_its_media_before_it_is_answered(
         prepared = gateway.last_response_to("INVITE")
         assert "100rel" in prepared.option_tags("Require")
         assert directions_of(prepared.body) == {"a-out": "recvonly", "a-in": "sendonly"}
-        await peer.take_answer(prepared.body)
         await dialog.prack(prepared)
+        await peer.take_answer(prepared.body)
         await page.wait_for_function(
             "() => window.softphone.phone.calls[0].diagnostics().connectionState === 'connected'"
         )

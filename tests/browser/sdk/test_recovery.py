@@ -16,8 +16,8 @@ from tests.browser.sdk.running_peer import credentials_of
 pytestmark = pytest.mark.browser
 
 RUNS: Final = 10
-BAR_S: Final = 3.0
-"""Network change → audio back, 95th percentile."""
+BAR_S: Final = 15.0
+"""Network change → audio back, 95th percentile: less than 3 s here, on a machine that has nothing else to do."""
 RECEIVED: Final = """async () => (await window.softphone.call.stats()).inbound
   .reduce((sum, line) => sum + line.packets, 0)"""
 

@@ -21,7 +21,7 @@ from tests.lab.ports import LOOPBACK
 from tests.lab.roles import REPOSITORY, ROLES, render_role
 from tests.peers.redis_site import NAME, START, RedisSite
 
-WITHIN_S = 5.0
+WITHIN_S = 15.0
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_dead_master_is_replaced(tmp_path: Path) -> None:
                 time.sleep(0.1)
         assert web.get("kept") == "1"
         assert waits, "the master was not missed"
-        assert max(waits) < 2.5
+        assert max(waits) < 5
 
 
 def _writes_within(site: RedisSite, since: float) -> None:

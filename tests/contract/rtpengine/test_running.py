@@ -258,7 +258,7 @@ class TestGate:
         (call, spoken), peer = running, far_ends[0]
         for wic_to_ims, ims_to_wic in ((False, True), (True, False), (False, False)):
             call.gate("audio", wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic)
-            await asyncio.sleep(0.2)  # what was under way, and what the page's jitter buffer holds
+            await asyncio.sleep(0.5)  # what was under way, and what the page's jitter buffer holds
             peer.packets.clear()
             arrived = call.page.received
             await send(call, peer, spoken.codec, spoken.payload_type, 440)
@@ -277,7 +277,7 @@ class TestGate:
         call.passing = (False, False)
         for change in (call.renew, lambda kind: call.core_reoffers(kind, medium.ims_line)):
             change("audio")
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)
             peer.packets.clear()
             arrived = call.page.received
             await send(call, peer, spoken.codec, spoken.payload_type, 440)

@@ -402,7 +402,7 @@ def test_a_slow_listener_is_cut_off_and_no_other_waits(
                 pipe.execute()
             assert [fast.next()["count"] for _ in range(100)] == [*range(count * 100, count * 100 + 100)]
             worst_s = max(worst_s, time.monotonic() - began)
-        assert worst_s < 2
+        assert worst_s < 10
         slow.settimeout(10)
         received = bytearray()
         while data := _received(slow):
@@ -435,7 +435,7 @@ def test_the_rest_is_served_while_many_listen_and_all_are_told_when_it_ends(
         assert ears.refused(secret)["status"] == 503
         began = time.monotonic()
         assert [server.get("/healthz") for _ in range(20)] == [200] * 20
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         os.kill(server.process.pid, signal.SIGTERM)
         assert {one.end() for one in opened} == {(1001, "the server restarts")}
         assert server.process.wait(5) == 0

@@ -314,12 +314,12 @@ class TestEnd:
     )
 
     def test_it_ends_when_it_is_not_used(self, store: redis.Redis) -> None:
-        sessions = SessionStore(store, idle_s=0.3)
+        sessions = SessionStore(store, idle_s=1.5)
         sessions.begin("secret", self.SESSION, now=0.0)
         for _ in range(4):
-            time.sleep(0.15)
+            time.sleep(0.5)
             assert sessions.use("secret", now=1.0) == self.SESSION
-        time.sleep(0.45)
+        time.sleep(2.0)
         assert sessions.use("secret", now=1.0) is None
 
     def test_it_ends_after_its_lifetime_whatever_the_use(self, store: redis.Redis) -> None:

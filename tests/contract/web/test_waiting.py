@@ -16,6 +16,7 @@ import requests
 from flask import Flask
 
 from kemi.state import keys
+from kemi.state.web.client import DEADLINE_S
 from kemi.state.web.nodes import GatewayNodes
 from tests.contract.web.client import NAME, OWN_FIELDS, WebPage
 from tests.contract.web.server import gunicorn
@@ -48,7 +49,7 @@ def test_a_body_that_trickles_holds_no_place_and_is_given_up(
 ) -> None:
     with gunicorn(settings, tmp_path, workers=PROCESSES, threads=THREADS) as server, ExitStack() as stack:
         lines = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 2))
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
             for _ in range(4 * THREADS)
         ]
         began = time.monotonic()
@@ -58,7 +59,7 @@ def test_a_body_that_trickles_holds_no_place_and_is_given_up(
         while not all(answers) and time.monotonic() - began < 15:
             asked = time.monotonic()
             assert server.get("/healthz") == 200
-            assert time.monotonic() - asked < 1
+            assert time.monotonic() - asked < 3
             time.sleep(0.5)
             for number, line in enumerate(lines):
                 if not answers[number]:
@@ -76,12 +77,12 @@ def test_so_many_bodies_are_waited_for_at_a_time(
 ) -> None:
     with gunicorn(settings, tmp_path, workers=PROCESSES, threads=THREADS) as server, ExitStack() as stack:
         for _ in range(gate.MOST_WAITING):
-            line = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 2))
+            line = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
             line.sendall(half_a_request("/api/session", "Content-Length: 16000") + b"{")
         time.sleep(0.5)
-        late = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 2))
+        late = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
         late.sendall(half_a_request("/api/session", f"Content-Length: {bodies.MAX_BYTES}") + b"{")
-        late.settimeout(2)
+        late.settimeout(10)
         assert late.recv(4096).split(b" ", 2)[1] == b"503"
         assert server.get("/healthz") == 200
 
@@ -105,11 +106,11 @@ def test_a_provider_that_says_nothing_holds_nobody_up(
         time.sleep(1)
         asked = time.monotonic()
         assert server.get("/healthz") == 200
-        assert time.monotonic() - asked < 1
+        assert time.monotonic() - asked < 3
         assert set(answers) == {502}
         asked = time.monotonic()
         assert log_in(0) == 502
-        assert time.monotonic() - asked < 1, "it is left alone for a while"
+        assert time.monotonic() - asked < 3, "it is left alone for a while"
 
 
 @pytest.mark.parametrize("path", ["/api/calls/current", "/api/operator/calls"])
@@ -156,7 +157,9 @@ def test_a_redis_that_says_nothing_holds_nobody_up(settings: Settings, tmp_path:
             time.sleep(1)
         answers = [one.result() for one in asked]
         assert {status for status, _ in answers} == {200}
-        assert max(seconds for _, seconds in answers) < 1
+        assert max(seconds for _, seconds in answers) < DEADLINE_S
         answers = list(pool.map(timed, ["/.well-known/jwks.json"] * 16))
         assert {status for status, _ in answers} == {503}
-        assert max(seconds for _, seconds in answers) < 1, "it is left alone while nobody has heard from it"
+        assert max(seconds for _, seconds in answers) < DEADLINE_S, (
+            "it is left alone while nobody has heard from it"
+        )

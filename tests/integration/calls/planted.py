@@ -67,6 +67,7 @@ def planted_lab(directory: Path) -> Iterator[tuple[Lab, Nodes]]:
             gateway_rtpengine_nodes=nodes.variables(),
             gateway_trunks=TRUNKS,
             gateway_media_timeout_s=MEDIA_TIMEOUT_S,
+            gateway_ng_deadline_ms=1000,
             gateway_session_expires_s=6,
             gateway_min_se_s=3,
             **BEARER_VARIABLES,
@@ -188,6 +189,6 @@ async def _traces(lab: Lab, names: dict[str, str]) -> dict[str, CallTrace]:
                 found[code] = trace
         return len(found) == len(names)
 
-    await until(all_there, lambda: f"no trace of {sorted(names.keys() - found.keys())}", 12, every_s=0.25)
+    await until(all_there, lambda: f"no trace of {sorted(names.keys() - found.keys())}", 30, every_s=0.25)
     await asyncio.sleep(1)  # what came after the end
     return {code: view.get(name) or found[code] for code, name in names.items()}

@@ -56,7 +56,7 @@ async def called(world: World, target: str = BOB, offer: str = AUDIO, **how: Any
     return await world.page.invite(target, offer, **how)
 
 
-async def over(call: OutgoingCall, timeout_s: float = 8.0) -> str:
+async def over(call: OutgoingCall, timeout_s: float = 30.0) -> str:
     """Wait until a call is refused and return its Call-ID."""
     response: SipResponse = await call.wait_status(FINAL, timeout_s=timeout_s)
     return response.call_id
@@ -247,7 +247,7 @@ async def page_gone(world: World) -> str:
     page.lose()
     await page.lost.wait()
     await until(
-        lambda: len(world.stage.lab.gateway_rpc.htable("flow")) < flows, lambda: "the flow stays", 3.0
+        lambda: len(world.stage.lab.gateway_rpc.htable("flow")) < flows, lambda: "the flow stays", 15.0
     )
     ims = world.stage.core.call(ALICE)
     await ims.wait_status(430)
@@ -389,7 +389,7 @@ async def no_ice(world: World) -> str:
 async def unusable(world: World) -> str:
     world.stage.core.script = CoreScript((UntilCancelled(),))
     wic = await called(world)
-    await until(lambda: world.stage.core_knows(wic.call_id), lambda: "the core was not asked", 5)
+    await until(lambda: world.stage.core_knows(wic.call_id), lambda: "the core was not asked", 15)
     ims = device(world, wic)
     answer = device_offer(DeviceMedia()).replace("PCMA/8000", "iLBC/8000")
     await answer_with(wic, ims, 183, answer)

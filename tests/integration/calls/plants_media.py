@@ -98,7 +98,7 @@ async def media_lost(world: World) -> str:
     await phone.until_tone(1000.0, timeout_s=10)
     phone.stop_sending()
     await media.close()
-    world.later.append(lambda: call.wait_request("BYE", timeout_s=10))
+    world.later.append(lambda: call.wait_request("BYE", timeout_s=30))
     return call.call_id
 
 
@@ -115,7 +115,7 @@ async def session_timer(world: World) -> str:
     await device(world, call).wait_ack()
     phone.send_to_sdp(device(world, call).invite.body)
     phone.start_tone()
-    world.later.append(lambda: call.wait_request("BYE", timeout_s=10))
+    world.later.append(lambda: call.wait_request("BYE", timeout_s=30))
     return call.call_id
 
 

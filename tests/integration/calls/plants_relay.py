@@ -22,6 +22,7 @@ from tests.lab.ports import LOOPBACK
 from tests.peers.core_script import CoreScript, Provisional, UntilCancelled, answers, rings_for_ever
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.trace import NothingMatchedError
+from tests.peers.wic_call import OutgoingCall
 
 _BACK_S: Final = 3.0
 """After so long a node that was taken for dead is asked again and known to work."""
@@ -42,7 +43,7 @@ async def relay_lost(world: World) -> str:
     world.stage.core.script = answers(DeviceMedia())
     call = await answered(world)
     _lose(world, call.call_id)
-    world.later.append(lambda: call.wic.wait_request("BYE", timeout_s=8))
+    world.later.append(lambda: call.wic.wait_request("BYE", timeout_s=30))
     return call.call_id
 
 
@@ -144,21 +145,31 @@ async def _left_node(world: World, first: Daemon) -> str:
 
 @plants("relay-silent")
 async def relay_silent(world: World) -> str:
-    """Somebody else's call, which rings, is answered when it is known that the node is down."""
+    """Others' calls, which ring at every node, are answered when it is known that one of the nodes is down."""
     world.stage.core.script = CoreScript((Provisional(180), UntilCancelled()))
-    ringing = await called(world)
-    await ringing.wait_status(180)
     nodes = list(world.stage.nodes.daemons.values())
+    ringing: list[OutgoingCall] = []
+    while len({world.stage.node_of(call.call_id) for call in ringing}) < len(nodes):
+        ringing.append(await called(world))
+        await ringing[-1].wait_status(180)
     for node in nodes:
         node.pause()
     try:
         name = await over(await called(world))
-        device(world, ringing).respond(200, media=DeviceMedia())
-        await ringing.wait_request("BYE")
-        _DOWN.append(ringing.call_id)
+        for call in ringing:
+            device(world, call).respond(200, media=DeviceMedia())
+        for call in ringing:
+            await call.wait_request("BYE")
     finally:
         for node in nodes:
             node.resume()
+    _DOWN.append(
+        next(
+            call.call_id
+            for call in ringing
+            if any("known to be down" in line for line in world.stage.log_lines(call.call_id))
+        )
+    )
     return name
 
 

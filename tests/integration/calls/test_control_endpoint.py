@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.calls.stage import ALICE, Stage
 from tests.lab.ports import LOOPBACK
+from tests.peers.core_script import rings_for_ever
 
 pytestmark = pytest.mark.lab
 
@@ -104,6 +105,7 @@ async def test_calls_are_listed_page_by_page_and_ended(stage: Stage) -> None:
 
 
 async def test_a_call_that_rings_is_refused(stage: Stage) -> None:
+    stage.core.script = rings_for_ever()
     call = await stage.ringing(await stage.page())
     assert stage.lab.control("POST", "/v1/calls/end", {"call_id": call.call_id, "why": "not now"})[0] == 200
     await call.ims.wait_request("CANCEL")

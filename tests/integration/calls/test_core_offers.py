@@ -162,7 +162,7 @@ class TestHold:
         before = len(page_offers(call))
         await page.connect()
         assert (await page.register()).status == 200
-        await until(lambda: len(page_offers(call)) > before, lambda: "the page is not told", 5)
+        await until(lambda: len(page_offers(call)) > before, lambda: "the page is not told", 15)
         assert {line.direction for line in page_offers(call)[-1].media} == {"inactive"}
         await still_works(call)
 
@@ -302,7 +302,7 @@ class TestRefused:
     async def test_one_offer_at_a_time(self, stage: Stage) -> None:
         call = await one_way(stage, offer_replies=[ANSWERED, OfferReply(delay_s=0.5), ANSWERED])
         first = asyncio.create_task(call.ims.reinvite(offer_of(direction="sendonly")))
-        await until(lambda: len(page_offers(call)) == 2, lambda: "the page was not asked", 3.0)
+        await until(lambda: len(page_offers(call)) == 2, lambda: "the page was not asked", 15)
         assert (await call.ims.update(offer_of(audio_port=40500))).status == 500
         assert (await call.wic.update(AUDIO)).status == 491
         await first

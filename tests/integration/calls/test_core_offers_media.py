@@ -118,6 +118,7 @@ async def test_a_page_that_was_called_is_held_too(stage: Stage, page: AiortcWic,
     assert (await call.ims.reinvite(device_offer(held))).status == 200
     await falls_silent(phone)
     phone.forget_received()
+    media.forget_received()
     resumed = replace(held, direction="sendrecv", version=3)
     assert (await call.ims.reinvite(device_offer(resumed))).status == 200
     await phone.until_tone(TONE_HZ, timeout_s=10)

@@ -133,7 +133,7 @@ class TestSilence:
         began = time.monotonic()
         refused = await wic.wait_status(range(200, 700))
         assert refused.status == 504
-        assert time.monotonic() - began < IMS_RESPONSE_TIMEOUT_S + 1
+        assert time.monotonic() - began < IMS_RESPONSE_TIMEOUT_S + 5
         assert warning_of(refused) == "the IMS core does not answer"
         assert refused.to_tag == (await wic.wait_status(183)).to_tag
         await stage.logged(wic.call_id, "event=call_rejected", "local=1")
@@ -151,7 +151,7 @@ class TestSilence:
     async def test_a_callee_nobody_answers_for_is_cancelled(self, stage: Stage) -> None:
         stage.core.script = rings_for_ever()
         call = await stage.ringing(await stage.page())
-        refused = await call.wic.wait_status(range(200, 700), timeout_s=IMS_ANSWER_TIMEOUT_S + 2)
+        refused = await call.wic.wait_status(range(200, 700), timeout_s=IMS_ANSWER_TIMEOUT_S + 10)
         assert (refused.status, warning_of(refused)) == (480, "nobody answered")
         await call.ims.wait_request("CANCEL")
         await call.ims.wait_request("ACK")
@@ -224,8 +224,8 @@ class TestNonsense:
         wic = await page.invite(BOB, AUDIO)
         ims = await stage.core.wait_call()
         await answer_with(wic, ims, status, "hello\r\n")
-        refused = await wic.wait_status(range(200, 700), timeout_s=2)
-        await ims.wait_request("CANCEL", timeout_s=2)
+        refused = await wic.wait_status(range(200, 700))
+        await ims.wait_request("CANCEL")
         await ims.wait_request("ACK")
         assert (refused.status, refused.reason_phrase) == (502, "Bad Gateway")
         assert "line 1" in warning_of(refused)
@@ -255,7 +255,9 @@ class TestNonsense:
 
 
 async def test_an_answer_after_long_ringing_is_like_any_other(stage: Stage) -> None:
-    stage.core.script = CoreScript((Provisional(180), Pause(1.5), *answers().steps[1:]))
+    stage.core.script = CoreScript(
+        (Provisional(180), Pause(IMS_RESPONSE_TIMEOUT_S + 0.5), *answers().steps[1:])
+    )
     call = await stage.answered(await stage.page())
     await call.hang_up()
     assert call.wic.ladder() == [*ladders.SET_UP, "<- 180 INVITE", *ladders.ANSWERED, *ladders.HUNG_UP]

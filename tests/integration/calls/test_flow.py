@@ -318,4 +318,5 @@ async def test_many_calls_at_once_keep_apart(stage: Stage) -> None:
         messages = [e.message for e in wic.trace.entries if e.message.call_id == wic.call_id]
         received = [m for m in messages if isinstance(m, SipRequest) and m.method == "UPDATE"]
         assert len(received) == 1
-        assert wic.ladder().count(f"{Direction.RECEIVED} 200 INVITE") == 1
+        answers = [m for m in wic.trace.responses("INVITE") if m.call_id == wic.call_id and m.status == 200]
+        assert len({answer.to_tag for answer in answers}) == 1  # a core that waits for the ACK sends it again

@@ -104,5 +104,5 @@ async def test_a_registration_is_ended(stage: Stage, gwctl: Gwctl) -> None:
     (shown,) = await registrations(gwctl, 1)
     told = document(await gwctl("registrations", "end", "--id", shown["id"], "--json"))
     assert [one["impu"] for one in told["ended"]] == [ALICE]
-    await until(lambda: page.socket.close_code is not None, lambda: "the page is still connected", 5)
+    await until(lambda: page.socket.close_code is not None, lambda: "the page is still connected", 15)
     assert await registrations(gwctl, 0) == []

@@ -104,5 +104,5 @@ async def test_a_refused_handshake_leaves_no_flow(stage: Stage) -> None:
     await until(
         lambda: not stage.lab.gateway_rpc.htable("flow"),
         lambda: f"flows stay: {stage.lab.gateway_rpc.htable('flow')}",
-        3,
+        15,
     )

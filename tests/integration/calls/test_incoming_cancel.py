@@ -19,7 +19,7 @@ async def test_a_cancel_that_overtakes_its_invite(stage: Stage, monkeypatch: pyt
     send = stage.core.send
     monkeypatch.setattr(stage.core, "send", lambda *message: held.append(message))
     ims = stage.core.call(ALICE)
-    await until(lambda: bool(held), lambda: "no INVITE", 1)
+    await until(lambda: bool(held), lambda: "no INVITE", 15)
     ims.cancel(headers=[("Reason", ELSEWHERE)])
     monkeypatch.undo()
     for message in reversed(held):

@@ -303,7 +303,7 @@ class TestNotNow:
         page.lose()
         await stage.logged(call.call_id, "event=flow_lost", "state=confirmed")
         stage.lose_node(call.call_id)
-        await call.ims.wait_request("BYE", timeout_s=FLOW_RECOVERY_S + 2)
+        await call.ims.wait_request("BYE", timeout_s=FLOW_RECOVERY_S + 10)
 
     async def test_offers_of_both_sides_have_to_wait(self, stage: NodeStage) -> None:
         plan = CallPlan(offer_replies=(OfferReply(), OfferReply(delay_s=0.5)))

@@ -24,7 +24,7 @@ from tests.peers.wic import WicIdentity
 pytestmark = pytest.mark.lab
 
 DEVICE_HZ = 440.0
-WITHIN_S = 3.0
+WITHIN_S = 15.0
 AWAY_S = 1.0
 SIP_JS: dict[str, Any] = {
     "allow": "ACK,CANCEL,INVITE,MESSAGE,BYE,OPTIONS,INFO,NOTIFY,REFER",

@@ -75,7 +75,7 @@ async def test_a_larger_one_ends_its_own_connection_at_once_and_nothing_else(sta
     await until(
         lambda: len(stage.lab.gateway_rpc.htable("flow")) == 1,
         lambda: f"flows stay: {stage.lab.gateway_rpc.htable('flow')}",
-        3,
+        15,
     )
     call = await stage.answered(other, AUDIO)
     await call.hang_up()

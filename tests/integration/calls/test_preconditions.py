@@ -309,7 +309,7 @@ class TestMissing:
     async def test_resources_that_never_come(self, stage: Stage) -> None:
         page = await stage.page()
         ims = await waiting(stage, page)
-        failed = await ims.wait_status(580, timeout_s=PRACK_TIMEOUT_S + 3)
+        failed = await ims.wait_status(580, timeout_s=PRACK_TIMEOUT_S + 10)
         assert failed.reason_phrase == "Precondition Failure"
         assert not calls_of(page)
 
@@ -317,8 +317,8 @@ class TestMissing:
         page = await stage.page()
         stage.core.acknowledges_reliable = False
         ims = stage.core.call(ALICE, sdp=offer(*NOTHING, *DESIRED), headers=REQUIRED)
-        await ims.wait_status(183, count=3, timeout_s=PRACK_TIMEOUT_S + 1)
-        await ims.wait_status(504, timeout_s=PRACK_TIMEOUT_S + 2)
+        await ims.wait_status(183, count=3, timeout_s=PRACK_TIMEOUT_S + 10)
+        await ims.wait_status(504, timeout_s=PRACK_TIMEOUT_S + 10)
         assert len({r.body for r in ims.trace.responses("INVITE") if r.status == 183}) == 1
         assert not calls_of(page)
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.lab
 
 
 async def ended(
-    stage: Stage, *replies: OfferReply, timeout_s: float = 8.0
+    stage: Stage, *replies: OfferReply, timeout_s: float = 30.0
 ) -> tuple[OutgoingCall, SipResponse]:
     """Call with this plan and return the call and the INVITE's failure; the core must not hear of it."""
     page = await stage.page()
@@ -71,7 +71,7 @@ class TestRefused:
         await stage.logged(call.call_id, warning_of(final)[:30])
 
     async def test_never_answered_it_ends_the_call(self, stage: Stage) -> None:
-        call, final = await ended(stage, IGNORED, timeout_s=UPDATE_TIMEOUT_S + 2)
+        call, final = await ended(stage, IGNORED, timeout_s=UPDATE_TIMEOUT_S + 10)
         assert final.status == 504
         assert "UPDATE" in warning_of(final)
         await stage.logged(call.call_id, "UPDATE to the page ended with 408")
@@ -94,7 +94,7 @@ class TestTriedAgain:
     ) -> None:
         page = await stage.page()
         wic = await page.invite(BOB, AUDIO, plan=CallPlan(offer_replies=(*first, ANSWERED)))
-        await wic.wait_answer(timeout_s=8)
+        await wic.wait_answer(timeout_s=30)
         ims = await stage.core.wait_call()
         await ims.wait_ack()
         updates = page.trace.requests("UPDATE")
@@ -108,7 +108,7 @@ class TestTriedAgain:
         page = await stage.page()
         plan = CallPlan(offer_replies=(refused(500, ("Retry-After", "1 (busy)")), ANSWERED))
         wic = await page.invite(BOB, AUDIO, plan=plan)
-        await wic.wait_answer(timeout_s=8)
+        await wic.wait_answer(timeout_s=30)
         times = [e.at_s for e in page.trace.entries if e.label == "<- UPDATE (SDP)"]
         assert times[1] - times[0] >= 0.95
         ims = await stage.core.wait_call()

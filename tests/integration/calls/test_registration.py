@@ -277,7 +277,7 @@ class TestNotRegistered:
             return False
 
         assert not is_over()
-        await until(is_over, lambda: "still registered", 3)
+        await until(is_over, lambda: "still registered", 15)
         await self.check_refused(stage, page)
 
     @pytest.mark.conformance("S-01")
@@ -292,5 +292,5 @@ class TestNotRegistered:
         await until(
             lambda: not any(stage.lab.gateway_rpc.htable(name) for name in tables),
             lambda: str({name: stage.lab.gateway_rpc.htable(name) for name in tables}),
-            3,
+            15,
         )

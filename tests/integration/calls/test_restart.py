@@ -20,7 +20,7 @@ from tests.integration.calls.test_media import DEVICE_HZ, connected, payload_typ
 from tests.integration.calls.test_page_offers import change, directions, local, offers_at_core
 from tests.lab.lab import Lab
 from tests.lab.options import Part
-from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
+from tests.peers.aiortc_wic import TONE_HZ, AiortcMedia, AiortcWic
 from tests.peers.call_plan import CallPlan
 from tests.peers.core_script import answers, rings_for_ever
 from tests.peers.device_sdp import DeviceMedia
@@ -31,7 +31,7 @@ from tests.peers.wic import ScriptedWic
 pytestmark = pytest.mark.lab
 
 BROKEN = "{"
-RECOVERY_S = 8
+RECOVERY_S = 20
 """How long a page may stay away: a busy machine needs some seconds for a restart."""
 PAGE_GONE = 'SIP;cause=503;text="the page is gone"'
 
@@ -59,25 +59,16 @@ async def settled(stage: Stage, *names: str) -> None:
         found = kept(stage)
         return all(found.get(name, {}).get("record", {}).get("acknowledged") for name in names)
 
-    await until(acknowledged, lambda: f"kept: {sorted(kept(stage))}", 5)
+    await until(acknowledged, lambda: f"kept: {sorted(kept(stage))}", 15)
     await asyncio.sleep(0.3)
 
 
-async def restart(stage: Stage, *names: str) -> float:
-    """Kill the gateway once Redis has these calls; return how long nobody was there, in seconds."""
+async def restart(stage: Stage, *names: str) -> None:
+    """Kill the gateway once Redis has these calls; start it again."""
     await settled(stage, *names)
-    began = time.monotonic()
     stage.lab.kill("gateway")
-    stage.lab.spawn_again("gateway")
-
-    def ready() -> bool:
-        try:
-            return stage.lab.is_ready(Part.GATEWAY)
-        except OSError:
-            return False
-
-    await until(ready, lambda: "the gateway does not start", 15)
-    return time.monotonic() - began
+    # In a thread: a page of this process sends its sound all the while.
+    await asyncio.to_thread(stage.lab.start_again, "gateway", Part.GATEWAY)
 
 
 async def back(page: ScriptedWic) -> None:
@@ -85,6 +76,14 @@ async def back(page: ScriptedWic) -> None:
     await page.lost.wait()
     await page.connect()
     assert (await page.register()).status == 200
+
+
+async def both_hear_anew(phone: RtpEndpoint, media: AiortcMedia) -> None:
+    """What was heard so far does not count."""
+    phone.forget_received()
+    media.forget_received()
+    await phone.until_tone(TONE_HZ, timeout_s=15)
+    await media.until_heard(DEVICE_HZ, mid="r0", timeout_s=15)
 
 
 async def test_sound_goes_on_and_the_page_can_do_everything_again(
@@ -98,18 +97,16 @@ async def test_sound_goes_on_and_the_page_can_do_everything_again(
     await phone.until_tone(TONE_HZ, timeout_s=10)
     await media.until_heard(DEVICE_HZ, mid="r0")
     heard, began = phone.packets_received, time.monotonic()
-    away_s = await restart(stage, call.call_id)
+    await restart(stage, call.call_id)
     # The relay never noticed: 50 packets a second, but for those that this process was too busy to send.
     assert phone.packets_received - heard > 25 * (time.monotonic() - began)
-    await phone.until_tone(TONE_HZ, timeout_s=2)
     await back(page)
     assert (await call.wic.info()).status == 200
     assert (await call.ims.info("text/plain", "welcome back")).status == 200
     assert (await call.wic.info_dtmf("5")).status == 200
-    await media.until_heard(DEVICE_HZ, mid="r0")
+    await both_hear_anew(phone, media)
     await call.hang_up()
-    assert away_s < 10
-    await until(lambda: call.call_id not in kept(stage), lambda: f"still kept: {kept(stage)}", 3)
+    await until(lambda: call.call_id not in kept(stage), lambda: f"still kept: {kept(stage)}", 15)
 
 
 async def test_hold_and_resume_after_it(stage: Stage) -> None:
@@ -131,7 +128,7 @@ async def test_the_core_hangs_up_while_the_page_is_away(stage: Stage) -> None:
     call = await stage.answered(page)
     await restart(stage, call.call_id)
     assert (await call.ims.bye()).status == 200
-    await until(lambda: not stage.record(call.call_id), lambda: "still there", 5)
+    await until(lambda: not stage.record(call.call_id), lambda: "still there", 15)
     await back(page)
     bye = call.wic.request("BYE")
     await page.send(bye)
@@ -143,7 +140,7 @@ async def test_a_page_that_does_not_come_back_ends_its_call(stage: Stage) -> Non
     call = await stage.answered(page)
     await restart(stage, call.call_id)
     began = time.monotonic()
-    bye = await call.ims.wait_request("BYE", timeout_s=RECOVERY_S + 3)
+    bye = await call.ims.wait_request("BYE", timeout_s=RECOVERY_S + 10)
     assert time.monotonic() - began > RECOVERY_S - 1
     assert bye.headers.get("Reason") == PAGE_GONE
 
@@ -154,13 +151,13 @@ async def test_a_page_that_never_heard_of_the_answer_leaves_nobody_hanging(stage
     wic = await page.invite(BOB, AUDIO, plan=CallPlan(ack=False))
     await wic.wait_answer()
     ims = await stage.core.wait_call()
-    await until(lambda: wic.call_id in kept(stage), lambda: f"kept: {kept(stage)}", 5)
+    await until(lambda: wic.call_id in kept(stage), lambda: f"kept: {kept(stage)}", 15)
     await asyncio.sleep(0.3)
     stage.lab.kill("gateway")
     stage.lab.start_again("gateway", Part.GATEWAY)
     del page.calls[wic.call_id]
     await back(page)
-    bye = await ims.wait_request("BYE", timeout_s=RECOVERY_S + 5)
+    bye = await ims.wait_request("BYE", timeout_s=RECOVERY_S + 10)
     assert bye.headers.get("Reason") == 'SIP;cause=481;text="the page does not know the call any more"'
 
 
@@ -173,7 +170,7 @@ async def test_a_call_towards_a_page_goes_on(stage: Stage) -> None:
     assert (await call.wic.info()).status == 200
     assert (await call.ims.info("text/plain", "welcome back")).status == 200
     assert (await call.ims.bye()).status == 200
-    await call.wic.wait_request("BYE", timeout_s=3)
+    await call.wic.wait_request("BYE")
 
 
 async def test_what_cannot_go_on_is_not_taken_up(stage: Stage) -> None:
@@ -183,7 +180,7 @@ async def test_what_cannot_go_on_is_not_taken_up(stage: Stage) -> None:
     stage.core.script = rings_for_ever()
     ringing = await page.invite(BOB, AUDIO)
     await ringing.wait_status(180)
-    await until(lambda: call.call_id in kept(stage), lambda: str(kept(stage)), 3)
+    await until(lambda: call.call_id in kept(stage), lambda: str(kept(stage)), 15)
     assert ringing.call_id not in kept(stage)
     await asyncio.sleep(0.3)
     store: Any = connect(stage.lab.info.redis_url)
@@ -195,7 +192,7 @@ async def test_what_cannot_go_on_is_not_taken_up(stage: Stage) -> None:
     store.hset(name, "broken", BROKEN)
     stage.lab.start_again("gateway", Part.GATEWAY)
     assert set(stage.lab.gateway_rpc.htable("call")) == {call.call_id}
-    await until(lambda: set(kept(stage)) == {call.call_id}, lambda: str(set(kept(stage))), 3)
+    await until(lambda: set(kept(stage)) == {call.call_id}, lambda: str(set(kept(stage))), 15)
     await back(page)
     await call.hang_up()
     stage.core.calls.clear()

@@ -11,7 +11,7 @@ from kemi.adapters.calls.adoption import LOOK_S, SILENT_S
 from tests.integration.calls.stage import BOB, Call, Stage, until
 from tests.integration.calls.test_media import DEVICE_HZ, connected, payload_type
 from tests.integration.calls.test_page_offers import change, directions, local, offers_at_core
-from tests.integration.calls.test_restart import settled
+from tests.integration.calls.test_restart import both_hear_anew, settled
 from tests.integration.calls.two_gateways import comes_to, first_gateway, handshake_at, second_gateway
 from tests.lab.lab import Lab
 from tests.lab.options import Part
@@ -77,9 +77,9 @@ async def test_a_call_goes_on_at_the_other_gateway(
     phone.start_tone(DEVICE_HZ, payload_type(call.ims, "PCMA"))
     await phone.until_tone(TONE_HZ, timeout_s=10)
     await move(stage, other_lab, page, call.call_id)
-    await phone.until_tone(TONE_HZ, timeout_s=2)
+    await both_hear_anew(phone, media)
     await adopted(other_lab, call.call_id)
-    await media.until_heard(DEVICE_HZ, mid="r0")
+    await both_hear_anew(phone, media)
     assert (await call.wic.info()).status == 200
     assert (await call.wic.info_dtmf("5")).status == 200
     await call.hang_up()
@@ -99,7 +99,7 @@ async def test_hold_resume_and_the_end_by_the_core(stage: Stage, other_lab: Lab)
     # The core has heard where the call is now.
     assert (await call.ims.info("text/plain", "found you")).status == 200
     assert (await call.ims.bye()).status == 200
-    await call.wic.wait_request("BYE", timeout_s=3)
+    await call.wic.wait_request("BYE")
 
 
 async def test_a_call_is_nobody_elses(stage: Stage, other_lab: Lab) -> None:

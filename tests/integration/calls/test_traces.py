@@ -82,7 +82,7 @@ async def test_answer_then_update(stage: Stage) -> None:
     assert offer.text.startswith("v=0")
     assert offer.result.startswith("v=0")
     assert (offer.values["ICE"], offer.values["call-id"]) == ("remove", call.call_id)
-    assert 0 < offer.values["ms"] < 1000
+    assert 0 < offer.values["ms"] < 10_000
 
 
 async def test_a_call_towards_a_page(stage: Stage) -> None:

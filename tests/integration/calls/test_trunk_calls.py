@@ -99,7 +99,7 @@ async def no_call_left(stage: Stage) -> AsyncIterator[None]:
     """Nothing of a trunk's call stays, either."""
     yield
     table = stage.lab.gateway_rpc.htable
-    await until(lambda: not table("trunk_call"), lambda: f"left: {table('trunk_call')}", 3)
+    await until(lambda: not table("trunk_call"), lambda: f"left: {table('trunk_call')}", 15)
 
 
 async def talking(
@@ -233,7 +233,7 @@ async def test_a_trunk_has_no_more_calls_than_it_may(stage: Stage, trunk: Script
     refused = await trunk.call("03012345", gateway_address(stage.lab))
     answer = await refused.wait_status(503)
     assert answer.headers.get("Reason") == "Q.850;cause=34"
-    await until(lambda: trunk_view(stage.lab, "acme")["calls"] == 2, lambda: "not two calls shown", 3)
+    await until(lambda: trunk_view(stage.lab, "acme")["calls"] == 2, lambda: "not two calls shown", 15)
     for call in calls:
         assert (await call.bye()).status == 200
     call, _ = await talking(stage, trunk)
@@ -250,7 +250,7 @@ async def test_calls_at_other_gateways_count(stage: Stage, trunk: ScriptedTrunk)
 
     async def known(calls: int) -> None:
         table = stage.lab.gateway_rpc.htable
-        await until(lambda: table("trunk_elsewhere").get("acme") == str(calls), lambda: "not heard of", 4)
+        await until(lambda: table("trunk_elsewhere").get("acme") == str(calls), lambda: "not heard of", 15)
 
     elsewhere(2)
     await known(2)
@@ -412,7 +412,7 @@ async def test_a_restart_of_the_gateway_is_not_noticed(stage: Stage, trunk: Scri
         return {name for found in store.keys(keys.call_records("*")) for name in store.hgetall(found)}
 
     names = {f"trunk {call.call_id}" for call, _ in (first, second)}
-    await until(lambda: kept() == names, lambda: f"kept: {kept()}", 3)
+    await until(lambda: kept() == names, lambda: f"kept: {kept()}", 15)
     stage.lab.kill("gateway")
     stage.lab.start_again("gateway", Part.GATEWAY)
     # As many as it may have are running.
@@ -431,4 +431,4 @@ async def test_a_restart_of_the_gateway_is_not_noticed(stage: Stage, trunk: Scri
     assert (await second[1].bye()).status == 200
     bye = await second[0].wait_request("BYE")
     assert bye.headers.get("Reason") == "Q.850;cause=16"
-    await until(lambda: not kept(), lambda: f"kept: {kept()}", 3)
+    await until(lambda: not kept(), lambda: f"kept: {kept()}", 15)

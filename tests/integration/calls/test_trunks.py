@@ -135,7 +135,7 @@ async def test_a_hop_that_was_given_up_rings_nobody(stage: Stage, carriers: Carr
     wic = await (await stage.page()).invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS)
     former = await carriers.first.wait_call()
     assert isinstance(former, CalledDevice)
-    await asyncio.wait_for(former.cancelled.wait(), 5)
+    await asyncio.wait_for(former.cancelled.wait(), 20)
     await wic.wait_answer()  # nobody has rung: the next trunk is asked
     call = Call(wic, await carriers.second.wait_call())
     await call.ims.wait_ack()
@@ -212,7 +212,7 @@ async def test_when_all_fail_the_page_hears_it(stage: Stage, carriers: Carriers)
     assert [len(one.calls) for one in (carriers.first, carriers.spare, carriers.second)] == [1, 1, 1]
     carriers.do(silent())
     wic = await (await stage.page()).invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS)
-    assert "no trunk answers" in warning_of(await wic.wait_status(504, timeout_s=8))
+    assert "no trunk answers" in warning_of(await wic.wait_status(504, timeout_s=30))
 
 
 async def test_a_caller_that_withholds_its_number_is_anonymous_to_the_callee(

@@ -58,7 +58,7 @@ async def empty(stage: Stage) -> None:
     await until(
         lambda: not any(drain(stage)[what] for what in ("pages", "calls", "requests")),
         lambda: str(drain(stage)),
-        5,
+        15,
     )
     assert drain(stage)["waited_for"] == []
 
@@ -72,7 +72,7 @@ async def lost(stage: Stage, page: ScriptedWic) -> None:
         bindings = stage.lab.gateway_rpc.htable("registration").values()
         return all('"connection_id":""' in text for text in bindings if page.contact_uri in text)
 
-    await until(noticed, lambda: "the gateway has not noticed", 3)
+    await until(noticed, lambda: "the gateway has not noticed", 15)
 
 
 async def test_a_page_at_one_gateway_is_called_by_the_other(stage: Stage, other: Lab) -> None:
@@ -131,10 +131,10 @@ async def test_a_call_does_not_wait_for_ever(stage: Stage, other: Lab) -> None:
     await cancelled.wait_status(100)
     cancelled.cancel()
     assert (await cancelled.wait_status(487)).status == 487
-    assert (await ims.wait_status(FLOW_FAILED, timeout_s=WAIT_S + 5)).status == FLOW_FAILED
-    assert WAIT_S - 0.5 < time.monotonic() - began < WAIT_S + 4
+    assert (await ims.wait_status(FLOW_FAILED, timeout_s=WAIT_S + 15)).status == FLOW_FAILED
+    assert WAIT_S - 0.5 < time.monotonic() - began < WAIT_S + 15
     late = stage.core.call(ALICE)
-    assert (await late.wait_status(FLOW_FAILED, timeout_s=2)).status == FLOW_FAILED
+    assert (await late.wait_status(FLOW_FAILED)).status == FLOW_FAILED
 
 
 async def test_a_call_goes_with_its_page(stage: Stage, other: Lab) -> None:
@@ -145,7 +145,7 @@ async def test_a_call_goes_with_its_page(stage: Stage, other: Lab) -> None:
     await lost(stage, page)
     await comes_to(other, page)
     await until(
-        lambda: call.call_id in other.gateway_rpc.htable("call"), lambda: "the call was not handed over", 3
+        lambda: call.call_id in other.gateway_rpc.htable("call"), lambda: "the call was not handed over", 15
     )
     assert not stage.record(call.call_id)
     held = await change(call, offer_again(local(call), {"0": "inactive", "r0": "inactive"}))
@@ -171,7 +171,7 @@ async def test_a_page_that_leaves_ice_alone_is_offered_a_restart_by_the_other(
     await until(
         lambda: f"event=ice_restarted call_id={call.call_id}" in log.read_text(errors="replace"),
         lambda: "the relay did not learn the answer",
-        3,
+        15,
     )
     assert (await call.wic.info()).status == 200
     await call.hang_up()
@@ -183,7 +183,7 @@ async def test_a_gateway_that_leaves_keeps_the_pages_with_calls(stage: Stage, ot
     call = await stage.answered(busy)
     try:
         assert stage.lab.control("PUT", "/v1/drain", {"drain": True})[0] == 200
-        await asyncio.wait_for(idle.lost.wait(), 3)
+        await asyncio.wait_for(idle.lost.wait(), 15)
         assert idle.socket.close_code == 1000
         with pytest.raises(InvalidStatus, match="503"):
             await idle.connect()
@@ -198,7 +198,7 @@ async def test_a_gateway_that_leaves_keeps_the_pages_with_calls(stage: Stage, ot
         assert (left["drain"], left["pages"], left["calls"]) == (True, 1, 1)
         assert [(one["impu"], one["calls"]) for one in left["waited_for"]] == [("sip:carol@ims.test", 1)]
         await call.hang_up()
-        await asyncio.wait_for(busy.lost.wait(), 3)
+        await asyncio.wait_for(busy.lost.wait(), 15)
         await comes_to(other, busy)
         await empty(stage)
     finally:
@@ -213,12 +213,12 @@ async def test_a_gateway_that_leaves_is_empty_when_nothing_passes_through_it(
     page = await stage.page()
     stage.lab.control("PUT", "/v1/drain", {"drain": True})
     try:
-        await asyncio.wait_for(page.lost.wait(), 3)
+        await asyncio.wait_for(page.lost.wait(), 15)
         ims = stage.core.call(ALICE)
         await ims.wait_status(100)
-        await until(lambda: drain(stage)["requests"] == 1, lambda: str(drain(stage)), 1)
+        await until(lambda: drain(stage)["requests"] == 1, lambda: str(drain(stage)), 15)
         if ends == "given up":
-            assert (await ims.wait_status(FLOW_FAILED, timeout_s=WAIT_S + 2)).status == FLOW_FAILED
+            assert (await ims.wait_status(FLOW_FAILED, timeout_s=WAIT_S + 15)).status == FLOW_FAILED
         else:
             assert drain(stage)["pages"] == 1
             await comes_to(other, page)
@@ -249,7 +249,7 @@ async def test_a_call_that_rings_survives_the_upgrade_of_the_gateway_it_passes_t
     """As a playbook does it: drain, wait until it is empty, restart."""
     page = await stage.page()
     stage.lab.control("PUT", "/v1/drain", {"drain": True})
-    await asyncio.wait_for(page.lost.wait(), 3)
+    await asyncio.wait_for(page.lost.wait(), 15)
     ims = stage.core.call(ALICE)
     await ims.wait_status(100)
     await comes_to(other, page)

@@ -88,7 +88,7 @@ async def test_a_page_without_content_length_makes_a_call_and_the_core_gets_righ
 async def test_an_unanswered_request_is_not_repeated_on_a_reliable_transport(stage: Stage) -> None:
     page = await stage.page()
     wic = await page.invite(BOB, AUDIO, plan=CallPlan(offer_replies=(IGNORED,)))
-    await wic.wait_status(504, timeout_s=UPDATE_TIMEOUT_S + 2)  # T1, when UDP would repeat, is half a second
+    await wic.wait_status(504, timeout_s=UPDATE_TIMEOUT_S + 10)  # T1, when UDP would repeat, is half a second
     assert wic.ladder().count("<- UPDATE (SDP)") == 1
     assert wic.ladder().count("<- 504 INVITE") == 1
 
@@ -116,7 +116,7 @@ async def test_an_answer_takes_the_connection_its_request_came_by_whatever_the_c
     await until(
         lambda: len(one.trace.responses("OPTIONS")) + len(other.trace.responses("OPTIONS")) == 3,
         lambda: f"{one.trace.ladder()} {other.trace.ladder()}",
-        3,
+        15,
     )
     assert sorted(r.cseq.number for r in one.trace.responses("OPTIONS")) == [11, 33]
     assert [r.cseq.number for r in other.trace.responses("OPTIONS")] == [22]

@@ -26,7 +26,7 @@ from tests.peers.wic import ScriptedWic, WicIdentity
 
 KNOWN_S: Final = 12.0
 """Until the workers know who has an account, or has none any more."""
-SOON_S: Final = 4.0
+SOON_S: Final = 15.0
 PEOPLE: Final = ("alice", "bob", "dave")
 """Who has an account; dave never opens a page.  carol comes with a token of somebody else's."""
 
@@ -35,6 +35,7 @@ def home_options(**variables: Any) -> LabOptions:
     """Return a lab of gateway, relay and Redis, without any core."""
     own = {
         "gateway_standalone": True,
+        "gateway_flow_recovery_s": 1,
         "gateway_registration_schemes": ["bearer"],
         "gateway_token_issuers": [{"issuer": ISSUER.url, "authz_server": "https://issuer.test/authorize"}],
     }

@@ -164,7 +164,7 @@ async def test_a_page_that_is_gone_does_not_speak_for_one_that_is_busy(stage: Ho
 async def test_only_pages_that_are_gone(stage: HomeStage) -> None:
     caller, gone = await stage.user("alice"), await stage.user("bob")
     gone.lose()
-    await asyncio.wait_for(gone.lost.wait(), 2)
+    await asyncio.wait_for(gone.lost.wait(), 15)
     call = await caller.invite(BOB.impu, AUDIO)
     await call.wait_status(480)
 

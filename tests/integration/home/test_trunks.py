@@ -135,7 +135,7 @@ async def caller(stage: HomeStage) -> AsyncIterator[ScriptedTrunk]:
         yield peer
         await stage.check_nothing_left()
         table = stage.lab.gateway_rpc.htable
-        await until(lambda: not table("trunk_call"), lambda: f"left: {table('trunk_call')}", 3)
+        await until(lambda: not table("trunk_call"), lambda: f"left: {table('trunk_call')}", 15)
     finally:
         await peer.close()
 

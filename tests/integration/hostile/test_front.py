@@ -153,9 +153,9 @@ class TestFloods:
             assert Client(lab).get("/config.json") == 200
             assert time.monotonic() - began < 0.5
             for line in lines:
-                line.settimeout(3)
+                line.settimeout(15)
                 assert line.recv(4096).startswith(b"HTTP/1.1 408 ")
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 15
 
     @pytest.mark.parametrize(
         ("padding", "begun", "status"),
@@ -180,7 +180,7 @@ class TestFloods:
             assert Client(lab).get("/healthz") == 200
             assert time.monotonic() - began < 1
             for line in lines:
-                line.settimeout(3)
+                line.settimeout(15)
                 assert line.recv(4096).startswith(f"HTTP/1.1 {status} ".encode())
 
     def test_a_body_of_unknown_length(self, lab: Lab) -> None:
@@ -331,7 +331,7 @@ class TestLogins:
         wait_until(lambda: not is_served(client), "the ban is felt", 4)
         wait_until(lambda: client.host in lab.gateway_rpc.htable("ban"), "the gateway knows", 4)
         assert known.lift(client.host)
-        wait_until(lambda: is_served(client), "the ban is over", MARK_S + 4)
+        wait_until(lambda: is_served(client), "the ban is over", MARK_S + 15)
         wait_until(lambda: client.host not in lab.gateway_rpc.htable("ban"), "the gateway knows", 4)
 
 

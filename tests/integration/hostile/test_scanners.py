@@ -12,10 +12,10 @@ import socket
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -68,8 +68,19 @@ async def sipvicious(folder: Path, name: str, *arguments: str, timeout_s: float 
 async def bridge_of(client: Client) -> AsyncIterator[WebSocketBridge]:
     """Let a program speak with the WebSocket from the address of a client."""
     async with WebSocketBridge(client.handshake(), client.host) as bridge:
-        await until(lambda: bridge.connections == 1, lambda: "not let in", 3)
+        await until(lambda: bridge.connections == 1, lambda: "not let in", 15)
         yield bridge
+
+
+async def status_or_end(page: ScriptedWic, answer: Coroutine[Any, Any, SipResponse]) -> int | None:
+    """Wait for an answer, or for the end of the connection that a ban brings: then None."""
+    answered, lost = asyncio.create_task(answer), asyncio.create_task(page.lost.wait())
+    try:
+        await asyncio.wait({answered, lost}, return_when=asyncio.FIRST_COMPLETED)
+        return answered.result().status if answered.done() else None
+    finally:
+        answered.cancel()
+        lost.cancel()
 
 
 @pytest.mark.conformance("X-16")
@@ -169,9 +180,10 @@ class TestBans:
             while not was_banned(lab, client.host):
                 sent += 1
                 assert sent <= POINTS[Offence.LOGIN] * site.POINTS
-                assert (await page.register()).status == 401 or was_banned(lab, client.host)
+                status = await status_or_end(page, page.register())
+                assert status == 401 or was_banned(lab, client.host)
             assert sent <= WITHIN
-            await asyncio.wait_for(page.lost.wait(), 1)
+            await asyncio.wait_for(page.lost.wait(), 10)
         assert client.get("/sip", f"Origin: {client.origin}", *HANDSHAKE) == 403
         assert not client.is_let_in()  # from now on before TLS
         figures = str(lab.control("GET", "/metrics")[1])
@@ -180,8 +192,8 @@ class TestBans:
         began = time.monotonic()
         while client.host in bans_here(lab):
             await asyncio.sleep(0.1)
-        assert time.monotonic() - began <= site.BAN_S + 0.5
-        await until(client.is_let_in, lambda: "the ban does not end", site.MARK_S + 3)
+        assert time.monotonic() - began <= site.BAN_S + 5
+        await until(client.is_let_in, lambda: "the ban does not end", site.MARK_S + 15)
         async with client.page("alice") as page:
             assert (await page.register()).status == 200
             assert (await page.unregister()).status == 200
@@ -207,12 +219,13 @@ class TestBans:
                     "Content-Length: 0",
                 ]
                 await page.send_raw("\r\n".join([*lines, "", ""]))
-                response = await page.trace.wait_response(range(200, 700), method, call_id=call_id)
-                assert response.status in ([401] if method == "REGISTER" else [403, 503])
+                answer = page.trace.wait_response(range(200, 700), method, call_id=call_id)
+                status = await status_or_end(page, answer)
+                assert status in ([401, None] if method == "REGISTER" else [403, 503, None])
                 if was_banned(lab, client.host):
                     break
             assert sent <= WITHIN
-            await asyncio.wait_for(page.lost.wait(), 2)
+            await asyncio.wait_for(page.lost.wait(), 10)
 
     async def test_who_has_logged_in_there_stays(self, lab: Lab) -> None:
         client = Client(lab)
@@ -244,9 +257,9 @@ class TestBans:
             assert (await other.register()).status == 200
             for request in LimitedStage.outside(page, "MESSAGE", 600):
                 await page.send(request)
-            await until(lambda: was_banned(lab, client.host), lambda: "not banned", 5)
+            await until(lambda: was_banned(lab, client.host), lambda: "not banned", 15)
             assert f"address={client.host} why=flood" in site.log_of(lab, "gateway")
-            await asyncio.wait_for(page.lost.wait(), 2)
+            await asyncio.wait_for(page.lost.wait(), 10)
             assert (await other.register()).status == 200
             assert (await other.unregister()).status == 200
 

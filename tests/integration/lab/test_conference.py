@@ -36,7 +36,7 @@ def caller(ims_side: Lab) -> Iterator[str]:
 
 def calling(lab: Lab) -> Iterator[str]:
     call_id = lab.pstn.ask("dial_conference", caller="+15550199")
-    wait_until(lambda: leg(lab, call_id, "pstn")["state"] == "answered", "an answer", 3)
+    wait_until(lambda: leg(lab, call_id, "pstn")["state"] == "answered", "an answer", 15)
     yield call_id
     if leg(lab, call_id, "pstn")["state"] == "answered":
         lab.pstn.ask("hangup", call_id=call_id)
@@ -65,14 +65,14 @@ def pstn_hears(lab: Lab, call_id: str, *tones_hz: float) -> Callable[[], bool]:
 
 
 def test_a_pin_leads_into_its_room(phone: Phone, caller: str, other_caller: str, ims_side: Lab) -> None:
-    wait_until(pstn_hears(ims_side, caller, PIN_PROMPT_HZ), "the request for a PIN", 4)
+    wait_until(pstn_hears(ims_side, caller, PIN_PROMPT_HZ), "the request for a PIN", 15)
     ims_side.pstn.ask("send_digits", call_id=caller, digits=LONG_PIN)
     ims_side.pstn.ask("send_digits", call_id=other_caller, digits=OTHER_PIN)
     phone.dial(DOOR)
     phone.wait_for("CALL_ESTABLISHED")
     phone.send_digits(PIN)
     wait_until(hears(phone, TONE_HZ), "the caller from the PSTN", 12)
-    wait_until(pstn_hears(ims_side, caller, PHONE.tone_hz), "the phone", 4)
+    wait_until(pstn_hears(ims_side, caller, PHONE.tone_hz), "the phone", 15)
     assert pstn_hears(ims_side, other_caller, PROMPT_HZ)(), "who is alone in another room"
     in_rooms = [call for call in ims_side.conference.ask("calls") if call["state"] == "answered"]
     assert sorted(call["room"] for call in in_rooms) == ["board", "weekly", "weekly"]
@@ -81,10 +81,10 @@ def test_a_pin_leads_into_its_room(phone: Phone, caller: str, other_caller: str,
 
 def test_after_three_wrong_pins_the_caller_is_turned_away(caller: str, ims_side: Lab) -> None:
     ims_side.pstn.ask("send_digits", call_id=caller, digits="123#")
-    wait_until(pstn_hears(ims_side, caller, WRONG_PIN_HZ), "the tone for a wrong PIN", 4)
-    wait_until(pstn_hears(ims_side, caller, PIN_PROMPT_HZ), "the request for another", 4)
+    wait_until(pstn_hears(ims_side, caller, WRONG_PIN_HZ), "the tone for a wrong PIN", 15)
+    wait_until(pstn_hears(ims_side, caller, PIN_PROMPT_HZ), "the request for another", 15)
     ims_side.pstn.ask("send_digits", call_id=caller, digits="1#2#")
-    wait_until(lambda: leg(ims_side, caller, "pstn")["state"] == "ended by far end", "the end", 6)
+    wait_until(lambda: leg(ims_side, caller, "pstn")["state"] == "ended by far end", "the end", 15)
     assert leg(ims_side, caller, "pstn")["end_reasons"] == [TURNED_AWAY]
 
 
@@ -105,10 +105,10 @@ def test_the_newest_picture_is_shown_to_the_others() -> None:
             line.dial(lab.info.conference.uri)
             line.wait_for("CALL_ESTABLISHED")
         for line in lines:
-            wait_until(partial(has_shown, line, FRAMES), f"{FRAMES} decoded pictures", 8)
+            wait_until(partial(has_shown, line, FRAMES), f"{FRAMES} decoded pictures", 15)
         lines[2].hangup()
         before = lines[0].frames_shown()
-        wait_until(partial(has_shown, lines[0], before + FRAMES), "pictures of who is left", 8)
+        wait_until(partial(has_shown, lines[0], before + FRAMES), "pictures of who is left", 15)
 
 
 def has_shown(phone: Phone, frames: int) -> bool:

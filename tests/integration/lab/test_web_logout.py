@@ -25,7 +25,8 @@ from tests.peers.wic import ScriptedWic, WicIdentity
 pytestmark = pytest.mark.lab
 
 REGISTRATIONS = "/api/operator/registrations"
-LOGOUT_S = 5.0
+LOGOUT_S = 20.0
+BAR_S = 5.0
 KEYS_S = 30.0
 GUEST = GUEST_NAMES[0]
 PARTS = frozenset({Part.REDIS, Part.IMS, Part.GATEWAY, Part.RTPENGINE, Part.WEB_API, Part.HAPROXY})
@@ -97,12 +98,11 @@ def registered(lab: Lab, name: str) -> dict[str, str]:
     return dict(lab.hss.ask("subscriptions")[lab.info.users[name].impi]["registered"])
 
 
-async def ended(lab: Lab, name: str, page: ScriptedWic, began: float) -> None:
-    """Wait for the end of a page's connection and of its registration at the core, in time."""
+async def ended(lab: Lab, name: str, page: ScriptedWic) -> None:
+    """Wait for the end of a page's connection and of its registration at the core."""
     await asyncio.wait_for(page.lost.wait(), LOGOUT_S)
     assert page.socket.close_code == 4401
     await asyncio.to_thread(wait_until, lambda: not registered(lab, name), "the end at the core", LOGOUT_S)
-    assert time.monotonic() - began < LOGOUT_S
 
 
 @pytest.mark.conformance("R-67", "X-12")
@@ -117,7 +117,8 @@ async def test_a_logout_ends_connection_and_registration_within_five_seconds(
     assert registered(world, "alice")
     began = time.monotonic()
     browser.log_out()
-    await ended(world, "alice", page, began)
+    await ended(world, "alice", page)
+    assert time.monotonic() - began < BAR_S
     again = await open_page(world, "alice", pages)
     assert (await again.register(headers=bearer(token))).status == 401
 
@@ -137,9 +138,8 @@ async def test_of_two_guests_one_has_the_identity_until_its_registration_ends(
     page = await open_page(world, GUEST, pages)
     assert (await page.register(headers=bearer(token))).status == 200
     assert second.lease().status_code == 503
-    began = time.monotonic()
     first.log_out()
-    await ended(world, GUEST, page, began)
+    await ended(world, GUEST, page)
     await asyncio.to_thread(wait_until, lambda: second.lease().status_code == 201, "the identity", LOGOUT_S)
     successor = await open_page(world, GUEST, pages)
     assert (await successor.register(headers=bearer(token))).status == 401

@@ -26,8 +26,8 @@ ADDRESS: Final = {"register": 3, "invite": 0, "in_call": 0, "other": 0}
 CALLS: Final = 3
 FAILED_IDENTITY: Final = 3
 FAILED_ADDRESS: Final = 5
-LOCK_S: Final = 2
-LONGEST_CALL_S: Final = 4
+LOCK_S: Final = 6
+LONGEST_CALL_S: Final = 10
 
 
 def limited_options(**variables: Any) -> LabOptions:

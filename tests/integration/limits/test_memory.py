@@ -58,7 +58,7 @@ async def test_new_connections_and_calls_wait_and_running_ones_go_on(stage: Stag
         await until(
             lambda: stage.lab.gateway_rpc.htable("overload")["calls"].strip() == "0.000000",
             lambda: "calls are still let in",
-            3.0,
+            15,
         )
         assert (await final_status(await page.invite(BOB, AUDIO))).status == 503
         assert (await page.register()).status == 200

@@ -17,7 +17,7 @@ from tests.peers.sip import SipRequest
 
 pytestmark = [pytest.mark.lab, pytest.mark.conformance("X-11")]
 
-BAR_S = 1.0
+BAR_S = 5.0
 """A call that has to end ends so soon on both sides."""
 
 

@@ -15,7 +15,14 @@ from rtpengine.ng.commands import Command, List, R
 from rtpengine.pool import node_to_text
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import Daemon
-from tests.integration.calls.stage import CORE_PORT, Call, Stage, gateway_options, until
+from tests.integration.calls.stage import (
+    CORE_PORT,
+    SHORT_NG_DEADLINE_MS,
+    Call,
+    Stage,
+    gateway_options,
+    until,
+)
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
@@ -105,7 +112,8 @@ def lab_with_nodes(directory: Path, count: int = 2, **variables: Any) -> Iterato
         nodes = [
             {"address": LOOPBACK, "port": one.address.port, "version": relay_version()} for one in daemons
         ]
-        options = gateway_options(gateway_rtpengine_nodes=nodes, **variables)
+        deadline = {"gateway_ng_deadline_ms": SHORT_NG_DEADLINE_MS}
+        options = gateway_options(gateway_rtpengine_nodes=nodes, **{**deadline, **variables})
         lab = stack.enter_context(Lab(_with_agent(options)))
         yield Nodes(lab, daemons)
 

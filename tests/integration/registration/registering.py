@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import redis
 
-from tests.integration.calls.stage import ALICE, FLOW_RECOVERY_S, Stage, gateway_options, until
+from tests.integration.calls.stage import ALICE, Stage, gateway_options, until
 from tests.integration.trust.issuers import BEARER_VARIABLES, ISSUER, publish_in_redis, register, token_for
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
@@ -24,9 +24,9 @@ from tests.peers.websocket import Handshake
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 CORE_PORT: Final = own_port()
-UNREGISTERED_S: Final = 2
-GRACE_S: Final = FLOW_RECOVERY_S
-SOON_S: Final = 4.0
+UNREGISTERED_S: Final = 3
+GRACE_S: Final = 1
+SOON_S: Final = 15.0
 KEYS_S: Final = 30.0
 """Until the workers of a lab that has just started know of keys in Redis, however busy the machine is."""
 NODE: Final = "gateway-under-test"
@@ -38,6 +38,7 @@ def registration_options(**variables: Any) -> LabOptions:
     own = {
         "gateway_icscf_uris": [f"sip:{LOOPBACK}:{CORE_PORT}"],
         "gateway_unregistered_timeout_s": UNREGISTERED_S,
+        "gateway_flow_recovery_s": GRACE_S,
         "gateway_node": NODE,
         **BEARER_VARIABLES,
     }
@@ -141,7 +142,7 @@ class RegistrationStage(Stage):
         return registers[-1].headers.all("Path")[0]
 
     async def ask_along(
-        self, path: str, page: ScriptedWic, method: str = "MESSAGE", timeout_s: float = 1.0
+        self, path: str, page: ScriptedWic, method: str = "MESSAGE", timeout_s: float = 10.0
     ) -> SipResponse:
         """Send a request of the core along a Path and return the answer."""
         fields = [

@@ -14,7 +14,6 @@ from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import (
     ALICE,
     BOB,
-    ENTRY_POINT_TIMEOUT_S,
     IMS_RESPONSE_TIMEOUT_S,
     Call,
     Stage,
@@ -40,7 +39,8 @@ from tests.peers.wic import ScriptedWic, WicIdentity
 pytestmark = pytest.mark.lab
 
 FIRST_PORT, SECOND_PORT = own_port(), own_port()
-AVOID_S: Final = 3
+ENTRY_POINT_TIMEOUT_S: Final = 3
+AVOID_S: Final = 5
 AT_ONCE_S: Final = 0.5 * ENTRY_POINT_TIMEOUT_S
 """Well below the patience with an entry point, which Kamailio's timer may cut by a tenth."""
 SECRET = Credentials("alice@ims.test", "secret")
@@ -51,6 +51,7 @@ def two_doors() -> Iterator[Lab]:
     """A gateway with two entry points."""
     with registration_lab_of(
         gateway_icscf_uris=[f"sip:{LOOPBACK}:{port}" for port in (FIRST_PORT, SECOND_PORT)],
+        gateway_entry_point_timeout_s=ENTRY_POINT_TIMEOUT_S,
         gateway_entry_point_avoid_s=AVOID_S,
         gateway_unregistered_timeout_s=30,
         gateway_flow_recovery_s=1,
@@ -75,7 +76,7 @@ class Doors:
         """Register a page; return the answer and how long it took, in seconds."""
         page = await self.stage.join(page or self.page(), registered=False)
         began = time.monotonic()
-        response = await page.register(timeout_s=10)
+        response = await page.register(timeout_s=30)
         return response, time.monotonic() - began
 
     @property
@@ -181,7 +182,7 @@ async def test_the_first_one_comes_back(doors: Doors) -> None:
     response, took_s = await doors.register()
     assert (response.status, took_s < AT_ONCE_S) == (200, True)
     assert len(doors.first.trace.requests("REGISTER")) == asked + 1
-    await until(lambda: not doors.avoided, lambda: "still avoided", 1)
+    await until(lambda: not doors.avoided, lambda: "still avoided", 10)
 
 
 @pytest.mark.conformance("R-27")
@@ -310,7 +311,7 @@ async def test_our_own_sign_off_goes_the_same_way(doors: Doors, trouble: object)
     page = await doors.stage.page_with_token("session")
     await trouble(doors)
     page.lose()
-    await doors.second.trace.wait_request("REGISTER", timeout_s=8)
+    await doors.second.trace.wait_request("REGISTER", timeout_s=20)
     request = doors.second.trace.requests("REGISTER")[-1]
     assert request.headers.get("Expires") == "0"
     await doors.stage.soon(lambda: doors.stage.binding(page) is None, "the binding is gone")

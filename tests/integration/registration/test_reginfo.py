@@ -104,7 +104,7 @@ class TestSubscribe:
         stage.core.subscriptions.expires_s = 2
         await watched_page(stage)
         subscription = stage.core.subscriptions.only
-        await stage.soon(lambda: len(subscription.refreshes) >= 2, "refreshed twice", 5)
+        await stage.soon(lambda: len(subscription.refreshes) >= 2, "refreshed twice", 15)
 
     async def test_a_refusal_does_no_harm(self, stage: RegistrationStage) -> None:
         stage.core.subscriptions.status = 403
@@ -153,7 +153,7 @@ class TestTheNetworkEnds:
         subscription = stage.core.subscriptions.only
         assert (await subscription.notify(ended(page, "expired"))).status == 200
         await stage.state_of(page, "registered")
-        await stage.soon(lambda: bool(subscription.refreshes), "asked again", 7)
+        await stage.soon(lambda: bool(subscription.refreshes), "asked again", 15)
         stage.settle(page)
         assert (await subscription.notify(reginfo(ALICE, (), version=6))).status == 200
         await stage.closed_with(page, 4404)
@@ -258,11 +258,11 @@ class TestTheNetworkEnds:
     async def test_a_shortened_registration_makes_the_page_renew(self, stage: RegistrationStage) -> None:
         page = await watched_page(stage)
         call = await stage.answered(page)
-        report = ContactReport(page.contact_uri, "active", "shortened", expires_s=2)
+        report = ContactReport(page.contact_uri, "active", "shortened", expires_s=6)
         began = time.monotonic()
         await stage.core.subscriptions.only.notify(reginfo(ALICE, (report,), version=1))
         await stage.closed_with(page, 1012)
-        assert 0.8 < time.monotonic() - began < 2
+        assert 2.8 < time.monotonic() - began < 6
         await page.connect()
         assert (await page.register()).status == 200
         await stage.state_of(page, "registered")
@@ -318,7 +318,7 @@ class TestNotifications:
         page = await watched_page(stage)
         began = time.monotonic()
         assert (await stage.core.subscriptions.only.notify(body)).status == status
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 5
         await stage.state_of(page, "registered")
         assert (await stage.core.subscriptions.only.notify(ended(page, "rejected"))).status == 200
         await stage.closed_with(page, 4403)

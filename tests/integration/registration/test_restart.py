@@ -26,7 +26,7 @@ from tests.peers.core_reginfo import reginfo
 
 pytestmark = pytest.mark.lab
 
-LONG_GRACE_S = 4
+LONG_GRACE_S = 12
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ async def test_registrations_are_back_before_the_first_message(stage: Registrati
         assert after[name] == before[name]
     began = time.monotonic()
     assert (await stage.ask_along(path, page, "INVITE")).status == 430
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 3  # while the page may come back
     # the subscription goes on in its old dialog
     assert (await subscription.notify("", state="active")).status == 200
     await page.lost.wait()
@@ -188,4 +188,4 @@ async def test_without_redis_it_starts_all_the_same(stage: RegistrationStage) ->
     await page.connect()
     assert (await page.register()).status == 200
     stage.lab.start_again("redis", Part.REDIS)
-    await stage.soon(lambda: stage.stored(page) is not None, "shipped", 5)
+    await stage.soon(lambda: stage.stored(page) is not None, "shipped", 15)

@@ -391,7 +391,7 @@ class TestTowardsThePage:
         page = await stage.registered_page()
         page._dispatch = lambda message: None  # type: ignore[method-assign]
         with pytest.raises(AssertionError):
-            await stage.ask_along(stage.path_of(page), page)
+            await stage.ask_along(stage.path_of(page), page, timeout_s=1)
         await asyncio.sleep(0)
         assert page.trace.requests("MESSAGE")
 

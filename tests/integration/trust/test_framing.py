@@ -88,7 +88,7 @@ class TestOneMessageInEachFrame:
         await still_works(stage)
         answers = [answer.status for answer in page.trace.responses("OPTIONS")]
         if status == 400 and not answers:  # Kamailio cannot answer: the connection ends
-            await asyncio.wait_for(page.lost.wait(), 2)
+            await asyncio.wait_for(page.lost.wait(), 15)
         else:
             assert answers == [status]
 
@@ -124,7 +124,7 @@ class TestSizes:
         await still_works(stage)
         answers = [answer.status for answer in page.trace.responses("REGISTER")]
         if not answers:
-            await asyncio.wait_for(page.lost.wait(), 2)
+            await asyncio.wait_for(page.lost.wait(), 15)
         assert answers in ([], [200], [400], [413], [500], [513])
         assert not any(
             request.headers.fields("P-Asserted-Identity") for request in stage.core.trace.requests("REGISTER")
@@ -145,7 +145,7 @@ async def test_a_response_over_http_ends_its_connection(stage: Stage) -> None:
     await page.send_raw(
         "HTTP/1.1 200 OK\r\nVia: SIP/2.0/TCP 127.0.0.1:9\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
     )
-    await asyncio.wait_for(page.lost.wait(), 3)
+    await asyncio.wait_for(page.lost.wait(), 15)
     await still_works(stage)
     # Read, it would have been a response that is refused, and the connection gone as well.
     assert "event=message_unreadable" in stage.gateway_log.read_text(errors="replace")[begins:]

@@ -11,6 +11,7 @@ from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import BOB, Stage
 from tests.integration.trust.issuers import register, token_for
 from tests.integration.trust.raw import register_text, send_register
+from tests.peers.core_script import rings_for_ever
 from tests.peers.sip import SipRequest, message_to_text
 
 pytestmark = pytest.mark.lab
@@ -64,7 +65,7 @@ async def test_what_parsers_read_in_two_ways_goes_nowhere(stage: Stage, spelling
     assert not any(request.call_id == "bad" or holds(request, MARK) for request in requests)
     answers = [answer.status for answer in page.trace.responses("REGISTER")]
     if not answers:
-        await asyncio.wait_for(page.lost.wait(), 2)
+        await asyncio.wait_for(page.lost.wait(), 15)
     assert answers in ([], [400])
 
 
@@ -177,6 +178,7 @@ async def test_every_request_of_a_call_is_cleaned(stage: Stage) -> None:
 
 @pytest.mark.conformance("S-04", "X-09")
 async def test_a_cancel_carries_nothing_of_the_pages_either(stage: Stage) -> None:
+    stage.core.script = rings_for_ever()
     page = await stage.page()
     call = await stage.ringing(page)
     cancel = SipRequest(

@@ -13,7 +13,7 @@ from tests.sipp.scenario import Scenario
 from tests.sipp.stage import Stage
 
 RATE, SECONDS = 50.0, 60.0
-SHORT_RATE, SHORT_SECONDS = 25.0, 3.0
+SHORT_RATE, SHORT_SECONDS = 10.0, 3.0
 """Other tests run beside it."""
 SCENARIO = Scenario(
     f"pages make {RATE:.0f} calls per second for {SECONDS:.0f} s "

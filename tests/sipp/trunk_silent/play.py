@@ -9,7 +9,7 @@ SCENARIO = Scenario(
     "the trunk says 100 and no more: the gateway takes the call back (CANCEL), and the page is told in time",
     trunks=(TrunkPlan("first"), TrunkPlan("second")),
 )
-GIVEN_UP_WITHIN_S = 6.0
+GIVEN_UP_WITHIN_S = 12.0
 
 
 async def play(stage: Stage) -> None:

@@ -6,7 +6,7 @@ from tests.sipp.scenario import Scenario, TrunkPlan
 from tests.sipp.stage import Stage
 
 SCENARIO = Scenario(
-    "the trunk says 100, rings after 1.5 s and answers later still: the page hears it, no other trunk is tried",
+    "the trunk says 100, rings after 3.5 s and answers later still: the page hears it, no other trunk is tried",
     trunks=(TrunkPlan("first"), TrunkPlan("second")),
 )
 

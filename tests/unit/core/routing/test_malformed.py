@@ -184,11 +184,11 @@ def test_a_pattern_fits_what_begins_with_it(pattern: str, number: str) -> None:
 
 
 def test_a_long_pattern_is_refused_at_once() -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     for text in ("X" * 1_000_000, "[" + "1-2" * 300_000 + "]", "1" * 1_000_000):
         with pytest.raises(PatternError, match="longer than 255"):
             Pattern(text)
-    assert time.monotonic() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 # ---------------------------------------------------------------------- documents
