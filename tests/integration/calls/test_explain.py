@@ -35,6 +35,8 @@ NOT_PLANTED = {
 }
 BUSY = {"high-loss", "high-jitter", "long-delay", "second-relay-node"}
 """What a machine does that has too much to do."""
+DRAWN_OUT = {"relay-lost-the-call": {"ice-never-done"}, "ice-restart-refused": {"ice-never-done"}}
+"""What such a machine makes of short calls of a page that has no media: they last until that is missed."""
 WITH = {
     "request-too-large": {"core-does-not-answer"},
     "core-does-not-answer": {"request-too-large"},
@@ -66,7 +68,8 @@ def test_the_fault_of_a_real_call_is_named_and_no_other(traces: dict[str, CallTr
     shown = f"{ladder_of(trace)}\n{verdicts_as_text(verdicts)}"
     assert code in [verdict.code for verdict in verdicts], shown
     grave = {verdict.code for verdict in verdicts if verdict.gravity is not Gravity.NOTE}
-    assert grave - (BUSY - {code}) == ({code} - NOTES) | WITH.get(code, set()), shown
+    expected = ({code} - NOTES) | WITH.get(code, set())
+    assert expected <= grave <= expected | BUSY | DRAWN_OUT.get(code, set()), shown
 
 
 @pytest.mark.parametrize("name", HEALTHY)
