@@ -7,7 +7,7 @@ import itertools
 import re
 import ssl
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,24 +35,27 @@ async def certificates(host: Host) -> AsyncIterator[Diagnosis]:
     for address, port, file in host.front_doors():
         if file:
             leaf = None
-            for found in _file(Path(file), host.public_host, must_be_trusted=True):
+            for found in _file(Path(file), host.public_origins):
                 if isinstance(found, x509.Certificate):
                     leaf = found
                 else:
                     yield found
-            if host.web is not None:
-                yield await _shown(address, port, urlsplit(host.web.public_origin).netloc, leaf)
+            if host.public_origins:
+                yield await _shown(address, port, urlsplit(host.public_origins[0]).netloc, leaf)
     named = dict(_TLS_KEY.findall(host.tls))
     if "certificate" in named:
-        for found in _file(Path(named["certificate"]), "", key_file=Path(named.get("private_key", ""))):
+        for found in _file(Path(named["certificate"]), key_file=Path(named.get("private_key", ""))):
             if isinstance(found, Diagnosis):
                 yield found
 
 
 def _file(
-    path: Path, name: str, *, must_be_trusted: bool = False, key_file: Path | None = None
+    path: Path, origins: Sequence[str] = (), *, key_file: Path | None = None
 ) -> Iterator[Diagnosis | x509.Certificate]:
-    """Judge a file with certificate, chain and, unless that has a file of its own, key."""
+    """Judge a file with certificate, chain and, unless that has a file of its own, key.
+
+    ``origins``: browsers must trust it for one of them; empty: it is for trunks, or nobody says whom it is for.
+    """
     subject = str(path)
     try:
         pem = path.read_bytes()
@@ -71,10 +74,12 @@ def _file(
     leaf = chain[0]
     yield leaf
     yield _dates(subject, leaf)
-    if name:
-        yield _names(subject, leaf, name)
+    hosts = [urlsplit(origin).hostname or "" for origin in origins]
+    fitting = [host for host in hosts if _is_for(leaf, host)]
+    if hosts:
+        yield _names(subject, leaf, fitting, hosts)
     yield _key(subject, leaf, key_pem)
-    yield _chain(subject, chain, name if must_be_trusted else "")
+    yield _chain(subject, chain, [*fitting, *hosts, ""][0])
 
 
 def _dates(subject: str, leaf: x509.Certificate) -> Diagnosis:
@@ -90,25 +95,34 @@ def _dates(subject: str, leaf: x509.Certificate) -> Diagnosis:
     return _SAYS.ok(f"{subject}, dates", told)
 
 
-def _names(subject: str, leaf: x509.Certificate, name: str) -> Diagnosis:
+def _alternatives(leaf: x509.Certificate) -> tuple[list[str], list[str]]:
+    """Return the names and the addresses that a certificate is for; raises ExtensionNotFound."""
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    dns = [one.lower() for one in names.get_values_for_type(x509.DNSName)]
+    return dns, [str(one) for one in names.get_values_for_type(x509.IPAddress)]
+
+
+def _is_for(leaf: x509.Certificate, host: str) -> bool:
     try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        dns, addresses = _alternatives(leaf)
+    except x509.ExtensionNotFound:
+        return False
+    return host.lower() in (*dns, *addresses) or f"*.{host.lower().partition('.')[2]}" in dns
+
+
+def _names(subject: str, leaf: x509.Certificate, fitting: list[str], hosts: list[str]) -> Diagnosis:
+    if fitting:
+        return _SAYS.ok(f"{subject}, names", f"is for {fitting[0]}")
+    wanted = " or ".join(hosts)
+    try:
+        told = ", ".join(itertools.chain(*_alternatives(leaf))) or "nobody"
     except x509.ExtensionNotFound:
         reason = "has no subjectAltName: no browser takes it"
-        return _SAYS.error(f"{subject}, names", reason, f"get one for {name}")
-    dns = [one.lower() for one in names.get_values_for_type(x509.DNSName)]
-    addresses = [str(one) for one in names.get_values_for_type(x509.IPAddress)]
-    try:
-        fits = str(ipaddress.ip_address(name)) in addresses
-    except ValueError:
-        fits = name.lower() in dns or f"*.{name.lower().partition('.')[2]}" in dns
-    if fits:
-        return _SAYS.ok(f"{subject}, names", f"is for {name}")
-    told = ", ".join([*dns, *addresses]) or "nobody"
+        return _SAYS.error(f"{subject}, names", reason, f"get one for {wanted}")
     return _SAYS.error(
         f"{subject}, names",
-        f"is for {told}, and pages are at {name} (public_origin): browsers refuse it",
-        f"get one for {name}",
+        f"is for {told}, and pages are at {wanted} (public_origin, origins): browsers refuse it",
+        f"get one for {wanted}",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from kemi.settings import Settings as GatewaySettings
 from rtpengine.agent.settings import Settings as AgentSettings
@@ -75,9 +75,9 @@ class Host:
         )
 
     @property
-    def public_host(self) -> str:
-        """The name that browsers use, "" where nobody says it."""
-        return (urlsplit(self.web.public_origin).hostname or "") if self.web else ""
+    def public_origins(self) -> list[str]:
+        """Where pages are: what the web service says, or without one here whom the gateway lets in; else empty."""
+        return [self.web.public_origin] if self.web else list(self.gateway.origins) if self.gateway else []
 
     @property
     def redis_url(self) -> str:

@@ -117,13 +117,14 @@ async def _front(host: Host) -> AsyncIterator[Diagnosis]:
         subject = f"HAProxy {address}:{port}"
         door = await _tried(subject, reach(address, port), _HAPROXY)
         yield door
-        if not certificate or door.level != "ok" or host.web is None:
+        if not certificate or door.level != "ok" or not host.public_origins:
             continue
-        name = urlsplit(host.web.public_origin).netloc
+        origin_of_pages = host.public_origins[0]
+        name = urlsplit(origin_of_pages).netloc
         for what, path, wanted, origin, hint in (
             ("web service behind it", "/healthz", 200, "", "502, 503: it does not reach the web service"),
             (
-                *("SIP behind it", "/sip", 101, host.web.public_origin),
+                *("SIP behind it", "/sip", 101, origin_of_pages),
                 "403: gateway_origins of the gateway must have the page's origin; 502, 503: it does not reach Kamailio",
             ),
         ):

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from kemi.settings import settings_from_text
+from tests.unit.webapp_api.check.site import good_files
 from tests.unit.webapp_api.gwctl.certificates import issued, new_key, pem
 from webapp_api.gwctl.machine.certificates import certificates
 from webapp_api.gwctl.machine.diagnosis import Diagnosis
 from webapp_api.gwctl.machine.host import Host
+from webapp_api.gwctl.machine.run import examine
 from webapp_api.settings import Settings
 
 NAME = "gw.example.com"
@@ -167,6 +170,31 @@ def test_what_is_shown_is_compared_with_the_file(tmp_path: Path) -> None:
     with shown(tmp_path, pem(KEY, old, MIDDLE)) as port:
         found = found_in(tmp_path, pem(KEY, old, MIDDLE), port=port)
         assert found[f"HAProxy 127.0.0.1:{port}, what it shows"] == ("error", "an expired certificate")
+
+
+def test_without_a_web_service_here_the_gateway_says_where_pages_are(tmp_path: Path) -> None:
+    """As on the signalling nodes of a site that has web nodes of their own."""
+    text = good_files()["gateway.toml"]
+    text = text.replace(
+        'origins = ["https://gw.example"]', f'origins = ["https://app.example", "https://{NAME}"]'
+    )
+    file = tmp_path / "site.pem"
+    for names, level in (((NAME,), "ok"), (("other.example.com",), "error")):
+        content = pem(KEY, issued(NAME, KEY, BY, names=names), MIDDLE)
+        file.write_bytes(content)
+        with shown(tmp_path, pem(KEY, GOOD, MIDDLE)) as port:
+            host = Host(
+                tmp_path,
+                gateway=settings_from_text(text),
+                haproxy=f"    bind 127.0.0.1:{port} ssl crt {file} alpn http/1.1\n",
+            )
+            found = {one.subject: one.level.value for one in found_of(host)}
+            behind = {one.subject: one.level.value for one in examine(host, ("ports",))}
+        assert found[f"{file}, names"] == level
+        assert found[f"{file}, chain"] == "warning"
+        assert found[f"HAProxy 127.0.0.1:{port}, what it shows"] == "error"
+        assert behind[f"HAProxy 127.0.0.1:{port}, web service behind it"] == "ok"
+        assert behind[f"HAProxy 127.0.0.1:{port}, SIP behind it"] == "error"  # a page, and no WebSocket
 
 
 def test_certificates_of_trunks_are_looked_at(tmp_path: Path) -> None:
