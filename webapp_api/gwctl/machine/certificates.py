@@ -34,19 +34,29 @@ async def certificates(host: Host) -> AsyncIterator[Diagnosis]:
     """Look at the files, and at what is shown."""
     for address, port, file in host.front_doors():
         if file:
-            leaf = None
-            for found in _file(Path(file), host.public_origins):
-                if isinstance(found, x509.Certificate):
-                    leaf = found
-                else:
-                    yield found
+            leaves = []
+            for part in _parts(Path(file)):
+                for found in _file(part, host.public_origins):
+                    if isinstance(found, x509.Certificate):
+                        leaves.append(found)
+                    else:
+                        yield found
             if host.public_origins:
-                yield await _shown(address, port, urlsplit(host.public_origins[0]).netloc, leaf)
+                yield await _shown(address, port, urlsplit(host.public_origins[0]).netloc, leaves)
     named = dict(_TLS_KEY.findall(host.tls))
     if "certificate" in named:
         for found in _file(Path(named["certificate"]), key_file=Path(named.get("private_key", ""))):
             if isinstance(found, Diagnosis):
                 yield found
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return the file, or where it is not there those that HAProxy takes in its place, one for each kind of key."""
+    there = set()
+    with suppress(OSError):  # who reads the file says so
+        there = {one.name for one in path.parent.iterdir()}
+    parts = [path.with_name(f"{path.name}.{kind}") for kind in ("rsa", "ecdsa", "dsa")]
+    return [path] if path.name in there else [one for one in parts if one.name in there] or [path]
 
 
 def _file(
@@ -193,17 +203,17 @@ def _roots() -> list[x509.Certificate]:
     return found
 
 
-async def _shown(address: str, port: int, name: str, leaf: x509.Certificate | None) -> Diagnosis:
+async def _shown(address: str, port: int, name: str, leaves: list[x509.Certificate]) -> Diagnosis:
     subject = f"HAProxy {address}:{port}, what it shows"
     try:
         answer = await http_get(address, port, "/healthz", name, tls=True)
     except (OSError, TimeoutError) as error:
         return _SAYS.error(subject, reason_of(error))
     shown = x509.load_der_x509_certificate(answer.certificate)
-    if leaf is not None and shown != leaf:
+    if leaves and shown not in leaves:
         until = f"{shown.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
         reason = f"another certificate than in the file, valid until {until}"
         return _SAYS.error(subject, reason, "systemctl reload haproxy")
     if datetime.now(UTC) > shown.not_valid_after_utc:
         return _SAYS.error(subject, "an expired certificate", _RENEW)
-    return _SAYS.ok(subject, "the one in the file" if leaf is not None else "a certificate that is valid")
+    return _SAYS.ok(subject, "the one in the file" if leaves else "a certificate that is valid")

@@ -172,6 +172,20 @@ def test_what_is_shown_is_compared_with_the_file(tmp_path: Path) -> None:
         assert found[f"HAProxy 127.0.0.1:{port}, what it shows"] == ("error", "an expired certificate")
 
 
+def test_certificates_of_both_kinds_of_keys_are_in_two_files(tmp_path: Path) -> None:
+    old = issued(NAME, OTHER_KEY, BY, names=(NAME,), ends=-DAY)
+    (tmp_path / "site.pem.rsa").write_bytes(pem(KEY, GOOD, MIDDLE))
+    (tmp_path / "site.pem.ecdsa").write_bytes(pem(OTHER_KEY, old, MIDDLE))
+    with shown(tmp_path, pem(KEY, GOOD, MIDDLE)) as port:
+        found = {what: level for what, (level, _) in found_in(tmp_path, None, port=port).items()}
+    assert {what: level for what, level in found.items() if level != "ok"} == {
+        ".rsa, chain": "warning",
+        ".ecdsa, dates": "error",
+        ".ecdsa, chain": "warning",
+    }
+    assert {".rsa, dates", ".rsa, names", ".rsa, key", ".ecdsa, names", ".ecdsa, key"} <= set(found)
+
+
 def test_without_a_web_service_here_the_gateway_says_where_pages_are(tmp_path: Path) -> None:
     """As on the signalling nodes of a site that has web nodes of their own."""
     text = good_files()["gateway.toml"]
