@@ -248,6 +248,8 @@ def remarks(node: Node) -> Iterator[Finding]:
     if node.web is not None and "bearer" in node.gateway.settings.registration.schemes:
         yield from _keyless(node.gateway, node.web.settings)
     settings = node.gateway.settings
+    if settings.home is not None:
+        return  # without a core, nobody is believed to be it
     if not settings.sip.core_networks and settings.sip.address not in ("127.0.0.1", "::1"):
         found = node.gateway.finding(
             ("sip", "core_networks"), "empty: whoever reaches the SIP port is believed to be the core"

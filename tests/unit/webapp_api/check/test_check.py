@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -163,6 +164,16 @@ def test_an_issuer_whose_keys_nobody_fetches_is_a_warning(tmp_path: Path) -> Non
         'token_services = [{ issuer = "https://app.example", jwks_uri = "https://app.example/keys" }\n',
     )
     write(tmp_path, files)
+    assert check_folder(tmp_path, programs=False)[1] == []
+
+
+def test_who_is_believed_to_be_the_core_is_no_question_without_one(tmp_path: Path) -> None:
+    text = good_files()["gateway.toml"].replace('core_networks = ["192.0.2.0/24"]', "core_networks = []")
+    write(tmp_path, {"gateway.toml": text})
+    assert [one.key for one in check_folder(tmp_path, programs=False)[1]] == ["sip.core_networks"]
+    text = text.replace('schemes = ["digest", "bearer"]', 'schemes = ["bearer"]')
+    text = re.sub(r"icscf_uris = .*", 'icscf_uris = ["sip:127.0.0.1:5070"]', text)
+    write(tmp_path, {"gateway.toml": f'{text}\n[home]\naddress = "127.0.0.1"\nport = 5070\n'})
     assert check_folder(tmp_path, programs=False)[1] == []
 
 
