@@ -30,6 +30,8 @@ _KAMAILIO: Final = "start it: systemctl start kamailio, and look: journalctl -u 
 _WEB: Final = "start it: systemctl start webrtc-ims-web, and look: journalctl -u webrtc-ims-web"
 _HAPROXY: Final = "start it: systemctl start haproxy; `gwctl check` asks HAProxy about its file"
 _RELAY: Final = "start it: systemctl start rtpengine-daemon, and look: journalctl -u rtpengine-daemon"
+_OF_HAPROXY: Final = "application/problem+json"
+"""What HAProxy itself refuses with (ansible/roles/haproxy); the gateway does with text/plain."""
 _AGENT: Final = "start it: systemctl start webrtc-ims-media-agent; its secret must be the gateway's"
 
 
@@ -109,6 +111,9 @@ async def _web(host: Host) -> AsyncIterator[Diagnosis]:
 def _judged(subject: str, answer: HttpAnswer, wanted: int, suggestion: str) -> Diagnosis:
     if answer.status == wanted:
         return _SAYS.ok(subject, f"answers {wanted}")
+    if wanted == 101 and answer.status == 503 and answer.fields.get("content-type", "") != _OF_HAPROXY:
+        reason = "answers 503: the gateway itself takes no new pages, it is drained or has no memory for them"
+        return _SAYS.error(subject, reason, "drained: playbooks/drain.yml -e drain=false takes it back")
     return _SAYS.error(subject, f"answers {answer.status}, not {wanted}", suggestion)
 
 
@@ -125,7 +130,7 @@ async def _front(host: Host) -> AsyncIterator[Diagnosis]:
             ("web service behind it", "/healthz", 200, "", "502, 503: it does not reach the web service"),
             (
                 *("SIP behind it", "/sip", 101, origin_of_pages),
-                "403: gateway_origins of the gateway must have the page's origin; 502, 503: it does not reach Kamailio",
+                "403: gateway_origins must have the page's origin; 502, 503: it does not reach Kamailio, or is drained",
             ),
         ):
             try:

@@ -18,10 +18,11 @@ from webapp_api.gwctl.machine.clock import _compared, _kernel_status, _provider
 from webapp_api.gwctl.machine.codecs import judged
 from webapp_api.gwctl.machine.diagnosis import Diagnosis
 from webapp_api.gwctl.machine.host import Host, NothingHere
+from webapp_api.gwctl.machine.ports import _judged
 from webapp_api.gwctl.machine.processes import most_open_files, owner_of, sockets_at
 from webapp_api.gwctl.machine.run import CHECKS, examine
 from webapp_api.gwctl.machine.system import judged_disk, version_of
-from webapp_api.gwctl.machine.talk import http_get, options_by_tcp, options_by_udp, reach
+from webapp_api.gwctl.machine.talk import HttpAnswer, http_get, options_by_tcp, options_by_udp, reach
 from webapp_api.settings import Settings
 
 
@@ -118,6 +119,19 @@ async def test_somebody_who_closes_or_speaks_otherwise_is_told() -> None:
             await options_by_tcp("127.0.0.1", port, "sip:x")
         with pytest.raises(ConnectionError, match="no HTTP answer"):
             await http_get("127.0.0.1", port, "/", "x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [("application/problem+json", "does not reach Kamailio"), ("text/plain; charset=utf-8", "drain=false")],
+)
+def test_who_refuses_a_websocket_is_told(kind: str, word: str) -> None:
+    """HAProxy, which reaches nobody, or the gateway behind it."""
+    hint = "502, 503: it does not reach Kamailio"
+    told = _judged("SIP behind it", HttpAnswer(503, {"content-type": kind}), 101, hint)
+    assert told.level == "error"
+    assert told.reason.startswith("answers 503")
+    assert word in told.suggestion
 
 
 def test_clocks_are_compared_as_sharply_as_they_can_be() -> None:
