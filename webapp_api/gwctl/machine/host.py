@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +18,8 @@ from webapp_api.check.relay_file import NAME as RELAY
 from webapp_api.check.relay_file import RelayFile, read_relay_file
 from webapp_api.settings import Settings as WebSettings
 
+NOT_OURS: Final = os.strerror(errno.EACCES)
+"""Why a file is broken that this user may not read."""
 OTHERS: Final = ("haproxy.cfg", "redis.conf", "site.cfg", "tls.cfg")
 
 
