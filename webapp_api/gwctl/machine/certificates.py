@@ -27,6 +27,11 @@ SOON: Final = timedelta(days=14)
 _SAYS: Final = Doctor("certificates")
 _RENEW: Final = "renew it, and reload the program that shows it"
 _ROOT_LOOKS: Final = "run the doctor as root, or as a user who may read it"
+_GAP: Final = "a certificate in between may be missing: the file needs the whole chain (fullchain.pem)"
+_STRICT: Final = (
+    "the chain is whole, and one in it, or the CA's own, lacks what RFC 5280 wants: "
+    "docs/operators.md, A CA of your own"
+)
 _TLS_KEY: Final = re.compile(r"^\s*(certificate|private_key)\s*=\s*(\S+)", re.MULTILINE)
 
 
@@ -188,9 +193,18 @@ def _trusted(subject: str, chain: list[x509.Certificate], name: str) -> Diagnosi
         verifier = PolicyBuilder().store(Store(roots)).time(at).build_server_verifier(whose)  # type: ignore[arg-type]
         verifier.verify(chain[0], chain[1:])
     except VerificationError as error:
-        hint = "a certificate in between may be missing: the file needs the whole chain (fullchain.pem)"
+        known = any(_has_issued(root, chain[-1]) for root in roots)
+        hint = "" if known and not _is_for(chain[0], name) else _STRICT if known else _GAP
         return _SAYS.warning(subject, f"issued by {issuer}, and not trusted here: {error}", hint)
     return _SAYS.ok(subject, f"issued by {issuer}, trusted")
+
+
+def _has_issued(root: x509.Certificate, other: x509.Certificate) -> bool:
+    try:
+        other.verify_directly_issued_by(root)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _roots() -> list[x509.Certificate]:

@@ -128,6 +128,28 @@ def test_a_planted_fault_is_named(
     assert all(told[0] == "ok" for told in others.values()), others
 
 
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        pytest.param(pem(KEY, GOOD), "may be missing", id="no chain"),
+        pytest.param(pem(KEY, GOOD, MIDDLE), "the chain is whole", id="a CA without key usage"),
+        pytest.param(pem(KEY, GOOD, MIDDLE, ROOT), "the chain is whole", id="the same, itself in the file"),
+    ],
+)
+def test_why_one_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, word: str
+) -> None:
+    """The root is known here; but the test's authorities lack what RFC 5280 wants of them."""
+    monkeypatch.setattr("webapp_api.gwctl.machine.certificates._roots", lambda: [ROOT])
+    file = tmp_path / "site.pem"
+    file.write_bytes(content)
+    web = Settings(public_origin=f"https://{NAME}", domain="example.com")
+    found = found_of(Host(tmp_path, web=web, haproxy=f"    bind 127.0.0.1:1 ssl crt {file}\n"))
+    (chain,) = (one for one in found if one.subject.endswith(", chain"))
+    assert chain.level == "warning"
+    assert word in chain.suggestion
+
+
 @contextmanager
 def shown(folder: Path, content: bytes) -> Iterator[int]:
     """A server that shows a certificate; yields its port."""
