@@ -84,7 +84,7 @@ async def _gateway(host: Host) -> AsyncIterator[Diagnosis]:
     for node in told["nodes"]:
         name = f"relay node {node['node']}"
         if node["state"] in ("down", "suspect", "returning") or node["broken"]:
-            yield _SAYS.error(name, f"{node['state']} for the gateway", _RELAY)
+            yield _SAYS.error(name, f"{node['state']} for the gateway", _start_of(node["node"], host))
         elif told["agent"]:
             yield _SAYS.ok(name, f"{node['state']} for the gateway, {node['calls']} calls")
     if told["agent"]:
@@ -93,6 +93,13 @@ async def _gateway(host: Host) -> AsyncIterator[Diagnosis]:
         yield _SAYS.error(
             "media agent", "does not report: dead relay nodes are noticed by calls only", _AGENT
         )
+
+
+def _start_of(node: str, host: Host) -> str:
+    """Return how a relay node is started, which may be another machine's."""
+    address, _, port = node.rpartition(":")
+    here = host.relay is not None and host.relay.address("listen-ng") == (address.strip("[]"), int(port))
+    return _RELAY if here else f"on {address}: {_RELAY}"
 
 
 async def _web(host: Host) -> AsyncIterator[Diagnosis]:

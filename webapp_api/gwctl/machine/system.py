@@ -43,17 +43,18 @@ _FEW_BYTES: Final = 500 * 10**6
 async def versions(host: Host) -> AsyncIterator[Diagnosis]:
     """Ask the programs; what a running one is may differ until it is restarted."""
     yield _VERSIONS.ok("gateway software", f"{VERSION}, Python {sys.version.split()[0]}")
-    for wanted, program, flag, oldest in (
-        (host.gateway is not None, "kamailio", "-v", OLDEST_KAMAILIO),
-        (host.relay is not None, "rtpengine", "--version", OLDEST_RELAY),
-        (bool(host.haproxy), "haproxy", "-v", OLDEST_HAPROXY),
+    for wanted, program, package, flag, oldest in (
+        (host.gateway is not None, "kamailio", "kamailio", "-v", OLDEST_KAMAILIO),
+        # The package "rtpengine" would bring a kernel module and a recorder, too.
+        (host.relay is not None, "rtpengine", "rtpengine-daemon", "--version", OLDEST_RELAY),
+        (bool(host.haproxy), "haproxy", "haproxy", "-v", OLDEST_HAPROXY),
     ):
         if not wanted:
             continue
         version = await asyncio.to_thread(version_of, program, flag)
         if not version:
             yield _VERSIONS.error(
-                program, "is not installed, or does not say its version", f"apt-get install {program}"
+                program, "is not installed, or does not say its version", f"apt-get install {package}"
             )
         elif _first(version) < oldest:
             yield _VERSIONS.error(

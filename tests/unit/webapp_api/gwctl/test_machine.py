@@ -18,7 +18,7 @@ from webapp_api.gwctl.machine.clock import _compared, _kernel_status, _provider
 from webapp_api.gwctl.machine.codecs import judged
 from webapp_api.gwctl.machine.diagnosis import Diagnosis
 from webapp_api.gwctl.machine.host import Host, NothingHere
-from webapp_api.gwctl.machine.ports import _judged
+from webapp_api.gwctl.machine.ports import _judged, _start_of
 from webapp_api.gwctl.machine.processes import most_open_files, owner_of, sockets_at
 from webapp_api.gwctl.machine.run import CHECKS, examine
 from webapp_api.gwctl.machine.system import judged_disk, version_of
@@ -132,6 +132,21 @@ def test_who_refuses_a_websocket_is_told(kind: str, word: str) -> None:
     assert told.level == "error"
     assert told.reason.startswith("answers 503")
     assert word in told.suggestion
+
+
+def test_a_relay_that_is_down_is_started_where_it_is(tmp_path: Path) -> None:
+    here = Host(tmp_path, relay=RelayFile({"listen-ng": "192.0.2.21:2223"}, {}))
+    assert _start_of("192.0.2.21:2223", here).startswith("start it: systemctl")
+    assert _start_of("192.0.2.22:2223", here).startswith("on 192.0.2.22: start it: systemctl")
+    assert _start_of("[2001:db8::1]:2223", Host(tmp_path)).startswith("on [2001:db8::1]: start it")
+
+
+def test_a_relay_that_is_not_installed_is_debians_rtpengine_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp_api.gwctl.machine.system.version_of", lambda *_: "")
+    told = found_of("versions", Host(tmp_path, relay=RelayFile({}, {})))["rtpengine"]
+    assert told.suggestion == "apt-get install rtpengine-daemon"
 
 
 def test_clocks_are_compared_as_sharply_as_they_can_be() -> None:
