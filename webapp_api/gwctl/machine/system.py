@@ -183,9 +183,9 @@ async def disk(host: Host) -> AsyncIterator[Diagnosis]:
 def judged_disk(subject: str, free: int, total: int, told: str) -> Diagnosis:
     """Judge free space."""
     hint = "journalctl --vacuum-size=200M, apt-get clean, or a larger disk"
-    if free < _FEW_BYTES / 5 or free < 0.01 * total:
+    if free < _FEW_BYTES / 5 or (free < 0.01 * total and free < 4 * _FEW_BYTES):
         return _DISK.error(subject, told, hint)
-    if free < _FEW_BYTES or free < 0.05 * total:
+    if free < _FEW_BYTES or (free < 0.05 * total and free < 20 * _FEW_BYTES):
         return _DISK.warning(subject, told, hint)
     return _DISK.ok(subject, told)
 

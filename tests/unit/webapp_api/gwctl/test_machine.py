@@ -198,6 +198,11 @@ def test_what_is_judged_of_disks_codecs_and_versions() -> None:
     assert judged_disk("x", 50 * gigabyte, 100 * gigabyte, "").level == "ok"
     assert judged_disk("x", 3 * gigabyte, 100 * gigabyte, "").level == "warning"
     assert judged_disk("x", gigabyte // 20, 10 * gigabyte, "").level == "error"
+    assert (
+        judged_disk("x", 19 * gigabyte, 2000 * gigabyte, "").level == "ok"
+    )  # days of logs, whatever the share
+    assert judged_disk("x", 3 * gigabyte, 2000 * gigabyte, "").level == "warning"
+    assert judged_disk("x", gigabyte, 2000 * gigabyte, "").level == "error"
     missing = judged("relay", ["opus", "PCMA"], ["opus", "AMR-WB"])
     assert (missing.level, missing.reason) == ("error", "cannot make AMR-WB")
     assert "libavcodec-extra" in missing.suggestion
