@@ -21,7 +21,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from webapp_api.gwctl.machine.diagnosis import Diagnosis, Doctor
 from webapp_api.gwctl.machine.host import Host
-from webapp_api.gwctl.machine.talk import http_get, reason_of
+from webapp_api.gwctl.machine.talk import certificate_of, http_get, reason_of
 
 SOON: Final = timedelta(days=14)
 _SAYS: Final = Doctor("certificates")
@@ -32,7 +32,7 @@ _STRICT: Final = (
     "the chain is whole, and one in it, or the CA's own, lacks what RFC 5280 wants: "
     "docs/operators.md, A CA of your own"
 )
-_TLS_KEY: Final = re.compile(r"^\s*(certificate|private_key)\s*=\s*(\S+)", re.MULTILINE)
+_TLS_KEY: Final = re.compile(r"^\s*(certificate|private_key|ca_list)\s*=\s*(\S+)", re.MULTILINE)
 
 
 async def certificates(host: Host) -> AsyncIterator[Diagnosis]:
@@ -48,11 +48,56 @@ async def certificates(host: Host) -> AsyncIterator[Diagnosis]:
                         yield found
             if host.public_origins:
                 yield await _shown(address, port, urlsplit(host.public_origins[0]).netloc, leaves)
+    async for one in _of_trunks(host):
+        yield one
+
+
+async def _of_trunks(host: Host) -> AsyncIterator[Diagnosis]:
+    """Look at the files of Kamailio's tls.cfg, which it reads when it starts."""
     named = dict(_TLS_KEY.findall(host.tls))
-    if "certificate" in named:
-        for found in _file(Path(named["certificate"]), key_file=Path(named.get("private_key", ""))):
-            if isinstance(found, Diagnosis):
-                yield found
+    if "certificate" not in named:
+        return
+    file, key_file = named["certificate"], named.get("private_key", "")
+    leaves = []
+    for found in _file(Path(file), key_file=Path(key_file)):
+        if isinstance(found, x509.Certificate):
+            leaves.append(found)
+        else:
+            yield found
+    if "ca_list" in named:
+        yield _authorities(Path(named["ca_list"]))
+    if host.gateway is not None and host.gateway.sip.tls_port:
+        sip = host.gateway.sip
+        subject = f"Kamailio {sip.address}:{sip.tls_port}, what it shows"
+        try:
+            shown = await certificate_of(sip.address, sip.tls_port, file, key_file)
+        except (OSError, TimeoutError) as error:
+            yield _SAYS.warning(subject, f"cannot be looked at: {reason_of(error)}")
+            return
+        yield _compared(subject, shown, leaves, "restart Kamailio: it read the file when it started")
+
+
+def _authorities(path: Path) -> Diagnosis:
+    """Judge those whose certificates Kamailio takes of trunks: of many that a system trusts some may be old."""
+    subject = f"{path}, dates"
+    try:
+        known = x509.load_pem_x509_certificates(path.read_bytes())
+    except PermissionError:
+        return _SAYS.warning(str(path), "cannot be read by this user", _ROOT_LOOKS)
+    except (OSError, ValueError) as error:
+        return _SAYS.error(str(path), getattr(error, "strerror", None) or str(error), "put it there")
+    now = datetime.now(UTC)
+    ending = [one for one in known if one.not_valid_after_utc - now < SOON]
+    told = ", ".join(
+        f"{one.subject.rfc4514_string()} valid until {one.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
+        for one in ending[:3]
+    )
+    if all(one.not_valid_after_utc < now for one in known):
+        return _SAYS.error(subject, f"all expired: {told}", "get the new ones of the carriers' authorities")
+    if ending:
+        return _SAYS.warning(subject, f"{len(ending)} of {len(known)} expired, or soon: {told}")
+    first = min(one.not_valid_after_utc for one in known)
+    return _SAYS.ok(subject, f"valid until {first:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def _parts(path: Path) -> list[Path]:
@@ -223,11 +268,16 @@ async def _shown(address: str, port: int, name: str, leaves: list[x509.Certifica
         answer = await http_get(address, port, "/healthz", name, tls=True)
     except (OSError, TimeoutError) as error:
         return _SAYS.error(subject, reason_of(error))
-    shown = x509.load_der_x509_certificate(answer.certificate)
+    return _compared(subject, answer.certificate, leaves, "systemctl reload haproxy")
+
+
+def _compared(subject: str, der: bytes, leaves: list[x509.Certificate], suggestion: str) -> Diagnosis:
+    """Compare what a program shows with what is in its file."""
+    shown = x509.load_der_x509_certificate(der)
     if leaves and shown not in leaves:
         until = f"{shown.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
         reason = f"another certificate than in the file, valid until {until}"
-        return _SAYS.error(subject, reason, "systemctl reload haproxy")
+        return _SAYS.error(subject, reason, suggestion)
     if datetime.now(UTC) > shown.not_valid_after_utc:
         return _SAYS.error(subject, "an expired certificate", _RENEW)
     return _SAYS.ok(subject, "the one in the file" if leaves else "a certificate that is valid")

@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -151,12 +152,14 @@ def test_why_one_is_not_trusted(
 
 
 @contextmanager
-def shown(folder: Path, content: bytes) -> Iterator[int]:
+def shown(folder: Path, content: bytes, *, asks_clients: bool = False) -> Iterator[int]:
     """A server that shows a certificate; yields its port."""
     file = folder / "shown.pem"
     file.write_bytes(content)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
+    if asks_clients:
+        context.verify_mode = ssl.CERT_REQUIRED
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -242,3 +245,42 @@ def test_certificates_of_trunks_are_looked_at(tmp_path: Path) -> None:
     assert [one.level.value for one in found] == ["error", "error", "ok"]
     assert "expired" in found[0].reason
     assert "another one's" in found[1].reason
+
+
+def test_what_kamailio_shows_trunks_is_compared_with_the_file(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    certificate.write_bytes(pem(None, GOOD, MIDDLE))
+    key.write_bytes(pem(KEY))
+    tls = f"[server:default]\nprivate_key = {key}\ncertificate = {certificate}\n"
+    settings = settings_from_text(good_files()["gateway.toml"])
+    other = issued(NAME, KEY, BY, names=(NAME,))
+    for content, level, word in (
+        (pem(KEY, GOOD), "ok", "the one in the file"),
+        (pem(KEY, other), "error", "another certificate than in the file"),
+    ):
+        with shown(tmp_path, content, asks_clients=True) as port:
+            sip = replace(settings.sip, address="127.0.0.1", tls_port=port)
+            found = found_of(Host(tmp_path, gateway=replace(settings, sip=sip), tls=tls))
+        (told,) = (one for one in found if one.subject == f"Kamailio 127.0.0.1:{port}, what it shows")
+        assert (told.level, word in told.reason) == (level, True), told
+    assert "restart Kamailio" in told.suggestion
+
+
+@pytest.mark.parametrize(
+    ("ends", "level"),
+    [
+        ((9 * DAY, 99 * DAY), "warning"),
+        ((-DAY, 99 * DAY), "warning"),
+        ((99 * DAY,), "ok"),
+        ((-DAY,), "error"),
+    ],
+)
+def test_authorities_of_trunks_end_too(tmp_path: Path, ends: tuple[timedelta, ...], level: str) -> None:
+    certificate, authorities = tmp_path / "tls.pem", tmp_path / "ca.pem"
+    certificate.write_bytes(pem(KEY, GOOD, MIDDLE))
+    authorities.write_bytes(
+        pem(None, *(issued("carrier", ROOT_KEY, ends=end, is_authority=True) for end in ends))
+    )
+    tls = f"private_key = {certificate}\ncertificate = {certificate}\nca_list = {authorities}\n"
+    found = {one.subject: one.level.value for one in found_of(Host(tmp_path, tls=tls))}
+    assert found[f"{authorities}, dates"] == level
