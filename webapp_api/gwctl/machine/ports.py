@@ -162,7 +162,7 @@ async def _relay(host: Host) -> AsyncIterator[Diagnosis]:
     if host.agent is not None and host.agent.dtmf.port:
         dtmf = host.agent.dtmf
         subject = f"media agent, reports of keys {dtmf.address}:{dtmf.port}"
-        if sockets_at("udp", dtmf.address, dtmf.port):
+        if await asyncio.to_thread(sockets_at, "udp", dtmf.address, dtmf.port):
             yield _SAYS.ok(subject, "listens")
         else:
             yield _SAYS.error(subject, "nobody listens: no page hears of keys that are pressed", _AGENT)
