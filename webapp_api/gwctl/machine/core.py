@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-import socket
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -83,7 +82,8 @@ def _is_address(name: str) -> bool:
 async def _addresses(name: str) -> list[str]:
     """Return the IPv4 addresses of a name: Kamailio asks for no others; raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(name, None)
-    return sorted({str(one[4][0]) for one in found if one[0] == socket.AF_INET})
+    addresses = {str(one[4][0]) for one in found}
+    return sorted(one for one in addresses if ipaddress.ip_address(one).version == 4)
 
 
 async def _answers(subject: str, address: str, port: int, uri: str, parameters: str) -> Diagnosis:
