@@ -1,6 +1,6 @@
 """The description of the HTTP interface (OpenAPI 3.1), made from the very types that read and write the bodies."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +26,8 @@ from webapp_api.openapi_parts import operation as _operation
 from webapp_api.settings import Settings
 from webapp_api.tokens import TokenResponse
 from webapp_api.version import VERSION
+
+_MADE: Final = "There is an account of this name now."
 
 
 def openapi_document(settings: Settings) -> dict[str, Any]:
@@ -88,7 +90,9 @@ def _paths() -> dict[str, Any]:
             )
         },
         "/api/oidc/login": {
-            "get": _operation("Log in at the operator's provider", {"303": None}, "404 429 502 503")
+            "get": _operation(
+                "Log in at the operator's provider", {"303": None}, "404 429 502 503", tells=("Location",)
+            )
         },
         "/api/oidc/callback": {
             "get": _operation(
@@ -96,6 +100,7 @@ def _paths() -> dict[str, Any]:
                 {"303": None},
                 "400 401 403 404 502 503",
                 query=("state", "code", "error", "iss"),
+                tells=("Location",),
             )
         },
         "/api/operator/status": {
@@ -162,6 +167,11 @@ def _paths() -> dict[str, Any]:
                 changes=True,
                 session=True,
                 fields=(IDEMPOTENCY_KEY,),
+                tells=("Location",),
+                words={
+                    "202": "The user's pages have been told; Location says how far it is.",
+                    "409": "No page of the user's is open that could call.",
+                },
             ),
             "delete": _operation(
                 "End a call of the user's by its Call-ID",
@@ -188,6 +198,7 @@ def _paths() -> dict[str, Any]:
                 path=("dial",),
                 changes=True,
                 session=True,
+                words={"409": "Another page has it, or it is too late."},
             ),
         },
         "/api/calls/current": {
@@ -311,6 +322,8 @@ def _paths() -> dict[str, Any]:
                 body=NewUser,
                 changes=True,
                 session=True,
+                tells=("ETag", "Location"),
+                words={"201": _MADE},
             ),
         },
         "/api/operator/users/{name}": {
@@ -320,6 +333,7 @@ def _paths() -> dict[str, Any]:
                 "400 401 403 404 429 503",
                 path=("name",),
                 session=True,
+                tells=("ETag",),
             ),
             "put": _operation(
                 "Make or replace an account",
@@ -330,6 +344,8 @@ def _paths() -> dict[str, Any]:
                 changes=True,
                 session=True,
                 fields=("If-Match", "If-None-Match"),
+                tells=("ETag",),
+                words={"201": _MADE},
             ),
             "delete": _operation(
                 "Remove an account and end its sessions, registrations and calls",
@@ -370,7 +386,11 @@ def _paths() -> dict[str, Any]:
         },
         "/api/operator/routes": {
             "get": _operation(
-                "Return the routing table", {"200": RoutingTableDocument}, "401 403 404 429 503", session=True
+                "Return the routing table",
+                {"200": RoutingTableDocument},
+                "401 403 404 429 503",
+                session=True,
+                tells=("ETag",),
             ),
             "put": _operation(
                 "Replace the routing table as a whole",
@@ -380,6 +400,7 @@ def _paths() -> dict[str, Any]:
                 changes=True,
                 session=True,
                 fields=("If-Match",),
+                tells=("ETag",),
             ),
         },
         "/api/operator/routes/explain": {

@@ -1,5 +1,7 @@
 """The parts that every operation of the description has in common."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -78,6 +80,11 @@ _STATUS: Final = {
     "503": "Not now; Retry-After says when.",
 }
 _WAITS: Final = ("429", "503")
+_HEADERS: Final[dict[str, dict[str, Any]]] = {
+    "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."},
+    "ETag": {"schema": {"type": "string"}, "description": "The state, for If-Match of the next change."},
+    "Location": {"schema": {"type": "string"}, "description": "Where it is from now on."},
+}
 _CSRF: Final = [
     {
         "name": csrf.HEADER,
@@ -134,7 +141,25 @@ def operation(
     session: bool = False,
     fields: tuple[str, ...] = (),
     deprecated: bool = False,
+    tells: tuple[str, ...] = (),
+    words: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
+    """Describe one.
+
+    Args:
+        summary: what it does.
+        results: status of success -> what the body is.
+        errors: statuses, parted by spaces.
+        body: of the request.
+        query: names of parameters.
+        path: names of the parts that vary.
+        changes: whether it wants what other sites cannot send.
+        session: whether it is for who is logged in.
+        fields: header fields of the request.
+        deprecated: whether there is a better one.
+        tells: header fields of each answer of success.
+        words: status -> what it means here, where that is not what it means elsewhere.
+    """
     statuses = sorted({*errors.split(), *(["414"] if query else []), "403", "500"})
     parameters: list[dict[str, Any]] = [*_CSRF] if changes else []
     parameters += [{"name": name, "in": "query", "schema": _QUERY.get(name, _TEXT)} for name in query]
@@ -146,8 +171,19 @@ def operation(
         "summary": summary,
         "parameters": parameters,
         "responses": {
-            **{status: _response(status, _JSON, shape) for status, shape in results.items()},
-            **{status: _response(status, PROBLEM, Problem) for status in statuses},
+            **{
+                status: _response(words.get(status, _STATUS[status]), _JSON, shape, tells)
+                for status, shape in results.items()
+            },
+            **{
+                status: _response(
+                    words.get(status, _STATUS[status]),
+                    PROBLEM,
+                    Problem,
+                    ("Retry-After",) if status in _WAITS else (),
+                )
+                for status in statuses
+            },
         },
     }
     if body is not None:
@@ -159,14 +195,14 @@ def operation(
     return described
 
 
-def _response(status: str, content_type: str, shape: type[msgspec.Struct] | None) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": _STATUS[status]}
+def _response(
+    description: str, content_type: str, shape: type[msgspec.Struct] | None, headers: tuple[str, ...]
+) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": description}
     if shape is not None:
         response["content"] = {content_type: {"schema": _reference(shape)}}
-    if status in _WAITS:
-        response["headers"] = {
-            "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}
-        }
+    if headers:
+        response["headers"] = {name: _HEADERS[name] for name in headers}
     return response
 
 

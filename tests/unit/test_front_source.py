@@ -10,7 +10,8 @@ from __future__ import annotations
 import pytest
 
 from kemi.core.trust import is_on_this_machine
-from tests.lab.roles import render_role
+from tests.lab.roles import render_role, role_defaults
+from webapp_api.settings import SIP_PATH
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,10 @@ def test_the_front_may_come_from_any_loopback_address_and_nobody_from_elsewhere(
     assert not is_on_this_machine("192.0.2.2", "192.0.2.1")
     assert not is_on_this_machine("192.0.2.2", "127.0.0.1")
     assert not is_on_this_machine("127.0.0.2", "192.0.2.1")
+
+
+def test_the_path_of_the_websocket_is_the_one_that_pages_are_told() -> None:
+    """Kamailio knows no other, either: it is no variable."""
+    assert not [name for name in role_defaults("haproxy") if name.endswith("_path")]
+    front = render_role("haproxy", "haproxy.cfg.j2", {"haproxy_certificate": "/dev/null"})
+    assert f"acl is_sip path {SIP_PATH}\n" in front

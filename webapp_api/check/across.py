@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from webapp_api.check.own_files import OwnFile
 from webapp_api.check.relay_file import RelayFile, address_of
 from webapp_api.settings import Settings
 
+_EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104
 _SERVER: Final = re.compile(r"\s*server (\w+) (\S+)")
 
 
@@ -138,51 +140,77 @@ def _front(node: Node) -> Iterator[Finding]:
         return
     servers = {}
     for number, written in enumerate(node.haproxy.splitlines(), 1):
-        if match := _SERVER.match(written):
-            servers[match[1]] = (match[2], number)
-    for name, file, address, port in (
-        ("kamailio", node.gateway, "sip.ws_address", "sip.ws_port"),
-        ("web_api", node.web, "listen_address", "listen_port"),
-    ):
-        if name in servers and file is not None:
-            at = (_value(file, address), _value(file, port))
-            told, line = servers[name]
-            if address_of(told) != at:
-                reason = f"server {name}: {told}, but it listens at {at[0]}:{at[1]} ({file.name})"
-                yield Finding("haproxy.cfg", line, "", reason)
+        if (match := _SERVER.match(written)) and (told := address_of(match[2])):
+            servers[match[1]] = (told, number)
+    if node.gateway is not None and "kamailio" in servers:
+        sip = node.gateway.settings.sip
+        yield from _served({"kamailio": servers["kamailio"]}, (sip.ws_address, sip.ws_port), node.gateway)
+    if node.web is not None:
+        web = node.web.settings
+        listens = (web.listen_address, web.listen_port)
+        services = {name: place for name, place in servers.items() if name.startswith("web_api")}
+        # The others are of other machines, unless nobody but this machine can reach its web service.
+        own = {
+            name: place
+            for name, place in services.items()
+            if ip_address(place[0][0]).is_loopback or place[0][0] == listens[0]
+        }
+        if not own and ip_address(listens[0]).is_loopback:
+            own = services
+        yield from _served(own, listens, node.web)
 
 
-def _value(file: OwnFile, name: str) -> object:
-    value: object = file.settings
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
+def _served(
+    servers: dict[str, tuple[tuple[str, int], int]], listens: tuple[str, int], file: OwnFile
+) -> Iterator[Finding]:
+    """Find that none of HAProxy's servers (name -> address and line) is a program's socket."""
+    if any(_meet(told, listens) for told, _ in servers.values()):
+        return
+    for name, (told, line) in [*servers.items()][:1]:
+        reason = f"server {name}: {_shown(told)}, but it listens at {_shown(listens)} ({file.name})"
+        yield Finding("haproxy.cfg", line, "", reason)
+
+
+def _meet(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Whether two sockets, address and port, cannot be beside each other, or one is reached by the other's."""
+    return one[1] == other[1] and (one[0] == other[0] or bool({one[0], other[0]} & _EVERY_ADDRESS))
+
+
+def _shown(socket: tuple[str, int]) -> str:
+    return f"[{socket[0]}]:{socket[1]}" if ":" in socket[0] else f"{socket[0]}:{socket[1]}"
 
 
 def _ports(node: Node) -> Iterator[Finding]:
-    """Find two programs with one port, and programs in the range of media."""
-    taken: dict[int, str] = {}
-    for file, names in (
-        (node.gateway, ("sip.port", "sip.tls_port", "sip.ws_port", "control.port")),
-        (node.web, ("listen_port",)),
-    ):
-        for name in names if file is not None else ():
-            port = _value(file, name) if file is not None else None
-            if not isinstance(port, int) or not port or file is None:
-                continue
-            if port in taken:
-                yield file.finding(tuple(name.split(".")), f"{port} is {taken[port]}, too")
-            taken.setdefault(port, f"{name} of {file.name}")
+    """Find two programs with one socket, and programs in the range of media."""
+    taken: dict[tuple[str, int], str] = {}
+    for file, name, socket in _own_sockets(node):
+        if same := next((other for at, other in taken.items() if _meet(at, socket)), ""):
+            yield file.finding(tuple(name.split(".")), f"{socket[1]} is {same}, too")
+        taken.setdefault(socket, f"{name} of {file.name}")
     if node.relay is None:
         return
     try:
         media = range(int(node.relay.options["port-min"]), int(node.relay.options["port-max"]) + 1)
     except (KeyError, ValueError):
         return
-    for port, name in taken.items():
-        if port in media:
+    parts = node.relay.options.get("interface", "").split(";")
+    places = {part.partition("/")[2].partition("!")[0].strip() for part in parts}
+    for (address, port), name in taken.items():
+        if port in media and (address in places or address in _EVERY_ADDRESS):
             reason = f"{media.start} to {media.stop - 1} have {name} in them ({port})"
             yield node.relay.finding("port-min", reason)
+
+
+def _own_sockets(node: Node) -> Iterator[tuple[OwnFile, str, tuple[str, int]]]:
+    if node.gateway is not None:
+        sip, control = node.gateway.settings.sip, node.gateway.settings.control
+        yield node.gateway, "sip.port", (sip.address, sip.port)
+        if sip.tls_port:
+            yield node.gateway, "sip.tls_port", (sip.address, sip.tls_port)
+        yield node.gateway, "sip.ws_port", (sip.ws_address, sip.ws_port)
+        yield node.gateway, "control.port", (control.address, control.port)
+    if node.web is not None:
+        yield node.web, "listen_port", (node.web.settings.listen_address, node.web.settings.listen_port)
 
 
 def _redis(node: Node) -> Iterator[Finding]:
@@ -220,6 +248,8 @@ def remarks(node: Node) -> Iterator[Finding]:
     if node.web is not None and "bearer" in node.gateway.settings.registration.schemes:
         yield from _keyless(node.gateway, node.web.settings)
     settings = node.gateway.settings
+    if settings.home is not None:
+        return  # without a core, nobody is believed to be it
     if not settings.sip.core_networks and settings.sip.address not in ("127.0.0.1", "::1"):
         found = node.gateway.finding(
             ("sip", "core_networks"), "empty: whoever reaches the SIP port is believed to be the core"

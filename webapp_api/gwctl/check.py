@@ -37,6 +37,8 @@ def add_check(group: click.Group) -> None:
         """
         try:
             files, findings = check_folder(folder or place.folder, programs=programs)
+        except PermissionError as error:
+            raise click.ClickException(f"{error.filename}: {error.strerror} (run it as root)") from error
         except (NothingToCheck, OSError) as error:
             raise click.ClickException(str(error)) from error
         errors = sum(one.level is Level.ERROR for one in findings)

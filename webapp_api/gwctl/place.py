@@ -42,6 +42,8 @@ class Place:
                 (self.folder / name).exists() for name in _FILES_OF_OTHERS
             ):
                 hint = "no web node: here are `gwctl check`, `doctor` and `trunks leave`, all else is on web nodes"
+            elif isinstance(error, PermissionError):
+                hint = "run it as root"
             raise click.ClickException(f"{self._file}: {error.strerror} ({hint})") from error
 
     @cached_property

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +41,8 @@ from tests.peers.sdp import sdp_from_text
 from tests.peers.srtp import SrtpEndpoint
 from tests.peers.trace import NothingMatchedError
 from tests.peers.trunk import ScriptedTrunk
+from webapp_api.gwctl.machine.host import Host
+from webapp_api.gwctl.machine.run import examine
 
 pytestmark = pytest.mark.lab
 
@@ -287,3 +291,18 @@ async def test_only_certificates_of_the_carriers_authority_come_in(
     assert not await is_taken(unknown)
     assert not await is_taken(nobody)
     assert all(await asyncio.gather(*(is_taken(known) for _ in range(30))))
+
+
+def test_the_doctor_finds_what_kamailio_shows(gateway_lab: Lab, tmp_path: Path) -> None:
+    """As after a certificate was renewed, and Kamailio not restarted."""
+    here = Path(gateway_lab.info.run_dir)
+    subject = f"Kamailio {LOOPBACK}:{TLS_PORT}, what it shows"
+    as_it_is = (here / "tls.cfg").read_text()
+    certificate, key = Authority(tmp_path, "new").certify(LOOPBACK)
+    renewed = re.sub(r"(?m)^certificate = .*", f"certificate = {certificate}", as_it_is)
+    renewed = re.sub(r"(?m)^private_key = .*", f"private_key = {key}", renewed)
+    for tls, reason in ((as_it_is, "the one in the file"), (renewed, "another certificate than in the file")):
+        (tmp_path / "gateway.toml").write_text((here / "gateway.toml").read_text())
+        (tmp_path / "tls.cfg").write_text(tls)
+        found = {one.subject: one.reason for one in examine(Host.read(tmp_path), ("certificates",))}
+        assert found[subject].startswith(reason)

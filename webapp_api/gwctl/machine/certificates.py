@@ -7,7 +7,7 @@ import itertools
 import re
 import ssl
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,38 +21,101 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from webapp_api.gwctl.machine.diagnosis import Diagnosis, Doctor
 from webapp_api.gwctl.machine.host import Host
-from webapp_api.gwctl.machine.talk import http_get, reason_of
+from webapp_api.gwctl.machine.talk import certificate_of, http_get, reason_of
 
 SOON: Final = timedelta(days=14)
 _SAYS: Final = Doctor("certificates")
 _RENEW: Final = "renew it, and reload the program that shows it"
 _ROOT_LOOKS: Final = "run the doctor as root, or as a user who may read it"
-_TLS_KEY: Final = re.compile(r"^\s*(certificate|private_key)\s*=\s*(\S+)", re.MULTILINE)
+_GAP: Final = "a certificate in between may be missing: the file needs the whole chain (fullchain.pem)"
+_STRICT: Final = (
+    "the chain is whole, and one in it, or the CA's own, lacks what RFC 5280 wants: "
+    "docs/operators.md, A CA of your own"
+)
+_TLS_KEY: Final = re.compile(r"^\s*(certificate|private_key|ca_list)\s*=\s*(\S+)", re.MULTILINE)
 
 
 async def certificates(host: Host) -> AsyncIterator[Diagnosis]:
     """Look at the files, and at what is shown."""
     for address, port, file in host.front_doors():
         if file:
-            leaf = None
-            for found in _file(Path(file), host.public_host, must_be_trusted=True):
-                if isinstance(found, x509.Certificate):
-                    leaf = found
-                else:
-                    yield found
-            if host.web is not None:
-                yield await _shown(address, port, urlsplit(host.web.public_origin).netloc, leaf)
+            leaves = []
+            for part in _parts(Path(file)):
+                for found in _file(part, host.public_origins):
+                    if isinstance(found, x509.Certificate):
+                        leaves.append(found)
+                    else:
+                        yield found
+            if host.public_origins:
+                yield await _shown(address, port, urlsplit(host.public_origins[0]).netloc, leaves)
+    async for one in _of_trunks(host):
+        yield one
+
+
+async def _of_trunks(host: Host) -> AsyncIterator[Diagnosis]:
+    """Look at the files of Kamailio's tls.cfg, which it reads when it starts."""
     named = dict(_TLS_KEY.findall(host.tls))
-    if "certificate" in named:
-        for found in _file(Path(named["certificate"]), "", key_file=Path(named.get("private_key", ""))):
-            if isinstance(found, Diagnosis):
-                yield found
+    if "certificate" not in named:
+        return
+    file, key_file = named["certificate"], named.get("private_key", "")
+    leaves = []
+    for found in _file(Path(file), key_file=Path(key_file)):
+        if isinstance(found, x509.Certificate):
+            leaves.append(found)
+        else:
+            yield found
+    if "ca_list" in named:
+        yield _authorities(Path(named["ca_list"]))
+    if host.gateway is not None and host.gateway.sip.tls_port:
+        sip = host.gateway.sip
+        subject = f"Kamailio {sip.address}:{sip.tls_port}, what it shows"
+        try:
+            shown = await certificate_of(sip.address, sip.tls_port, file, key_file)
+        except (OSError, TimeoutError) as error:
+            yield _SAYS.warning(subject, f"cannot be looked at: {reason_of(error)}")
+            return
+        yield _compared(subject, shown, leaves, "restart Kamailio: it read the file when it started")
+
+
+def _authorities(path: Path) -> Diagnosis:
+    """Judge those whose certificates Kamailio takes of trunks: of many that a system trusts some may be old."""
+    subject = f"{path}, dates"
+    try:
+        known = x509.load_pem_x509_certificates(path.read_bytes())
+    except PermissionError:
+        return _SAYS.warning(str(path), "cannot be read by this user", _ROOT_LOOKS)
+    except (OSError, ValueError) as error:
+        return _SAYS.error(str(path), getattr(error, "strerror", None) or str(error), "put it there")
+    now = datetime.now(UTC)
+    ending = [one for one in known if one.not_valid_after_utc - now < SOON]
+    told = ", ".join(
+        f"{one.subject.rfc4514_string()} valid until {one.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
+        for one in ending[:3]
+    )
+    if all(one.not_valid_after_utc < now for one in known):
+        return _SAYS.error(subject, f"all expired: {told}", "get the new ones of the carriers' authorities")
+    if ending:
+        return _SAYS.warning(subject, f"{len(ending)} of {len(known)} expired, or soon: {told}")
+    first = min(one.not_valid_after_utc for one in known)
+    return _SAYS.ok(subject, f"valid until {first:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return the file, or where it is not there those that HAProxy takes in its place, one for each kind of key."""
+    there = set()
+    with suppress(OSError):  # who reads the file says so
+        there = {one.name for one in path.parent.iterdir()}
+    parts = [path.with_name(f"{path.name}.{kind}") for kind in ("rsa", "ecdsa", "dsa")]
+    return [path] if path.name in there else [one for one in parts if one.name in there] or [path]
 
 
 def _file(
-    path: Path, name: str, *, must_be_trusted: bool = False, key_file: Path | None = None
+    path: Path, origins: Sequence[str] = (), *, key_file: Path | None = None
 ) -> Iterator[Diagnosis | x509.Certificate]:
-    """Judge a file with certificate, chain and, unless that has a file of its own, key."""
+    """Judge a file with certificate, chain and, unless that has a file of its own, key.
+
+    ``origins``: browsers must trust it for one of them; empty: it is for trunks, or nobody says whom it is for.
+    """
     subject = str(path)
     try:
         pem = path.read_bytes()
@@ -71,10 +134,12 @@ def _file(
     leaf = chain[0]
     yield leaf
     yield _dates(subject, leaf)
-    if name:
-        yield _names(subject, leaf, name)
+    hosts = [urlsplit(origin).hostname or "" for origin in origins]
+    fitting = [host for host in hosts if _is_for(leaf, host)]
+    if hosts:
+        yield _names(subject, leaf, fitting, hosts)
     yield _key(subject, leaf, key_pem)
-    yield _chain(subject, chain, name if must_be_trusted else "")
+    yield _chain(subject, chain, [*fitting, *hosts, ""][0])
 
 
 def _dates(subject: str, leaf: x509.Certificate) -> Diagnosis:
@@ -90,25 +155,34 @@ def _dates(subject: str, leaf: x509.Certificate) -> Diagnosis:
     return _SAYS.ok(f"{subject}, dates", told)
 
 
-def _names(subject: str, leaf: x509.Certificate, name: str) -> Diagnosis:
+def _alternatives(leaf: x509.Certificate) -> tuple[list[str], list[str]]:
+    """Return the names and the addresses that a certificate is for; raises ExtensionNotFound."""
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    dns = [one.lower() for one in names.get_values_for_type(x509.DNSName)]
+    return dns, [str(one) for one in names.get_values_for_type(x509.IPAddress)]
+
+
+def _is_for(leaf: x509.Certificate, host: str) -> bool:
     try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        dns, addresses = _alternatives(leaf)
+    except x509.ExtensionNotFound:
+        return False
+    return host.lower() in (*dns, *addresses) or f"*.{host.lower().partition('.')[2]}" in dns
+
+
+def _names(subject: str, leaf: x509.Certificate, fitting: list[str], hosts: list[str]) -> Diagnosis:
+    if fitting:
+        return _SAYS.ok(f"{subject}, names", f"is for {fitting[0]}")
+    wanted = " or ".join(hosts)
+    try:
+        told = ", ".join(itertools.chain(*_alternatives(leaf))) or "nobody"
     except x509.ExtensionNotFound:
         reason = "has no subjectAltName: no browser takes it"
-        return _SAYS.error(f"{subject}, names", reason, f"get one for {name}")
-    dns = [one.lower() for one in names.get_values_for_type(x509.DNSName)]
-    addresses = [str(one) for one in names.get_values_for_type(x509.IPAddress)]
-    try:
-        fits = str(ipaddress.ip_address(name)) in addresses
-    except ValueError:
-        fits = name.lower() in dns or f"*.{name.lower().partition('.')[2]}" in dns
-    if fits:
-        return _SAYS.ok(f"{subject}, names", f"is for {name}")
-    told = ", ".join([*dns, *addresses]) or "nobody"
+        return _SAYS.error(f"{subject}, names", reason, f"get one for {wanted}")
     return _SAYS.error(
         f"{subject}, names",
-        f"is for {told}, and pages are at {name} (public_origin): browsers refuse it",
-        f"get one for {name}",
+        f"is for {told}, and pages are at {wanted} (public_origin, origins): browsers refuse it",
+        f"get one for {wanted}",
     )
 
 
@@ -164,9 +238,18 @@ def _trusted(subject: str, chain: list[x509.Certificate], name: str) -> Diagnosi
         verifier = PolicyBuilder().store(Store(roots)).time(at).build_server_verifier(whose)  # type: ignore[arg-type]
         verifier.verify(chain[0], chain[1:])
     except VerificationError as error:
-        hint = "a certificate in between may be missing: the file needs the whole chain (fullchain.pem)"
+        known = any(_has_issued(root, chain[-1]) for root in roots)
+        hint = "" if known and not _is_for(chain[0], name) else _STRICT if known else _GAP
         return _SAYS.warning(subject, f"issued by {issuer}, and not trusted here: {error}", hint)
     return _SAYS.ok(subject, f"issued by {issuer}, trusted")
+
+
+def _has_issued(root: x509.Certificate, other: x509.Certificate) -> bool:
+    try:
+        other.verify_directly_issued_by(root)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _roots() -> list[x509.Certificate]:
@@ -179,17 +262,22 @@ def _roots() -> list[x509.Certificate]:
     return found
 
 
-async def _shown(address: str, port: int, name: str, leaf: x509.Certificate | None) -> Diagnosis:
+async def _shown(address: str, port: int, name: str, leaves: list[x509.Certificate]) -> Diagnosis:
     subject = f"HAProxy {address}:{port}, what it shows"
     try:
         answer = await http_get(address, port, "/healthz", name, tls=True)
     except (OSError, TimeoutError) as error:
         return _SAYS.error(subject, reason_of(error))
-    shown = x509.load_der_x509_certificate(answer.certificate)
-    if leaf is not None and shown != leaf:
+    return _compared(subject, answer.certificate, leaves, "systemctl reload haproxy")
+
+
+def _compared(subject: str, der: bytes, leaves: list[x509.Certificate], suggestion: str) -> Diagnosis:
+    """Compare what a program shows with what is in its file."""
+    shown = x509.load_der_x509_certificate(der)
+    if leaves and shown not in leaves:
         until = f"{shown.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
         reason = f"another certificate than in the file, valid until {until}"
-        return _SAYS.error(subject, reason, "systemctl reload haproxy")
+        return _SAYS.error(subject, reason, suggestion)
     if datetime.now(UTC) > shown.not_valid_after_utc:
         return _SAYS.error(subject, "an expired certificate", _RENEW)
-    return _SAYS.ok(subject, "the one in the file" if leaf is not None else "a certificate that is valid")
+    return _SAYS.ok(subject, "the one in the file" if leaves else "a certificate that is valid")

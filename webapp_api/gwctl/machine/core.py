@@ -8,9 +8,11 @@ import re
 from collections.abc import AsyncIterator
 from typing import Final
 
+import msgspec
+
 from rtpengine.agent.control import ControlRefused, ControlUnreachable
 from webapp_api.gwctl.machine.control import ask_control
-from webapp_api.gwctl.machine.diagnosis import Diagnosis, Doctor
+from webapp_api.gwctl.machine.diagnosis import Diagnosis, Doctor, Level
 from webapp_api.gwctl.machine.host import Host
 from webapp_api.gwctl.machine.talk import options_by_tcp, options_by_udp, reason_of
 
@@ -20,6 +22,7 @@ _SHORT_ALONE: Final = (
     "open TCP between: most INVITEs go over it; or kamailio_udp_mtu: 0, for a core of UDP alone"
 )
 _LONG_ALONE: Final = "open UDP between, or name it with ;transport=tcp in gateway_icscf_uris"
+_INVENTORY: Final = "in the inventory: gateway_icscf_uris"
 _NOBODY: Final = "does the core know this node's address, and is there a way and no packet filter between?"
 
 
@@ -44,31 +47,43 @@ async def _entry_point(uri: str) -> AsyncIterator[Diagnosis]:
         yield _SAYS.error(uri, "cannot be read as a SIP URI")
         return
     name, port = match[1].strip("[]"), int(match[2] or 5060)
+    by_records = not match[2] and not _is_address(name)
+    if by_records:
+        reason = (
+            "has no port: Kamailio goes by its SRV records, where it has some, which are not looked at here"
+        )
+        yield _SAYS.warning(f"name {name}", reason, f"dig SRV _sip._udp.{name}")
     try:
-        addresses = await _addresses(name)
+        addresses = [name] if _is_address(name) else await _addresses(name)
     except OSError as error:
-        if match[2]:
-            yield _SAYS.error(
-                f"name {name}",
-                f"does not resolve: {reason_of(error)}",
-                "in the inventory: gateway_icscf_uris",
-            )
-        else:
-            reason = "has no address; Kamailio will look for SRV records, which are not looked at here"
-            yield _SAYS.warning(f"name {name}", reason, f"dig SRV _sip._udp.{name}")
+        if not by_records:
+            yield _SAYS.error(f"name {name}", f"does not resolve: {reason_of(error)}", _INVENTORY)
         return
-    if addresses != [name]:
+    if not addresses:
+        reason = "has IPv6 addresses alone, and the gateway speaks IPv4 with the core"
+        yield _SAYS.error(f"name {name}", reason, _INVENTORY)
+    elif addresses != [name] and not by_records:
         yield _SAYS.ok(f"name {name}", f"is {', '.join(addresses)}")
     for address in addresses:
-        yield await _answers(f"entry point {uri} at {address}", address, port, uri, match[3])
+        found = await _answers(f"entry point {uri} at {address}", address, port, uri, match[3])
+        if by_records and found.level is Level.ERROR:  # the name's own address may be somebody else's
+            found = msgspec.structs.replace(found, level=Level.WARNING)
+        yield found
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 async def _addresses(name: str) -> list[str]:
-    try:
-        return [str(ipaddress.ip_address(name))]
-    except ValueError:
-        found = await asyncio.get_running_loop().getaddrinfo(name, None)
-        return sorted({str(one[4][0]) for one in found})
+    """Return the IPv4 addresses of a name: Kamailio asks for no others; raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(name, None)
+    addresses = {str(one[4][0]) for one in found}
+    return sorted(one for one in addresses if ipaddress.ip_address(one).version == 4)
 
 
 async def _answers(subject: str, address: str, port: int, uri: str, parameters: str) -> Diagnosis:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from kemi.settings import Settings as GatewaySettings
 from rtpengine.agent.settings import Settings as AgentSettings
@@ -16,6 +18,8 @@ from webapp_api.check.relay_file import NAME as RELAY
 from webapp_api.check.relay_file import RelayFile, read_relay_file
 from webapp_api.settings import Settings as WebSettings
 
+NOT_OURS: Final = os.strerror(errno.EACCES)
+"""Why a file is broken that this user may not read."""
 OTHERS: Final = ("haproxy.cfg", "redis.conf", "site.cfg", "tls.cfg")
 
 
@@ -75,9 +79,9 @@ class Host:
         )
 
     @property
-    def public_host(self) -> str:
-        """The name that browsers use, "" where nobody says it."""
-        return (urlsplit(self.web.public_origin).hostname or "") if self.web else ""
+    def public_origins(self) -> list[str]:
+        """Where pages are: what the web service says, or without one here whom the gateway lets in; else empty."""
+        return [self.web.public_origin] if self.web else list(self.gateway.origins) if self.gateway else []
 
     @property
     def redis_url(self) -> str:

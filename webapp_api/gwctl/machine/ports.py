@@ -30,6 +30,8 @@ _KAMAILIO: Final = "start it: systemctl start kamailio, and look: journalctl -u 
 _WEB: Final = "start it: systemctl start webrtc-ims-web, and look: journalctl -u webrtc-ims-web"
 _HAPROXY: Final = "start it: systemctl start haproxy; `gwctl check` asks HAProxy about its file"
 _RELAY: Final = "start it: systemctl start rtpengine-daemon, and look: journalctl -u rtpengine-daemon"
+_OF_HAPROXY: Final = "application/problem+json"
+"""What HAProxy itself refuses with (ansible/roles/haproxy); the gateway does with text/plain."""
 _AGENT: Final = "start it: systemctl start webrtc-ims-media-agent; its secret must be the gateway's"
 
 
@@ -82,7 +84,7 @@ async def _gateway(host: Host) -> AsyncIterator[Diagnosis]:
     for node in told["nodes"]:
         name = f"relay node {node['node']}"
         if node["state"] in ("down", "suspect", "returning") or node["broken"]:
-            yield _SAYS.error(name, f"{node['state']} for the gateway", _RELAY)
+            yield _SAYS.error(name, f"{node['state']} for the gateway", _start_of(node["node"], host))
         elif told["agent"]:
             yield _SAYS.ok(name, f"{node['state']} for the gateway, {node['calls']} calls")
     if told["agent"]:
@@ -91,6 +93,13 @@ async def _gateway(host: Host) -> AsyncIterator[Diagnosis]:
         yield _SAYS.error(
             "media agent", "does not report: dead relay nodes are noticed by calls only", _AGENT
         )
+
+
+def _start_of(node: str, host: Host) -> str:
+    """Return how a relay node is started, which may be another machine's."""
+    address, _, port = node.rpartition(":")
+    here = host.relay is not None and host.relay.address("listen-ng") == (address.strip("[]"), int(port))
+    return _RELAY if here else f"on {address}: {_RELAY}"
 
 
 async def _web(host: Host) -> AsyncIterator[Diagnosis]:
@@ -109,6 +118,9 @@ async def _web(host: Host) -> AsyncIterator[Diagnosis]:
 def _judged(subject: str, answer: HttpAnswer, wanted: int, suggestion: str) -> Diagnosis:
     if answer.status == wanted:
         return _SAYS.ok(subject, f"answers {wanted}")
+    if wanted == 101 and answer.status == 503 and answer.fields.get("content-type", "") != _OF_HAPROXY:
+        reason = "answers 503: the gateway itself takes no new pages, it is drained or has no memory for them"
+        return _SAYS.error(subject, reason, "drained: playbooks/drain.yml -e drain=false takes it back")
     return _SAYS.error(subject, f"answers {answer.status}, not {wanted}", suggestion)
 
 
@@ -117,14 +129,15 @@ async def _front(host: Host) -> AsyncIterator[Diagnosis]:
         subject = f"HAProxy {address}:{port}"
         door = await _tried(subject, reach(address, port), _HAPROXY)
         yield door
-        if not certificate or door.level != "ok" or host.web is None:
+        if not certificate or door.level != "ok" or not host.public_origins:
             continue
-        name = urlsplit(host.web.public_origin).netloc
+        origin_of_pages = host.public_origins[0]
+        name = urlsplit(origin_of_pages).netloc
         for what, path, wanted, origin, hint in (
             ("web service behind it", "/healthz", 200, "", "502, 503: it does not reach the web service"),
             (
-                *("SIP behind it", "/sip", 101, host.web.public_origin),
-                "403: gateway_origins of the gateway must have the page's origin; 502, 503: it does not reach Kamailio",
+                *("SIP behind it", "/sip", 101, origin_of_pages),
+                "403: gateway_origins must have the page's origin; 502, 503: it does not reach Kamailio, or is drained",
             ),
         ):
             try:
@@ -149,7 +162,7 @@ async def _relay(host: Host) -> AsyncIterator[Diagnosis]:
     if host.agent is not None and host.agent.dtmf.port:
         dtmf = host.agent.dtmf
         subject = f"media agent, reports of keys {dtmf.address}:{dtmf.port}"
-        if sockets_at("udp", dtmf.address, dtmf.port):
+        if await asyncio.to_thread(sockets_at, "udp", dtmf.address, dtmf.port):
             yield _SAYS.ok(subject, "listens")
         else:
             yield _SAYS.error(subject, "nobody listens: no page hears of keys that are pressed", _AGENT)

@@ -10,7 +10,7 @@ from webapp_api.gwctl.machine.clock import clock
 from webapp_api.gwctl.machine.codecs import codecs
 from webapp_api.gwctl.machine.core import core
 from webapp_api.gwctl.machine.diagnosis import Check, Diagnosis, Doctor
-from webapp_api.gwctl.machine.host import Host
+from webapp_api.gwctl.machine.host import NOT_OURS, Host
 from webapp_api.gwctl.machine.ports import ports
 from webapp_api.gwctl.machine.redis_server import redis_server
 from webapp_api.gwctl.machine.system import disk, kernel, limits, logs, srtp, versions
@@ -41,7 +41,10 @@ def examine(host: Host, names: tuple[str, ...] = ()) -> list[Diagnosis]:
 async def _examine(host: Host, names: list[str]) -> list[Diagnosis]:
     files = Doctor("files")
     broken = [
-        files.error(name, why, f"gwctl check {host.folder} says more") for name, why in host.broken.items()
+        files.error(
+            name, why, "run it as root" if why == NOT_OURS else f"gwctl check {host.folder} says more"
+        )
+        for name, why in host.broken.items()
     ]
     found = await asyncio.gather(*(_run(name, host) for name in names))
     return [*broken, *(one for part in found for one in part)]

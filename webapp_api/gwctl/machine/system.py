@@ -18,7 +18,7 @@ from webapp_api.gwctl.machine.processes import (
     has_loaded,
     kernel_number,
     most_open_files,
-    owner_of,
+    owners_of,
     sockets,
     sockets_at,
 )
@@ -43,17 +43,18 @@ _FEW_BYTES: Final = 500 * 10**6
 async def versions(host: Host) -> AsyncIterator[Diagnosis]:
     """Ask the programs; what a running one is may differ until it is restarted."""
     yield _VERSIONS.ok("gateway software", f"{VERSION}, Python {sys.version.split()[0]}")
-    for wanted, program, flag, oldest in (
-        (host.gateway is not None, "kamailio", "-v", OLDEST_KAMAILIO),
-        (host.relay is not None, "rtpengine", "--version", OLDEST_RELAY),
-        (bool(host.haproxy), "haproxy", "-v", OLDEST_HAPROXY),
+    for wanted, program, package, flag, oldest in (
+        (host.gateway is not None, "kamailio", "kamailio", "-v", OLDEST_KAMAILIO),
+        # The package "rtpengine" would bring a kernel module and a recorder, too.
+        (host.relay is not None, "rtpengine", "rtpengine-daemon", "--version", OLDEST_RELAY),
+        (bool(host.haproxy), "haproxy", "haproxy", "-v", OLDEST_HAPROXY),
     ):
         if not wanted:
             continue
         version = await asyncio.to_thread(version_of, program, flag)
         if not version:
             yield _VERSIONS.error(
-                program, "is not installed, or does not say its version", f"apt-get install {program}"
+                program, "is not installed, or does not say its version", f"apt-get install {package}"
             )
         elif _first(version) < oldest:
             yield _VERSIONS.error(
@@ -118,10 +119,16 @@ def _programs(host: Host) -> Iterator[tuple[str, list[Socket], int, str]]:
         yield "rtpengine", sockets_at("udp", *ng), ports, f"{ports} media ports"
 
 
+def _running(host: Host) -> list[tuple[str, list[Socket], int, str, int | None]]:
+    """Return the same with the process of each."""
+    programs = list(_programs(host))
+    pids = owners_of([bound for _, bound, _, _ in programs])
+    return [(*program, pid) for program, pid in zip(programs, pids, strict=True)]
+
+
 async def limits(host: Host) -> AsyncIterator[Diagnosis]:
     """Compare what programs may open with what their settings allow."""
-    for name, bound, needed, what in _programs(host):
-        pid = owner_of(bound)
+    for name, bound, needed, what, pid in await asyncio.to_thread(_running, host):
         if not bound or pid is None:
             if bound:
                 yield _LIMITS.warning(name, "its process is not for this user to see", _ROOT_LOOKS)
@@ -141,9 +148,9 @@ async def limits(host: Host) -> AsyncIterator[Diagnosis]:
 async def srtp(host: Host) -> AsyncIterator[Diagnosis]:
     """Whether the relay has the library that keeps it to the SRTP profiles we want (ansible/roles/rtpengine)."""
     ng = host.relay.address("listen-ng") if host.relay else None
-    if ng is None or not (bound := sockets_at("udp", *ng)):
+    if ng is None or not (bound := await asyncio.to_thread(sockets_at, "udp", *ng)):
         return
-    pid = owner_of(bound)
+    (pid,) = await asyncio.to_thread(owners_of, [bound])
     loaded = has_loaded(pid, LIBRARY) if pid is not None else None
     if loaded is None:
         yield _SRTP.warning("SRTP of rtpengine", "its process is not for this user to see", _ROOT_LOOKS)
@@ -182,9 +189,9 @@ async def disk(host: Host) -> AsyncIterator[Diagnosis]:
 def judged_disk(subject: str, free: int, total: int, told: str) -> Diagnosis:
     """Judge free space."""
     hint = "journalctl --vacuum-size=200M, apt-get clean, or a larger disk"
-    if free < _FEW_BYTES / 5 or free < 0.01 * total:
+    if free < _FEW_BYTES / 5 or (free < 0.01 * total and free < 4 * _FEW_BYTES):
         return _DISK.error(subject, told, hint)
-    if free < _FEW_BYTES or free < 0.05 * total:
+    if free < _FEW_BYTES or (free < 0.05 * total and free < 20 * _FEW_BYTES):
         return _DISK.warning(subject, told, hint)
     return _DISK.ok(subject, told)
 
@@ -200,7 +207,7 @@ async def kernel(host: Host) -> AsyncIterator[Diagnosis]:
             )
         elif most is not None:
             yield _KERNEL.ok("net.core.rmem_max", f"{most} bytes")
-        yield _dropped(host)
+        yield await asyncio.to_thread(_dropped, host)
     if host.redis and kernel_number("vm/overcommit_memory") == 0 and "appendonly yes" in host.redis:
         reason = "0: Redis may not be able to write its file when much memory is used"
         yield _KERNEL.warning("vm.overcommit_memory", reason, "sysctl -w vm.overcommit_memory=1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,6 +86,67 @@ def test_a_stun_server_elsewhere_may_be_right(tmp_path: Path, server: str, level
     assert (found.key, found.level) == ("stun_servers", level)
 
 
+TWO = "server web_api 198.51.100.11:8000 maxconn 20000\n    server web_api_2 198.51.100.12:8000"
+WS_AT_8000 = {"gateway.toml": ("ws_port = 8080", "ws_port = 8000")}
+LOOPBACK = 'address = "127.0.0.1"'
+HERE_AND_THERE = "server web_api 127.0.0.1:8000 maxconn 20000\n    server web_api_2 198.51.100.12:8000"
+
+
+@pytest.mark.parametrize(
+    ("servers", "listens", "wrong"),
+    [
+        (TWO, "198.51.100.11:8000", ""),
+        (TWO, "198.51.100.12:8000", ""),
+        (TWO, "0.0.0.0:8000", ""),
+        (TWO, "198.51.100.13:8000", ""),  # this machine's is asked by others
+        (TWO, "198.51.100.12:8001", "server web_api_2: 198.51.100.12:8000, but it listens at 198.51.100.12:8001"),
+        (TWO, "127.0.0.1:8000", "server web_api: 198.51.100.11:8000, but it listens at 127.0.0.1:8000"),
+        (HERE_AND_THERE, "0.0.0.0:8000", ""),
+        (HERE_AND_THERE, ":::8000", ""),
+        (HERE_AND_THERE, "198.51.100.11:8000", "server web_api: 127.0.0.1:8000, but it listens at 198.51.100.11"),
+        ("server web_api localhost:8000", "127.0.0.1:8000", ""),
+    ],
+)  # fmt: skip
+def test_web_services_of_several_machines(tmp_path: Path, servers: str, listens: str, wrong: str) -> None:
+    """Each machine is signalling and web node at once; a file is wrong only where its own web service is missed."""
+    files = good_files()
+    address, _, port = listens.rpartition(":")
+    files["haproxy.cfg"] = files["haproxy.cfg"].replace("server web_api 127.0.0.1:8000", servers)
+    files["webapp_api.toml"] = (
+        files["webapp_api.toml"]
+        .replace('listen_address = "127.0.0.1"', f'listen_address = "{address}"')
+        .replace("listen_port = 8000", f"listen_port = {port}")
+    )
+    assert servers in files["haproxy.cfg"]
+    assert f'"{address}"' in files["webapp_api.toml"]
+    write(tmp_path, files)
+    found = [one.reason for one in check_folder(tmp_path, programs=False)[1]]
+    assert [one[: len(wrong)] for one in found] == ([wrong] if wrong else [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        (WS_AT_8000, "listen_port"),
+        ({**WS_AT_8000, "webapp_api.toml": (LOOPBACK, 'address = "192.0.2.1"')}, ""),
+        ({**WS_AT_8000, "webapp_api.toml": (LOOPBACK, 'address = "0.0.0.0"')}, "listen_port"),
+        ({"rtpengine.conf": ("port-min = 30000", "port-min = 6000")}, ""),  # has loopback ports in it
+        ({"rtpengine.conf": ("port-min = 30000", "port-min = 5000")}, "port-min"),
+    ],
+)  # fmt: skip
+def test_two_programs_may_have_one_port_at_two_addresses(
+    tmp_path: Path, changes: dict[str, tuple[str, str]], key: str
+) -> None:
+    files = good_files()
+    for name, (old, new) in changes.items():
+        assert old in files[name]
+        files[name] = files[name].replace(old, new)
+    if "gateway.toml" in changes:
+        files["haproxy.cfg"] = ""
+    write(tmp_path, files)
+    assert [one.key for one in check_folder(tmp_path, programs=False)[1]] == ([key] if key else [])
+
+
 def test_an_issuer_whose_keys_nobody_fetches_is_a_warning(tmp_path: Path) -> None:
     files = good_files()
     files["gateway.toml"] += (
@@ -102,6 +164,16 @@ def test_an_issuer_whose_keys_nobody_fetches_is_a_warning(tmp_path: Path) -> Non
         'token_services = [{ issuer = "https://app.example", jwks_uri = "https://app.example/keys" }\n',
     )
     write(tmp_path, files)
+    assert check_folder(tmp_path, programs=False)[1] == []
+
+
+def test_who_is_believed_to_be_the_core_is_no_question_without_one(tmp_path: Path) -> None:
+    text = good_files()["gateway.toml"].replace('core_networks = ["192.0.2.0/24"]', "core_networks = []")
+    write(tmp_path, {"gateway.toml": text})
+    assert [one.key for one in check_folder(tmp_path, programs=False)[1]] == ["sip.core_networks"]
+    text = text.replace('schemes = ["digest", "bearer"]', 'schemes = ["bearer"]')
+    text = re.sub(r"icscf_uris = .*", 'icscf_uris = ["sip:127.0.0.1:5070"]', text)
+    write(tmp_path, {"gateway.toml": f'{text}\n[home]\naddress = "127.0.0.1"\nport = 5070\n'})
     assert check_folder(tmp_path, programs=False)[1] == []
 
 

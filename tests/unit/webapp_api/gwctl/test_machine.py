@@ -14,14 +14,16 @@ from pathlib import Path
 import pytest
 
 from webapp_api.check.relay_file import RelayFile
+from webapp_api.gwctl.machine import processes
 from webapp_api.gwctl.machine.clock import _compared, _kernel_status, _provider
 from webapp_api.gwctl.machine.codecs import judged
 from webapp_api.gwctl.machine.diagnosis import Diagnosis
 from webapp_api.gwctl.machine.host import Host, NothingHere
-from webapp_api.gwctl.machine.processes import most_open_files, owner_of, sockets_at
+from webapp_api.gwctl.machine.ports import _judged, _start_of
+from webapp_api.gwctl.machine.processes import Socket, most_open_files, owners_of, sockets_at
 from webapp_api.gwctl.machine.run import CHECKS, examine
 from webapp_api.gwctl.machine.system import judged_disk, version_of
-from webapp_api.gwctl.machine.talk import http_get, options_by_tcp, options_by_udp, reach
+from webapp_api.gwctl.machine.talk import HttpAnswer, http_get, options_by_tcp, options_by_udp, reach
 from webapp_api.settings import Settings
 
 
@@ -59,12 +61,57 @@ def test_the_owner_of_a_port_and_its_limit_are_known() -> None:
         socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other,
     ):
         port = server.getsockname()[1]
-        assert owner_of(sockets_at("tcp", "127.0.0.1", port)) == os.getpid()
+        assert owners_of([sockets_at("tcp", "127.0.0.1", port)]) == [os.getpid()]
         assert sockets_at("tcp", "127.0.0.2", port) == []
         other.bind(("::1", 0))
-        assert owner_of(sockets_at("udp", "::1", other.getsockname()[1])) == os.getpid()
-    assert owner_of(sockets_at("tcp", "127.0.0.1", port)) is None
+        assert owners_of([sockets_at("udp", "::1", other.getsockname()[1])]) == [os.getpid()]
+    assert owners_of([sockets_at("tcp", "127.0.0.1", port)]) == [None]
     assert (most_open_files(os.getpid()) or 1) > 0
+
+
+def test_owners_of_several_ports_are_found_in_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pid, file, target in ((9, 3, "7"), (10, 3, "7"), (10, 4, "8"), (11, 5, "9")):
+        folder = tmp_path / str(pid) / "fd"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / str(file)).symlink_to(f"socket:[{target}]")
+    (tmp_path / "12").mkdir()  # not ours to see
+    (tmp_path / "net").mkdir()
+    monkeypatch.setattr(processes, "PROC", tmp_path)
+    reads = []
+    look = processes._target
+
+    def counted(link: str) -> str:
+        reads.append(link)
+        return look(link)
+
+    monkeypatch.setattr(processes, "_target", counted)
+    groups = [[Socket("::", 1, inode, 0)] for inode in ("8", "7", "99")]
+    assert owners_of([[], *groups]) == [None, 10, 9, None]
+    assert len(reads) == 4
+    reads.clear()
+    assert owners_of(groups[:2]) == [10, 9]
+    assert len(reads) == 3  # the other processes need not be looked at
+
+
+async def test_other_questions_go_on_while_processes_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = RelayFile({"listen-ng": "127.0.0.1:9"}, {})
+    looks = []
+
+    def slow(*_: object) -> list[Socket]:
+        looks.append(threading.current_thread())
+        time.sleep(0.1)
+        return []
+
+    monkeypatch.setattr("webapp_api.gwctl.machine.system.sockets_at", slow)
+    monkeypatch.setattr("webapp_api.gwctl.machine.system.sockets", slow)
+    for check in ("limits", "srtp", "kernel"):
+        assert {one.level async for one in CHECKS[check](Host(tmp_path, relay=relay))} <= {"ok", "warning"}
+    assert len(looks) == 3
+    assert threading.main_thread() not in looks
 
 
 def test_datagrams_that_found_no_room_are_counted(tmp_path: Path) -> None:
@@ -120,6 +167,34 @@ async def test_somebody_who_closes_or_speaks_otherwise_is_told() -> None:
             await http_get("127.0.0.1", port, "/", "x")
 
 
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [("application/problem+json", "does not reach Kamailio"), ("text/plain; charset=utf-8", "drain=false")],
+)
+def test_who_refuses_a_websocket_is_told(kind: str, word: str) -> None:
+    """HAProxy, which reaches nobody, or the gateway behind it."""
+    hint = "502, 503: it does not reach Kamailio"
+    told = _judged("SIP behind it", HttpAnswer(503, {"content-type": kind}), 101, hint)
+    assert told.level == "error"
+    assert told.reason.startswith("answers 503")
+    assert word in told.suggestion
+
+
+def test_a_relay_that_is_down_is_started_where_it_is(tmp_path: Path) -> None:
+    here = Host(tmp_path, relay=RelayFile({"listen-ng": "192.0.2.21:2223"}, {}))
+    assert _start_of("192.0.2.21:2223", here).startswith("start it: systemctl")
+    assert _start_of("192.0.2.22:2223", here).startswith("on 192.0.2.22: start it: systemctl")
+    assert _start_of("[2001:db8::1]:2223", Host(tmp_path)).startswith("on [2001:db8::1]: start it")
+
+
+def test_a_relay_that_is_not_installed_is_debians_rtpengine_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp_api.gwctl.machine.system.version_of", lambda *_: "")
+    told = found_of("versions", Host(tmp_path, relay=RelayFile({}, {})))["rtpengine"]
+    assert told.suggestion == "apt-get install rtpengine-daemon"
+
+
 def test_clocks_are_compared_as_sharply_as_they_can_be() -> None:
     for theirs, level in ((100.0, "ok"), (101.5, "warning"), (98.0, "warning"), (115.0, "error")):
         assert _compared("x", theirs, 99.9, 100.1).level == level, theirs
@@ -169,6 +244,11 @@ def test_what_is_judged_of_disks_codecs_and_versions() -> None:
     assert judged_disk("x", 50 * gigabyte, 100 * gigabyte, "").level == "ok"
     assert judged_disk("x", 3 * gigabyte, 100 * gigabyte, "").level == "warning"
     assert judged_disk("x", gigabyte // 20, 10 * gigabyte, "").level == "error"
+    assert (
+        judged_disk("x", 19 * gigabyte, 2000 * gigabyte, "").level == "ok"
+    )  # days of logs, whatever the share
+    assert judged_disk("x", 3 * gigabyte, 2000 * gigabyte, "").level == "warning"
+    assert judged_disk("x", gigabyte, 2000 * gigabyte, "").level == "error"
     missing = judged("relay", ["opus", "PCMA"], ["opus", "AMR-WB"])
     assert (missing.level, missing.reason) == ("error", "cannot make AMR-WB")
     assert "libavcodec-extra" in missing.suggestion

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +53,26 @@ def test_a_machine_without_web_service_is_said_to_be_no_web_node(tmp_path: Path,
     (tmp_path / name).touch()
     assert "no web node" in said()
     assert "--config" not in said()
+
+
+@pytest.mark.parametrize("command", ["status", "check", "doctor"])
+def test_who_may_not_read_the_configuration_is_told_who_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    (tmp_path / "webapp_api.toml").touch()
+
+    def refused(path: Path, *_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    only = ("--only", "logs") if command == "doctor" else ()
+    done = CliRunner().invoke(main, ["--config", str(tmp_path), command, *only])
+    assert done.exit_code == 1
+    assert "webapp_api.toml: Permission denied" in done.output
+    assert "run it as root" in done.output
+    assert "FOLDER" not in done.output
+    assert "says more" not in done.output
 
 
 def test_there_are_the_commands_that_are_promised() -> None:
