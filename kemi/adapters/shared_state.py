@@ -1,7 +1,7 @@
 """The node's side of Redis: what is shipped there, what is heard from it, and what happens while it is away.
 
 Runs in the housekeeping process, and once before the fork to restore.  While Redis is away nothing waits for it longer
-than one deadline every few seconds; what changed is remembered by key, and all of it is shipped afterwards.
+than some tenths of a second, once a second; what changed is remembered by key, and all of it is shipped afterwards.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ thing written to it, and the next one goes to the new master.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,12 +18,16 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import redis
+from redis.backoff import NoBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 SCHEMES: Final = ("redis", "rediss", "unix")
 _SENTINEL_SCHEMES: Final = {"redis+sentinel": False, "rediss+sentinel": True}
 _SENTINEL_PORT: Final = 26379
+_SENTINEL_LONGEST_S: Final = 0.5
+_SENTINEL_SHORTEST_S: Final = 0.1
+"""How long each Sentinel is waited for: they are asked one after the other, and the first ones may be gone."""
 _MOST_CONNECTIONS: Final = 2**16
 """More than there are threads. A limit of the client's own (100) refuses commands although Redis is there."""
 
@@ -94,6 +99,27 @@ def _host_and_port(text: str) -> tuple[str, int]:
     return host, port or _SENTINEL_PORT
 
 
+class _Sentinels(Sentinel):
+    """When none of them answers, they are left alone for as long as that took; one that is late is a timeout."""
+
+    _rests_until = 0.0
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        began = time.monotonic()
+        if began < self._rests_until:
+            raise redis.TimeoutError("Sentinels did not answer just now")
+        try:
+            found: tuple[str, int] = super().discover_master(service_name)  # type: ignore[no-untyped-call]
+        except MasterNotFoundError as error:
+            took_s = time.monotonic() - began
+            if took_s < _SENTINEL_SHORTEST_S:
+                raise
+            if took_s >= len(self.sentinels) * self.sentinel_kwargs["socket_timeout"]:
+                self._rests_until = began + 2 * took_s
+            raise redis.TimeoutError(str(error)) from None
+        return found
+
+
 def _greet(connected: Callable[[], object], connection: Any) -> None:
     connection.on_connect()
     connected()
@@ -106,7 +132,7 @@ def redis_client(
 
     Args:
         url: as above.
-        deadline_s: seconds, for connecting (to each Sentinel and to the server) and for each reply.
+        deadline_s: seconds, for connecting to the server and for each reply; Sentinels have shorter ones.
         retry: what it does by itself when a connection is lost.
         connected: called when a connection to the server has been made, which the client also does without a word when
             the one before had ended between two commands.
@@ -124,7 +150,13 @@ def redis_client(
         options["redis_connect_func"] = partial(_greet, connected)
     if address is None:
         return redis.Redis.from_url(url, **options)
-    about_sentinels = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout", "retry")}
+    for_each_s = min(_SENTINEL_LONGEST_S, max(_SENTINEL_SHORTEST_S, deadline_s / len(address.sentinels)))
+    about_sentinels: dict[str, Any] = {
+        "socket_timeout": for_each_s,
+        "socket_connect_timeout": for_each_s,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
     if address.sentinel_password:
         about_sentinels["password"] = address.sentinel_password
     if address.tls:
@@ -133,8 +165,8 @@ def redis_client(
         options["username"] = address.username
     if address.password:
         options["password"] = address.password
-    sentinel: Any = Sentinel
-    found: redis.Redis = sentinel(
-        list(address.sentinels), sentinel_kwargs={**about_sentinels, "protocol": 2}
-    ).master_for(address.name, db=address.database, **options)
+    sentinels: Any = _Sentinels
+    found: redis.Redis = sentinels(list(address.sentinels), sentinel_kwargs=about_sentinels).master_for(
+        address.name, db=address.database, **options
+    )
     return found

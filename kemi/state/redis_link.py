@@ -19,6 +19,7 @@ from kemi.core.registration import Registration
 from kemi.core.registration.own_requests import Subscription
 from kemi.state import history_link, keys, trace_link
 from kemi.state.call_history import FinishedCall
+from kemi.state.command_position import CommandPosition, order_of
 from kemi.state.commands import (
     Command,
     EndCalls,
@@ -37,8 +38,6 @@ from kemi.state.traces import TracePortion
 DEADLINE_S: Final = 0.25
 COMMANDS_AT_ONCE: Final = 100
 ACCOUNTS_AT_ONCE: Final = 500
-TOKEN_LIFETIME_S: Final = 3720
-"""Longest life of an access token with the allowed difference of clocks: how long a logout must be remembered."""
 
 _CLAIM: Final = """
 local text = redis.call('HGET', KEYS[1], ARGV[1])
@@ -96,8 +95,7 @@ class RedisLink:
         """``calls_kept_s``: how long finished calls are kept; 0: not at all."""
         self.node = node
         self._calls_kept_s = calls_kept_s
-        self._position = ""
-        self._first_exchange_ms = 0
+        self._position = CommandPosition()
         self._continuity = Continuity(node)
         self._redis = redis_client(url, deadline_s, Retry(NoBackoff(), 0), self._connected)
         self._orders = OrderChannel(redis_client(url, deadline_s, Retry(NoBackoff(), 0)))
@@ -302,31 +300,34 @@ class RedisLink:
 
         After a start the stream is read from the last position, but from a token's lifetime ago at the latest, because
         what was revoked must be known again, all of it at once; calls of before are none, and commands to end them are
-        left out.  ``done`` moves the position.
+        left out.  ``done`` keeps the position.
         """
-        if not self._position:
-            self._position = self._first_position(now)
-            self._first_exchange_ms = int(now * 1000)
+        if not self._position.at:
+            self._begin_commands()
         pipeline = self._redis.pipeline(transaction=False)
         self._continuity.read(pipeline)
-        pipeline.xread({keys.COMMANDS: self._position}, count=COMMANDS_AT_ONCE)
+        pipeline.xread({keys.COMMANDS: self._position.at}, count=COMMANDS_AT_ONCE)
+        pipeline.xrevrange(keys.COMMANDS, count=1)
+        pipeline.time()
         for issuer in issuers:
             pipeline.get(keys.jwks(issuer))
         pipeline.smembers(keys.DRAINED)
         pipeline.get(keys.ROUTING_VERSION)
         pipeline.hgetall(keys.handed_over(self.node))
-        mark, streams, *key_sets, drained, routing_version, handed_over = self._run(pipeline)
+        mark, streams, newest, time, *key_sets, drained, routing_version, handed_over = self._run(pipeline)
         self._continuity.found(mark)
-        commands: list[Command] = []
         entries = latest = _entries(streams)
-        while len(latest) == COMMANDS_AT_ONCE and _ms(latest[-1][0]) < self._first_exchange_ms:
-            pipeline.xread({keys.COMMANDS: latest[-1][0]}, count=COMMANDS_AT_ONCE)
-            latest = _entries(self._run(pipeline)[0])
+        if is_back := self._position.follow(newest[0][0] if newest else None, seconds(time)):
+            entries = latest = self._commands_after(self._position.at)
+        while len(latest) == COMMANDS_AT_ONCE and (is_back or self._position.is_old(latest[-1][0])):
+            latest = self._commands_after(latest[-1][0])
             entries = [*entries, *latest]
+        commands: list[Command] = []
         for identifier, fields in entries:
-            self._position, came_ms = identifier, _ms(identifier)
-            command = command_from_text(fields.get(keys.STREAM_FIELD, ""), came_ms / 1000)
-            is_old = came_ms < self._first_exchange_ms
+            if not self._position.is_new(identifier):
+                continue
+            command = command_from_text(fields.get(keys.STREAM_FIELD, ""), order_of(identifier)[0] / 1000)
+            is_old = self._position.is_old(identifier)
             if command is not None and not (
                 is_old and isinstance(command, EndCalls | ListCalls | EndRegistration)
             ):
@@ -364,27 +365,27 @@ class RedisLink:
     def done(self) -> None:
         """Keep the position: the commands returned so far have been carried out."""
         try:
-            self._redis.set(keys.position(self.node), self._position)
+            self._redis.set(keys.position(self.node), self._position.at)
         except redis.RedisError as error:
             raise redis_failure(error) from error
 
-    def _first_position(self, now: float) -> str:
-        oldest = int((now - TOKEN_LIFETIME_S) * 1000)
-        try:
-            kept = cast("str | None", self._redis.get(keys.position(self.node)))
-        except redis.RedisError as error:
-            raise redis_failure(error) from error
-        return kept if kept is not None and _ms(kept) < oldest else f"{oldest}-0"
+    def _begin_commands(self) -> None:
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.get(keys.position(self.node))
+        pipeline.time()
+        kept, time = self._run(pipeline)
+        self._position.begin(kept, seconds(time))
+
+    def _commands_after(self, position: str) -> list[tuple[str, dict[str, str]]]:
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.xread({keys.COMMANDS: position}, count=COMMANDS_AT_ONCE)
+        return _entries(self._run(pipeline)[0])
 
     def _run(self, pipeline: Any, *, raise_on_error: bool = True) -> list[Any]:
         try:
             return cast("list[Any]", pipeline.execute(raise_on_error))
         except redis.RedisError as error:
             raise redis_failure(error) from error
-
-
-def _ms(identifier: str) -> int:
-    return int(identifier.partition("-")[0])
 
 
 def _entries(streams: Any) -> list[tuple[str, dict[str, str]]]:

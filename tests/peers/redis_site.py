@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -69,6 +70,12 @@ class RedisSite:
     def kill_master(self) -> float:
         """Kill it; returns when that was, on the monotonic clock."""
         self._processes[self.master].kill()
+        return time.monotonic()
+
+    def lose_master(self) -> float:
+        """Let its machine, with a Sentinel, say nothing any more; returns when that was, on the monotonic clock."""
+        for port in (self.master, self.sentinels[0]):
+            self._processes[port].send_signal(signal.SIGSTOP)
         return time.monotonic()
 
     def fail_over(self) -> None:
@@ -155,3 +162,10 @@ class RedisSite:
 def _listens(port: int) -> bool:
     with socket.create_connection((LOOPBACK, port), 1):
         return True
+
+
+def silent_sentinels(stack: ExitStack, *more: int) -> str:
+    """Return the URL of Sentinels whose machines say nothing, and of those on these ports behind them."""
+    silent = [stack.enter_context(socket.create_server((LOOPBACK, 0), backlog=200)) for _ in range(SENTINELS)]
+    ports = [*(one.getsockname()[1] for one in silent[len(more) :]), *more]
+    return f"redis+sentinel://{','.join(f'{LOOPBACK}:{port}' for port in ports)}/{NAME}"

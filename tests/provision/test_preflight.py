@@ -112,6 +112,7 @@ def faults(
     }
     clashes = {"the_role": "common", "the_tasks": "preflight_clashes", "common_media_ports": [30000, 40000]}
     web = {"variable": "webapp_api_listen_port", "port": 8000, "proto": "tcp", "address": LOOPBACK}
+    no_secret = {"the_role": "redis", "redis_address": "192.0.2.10"}
     return {
         "good-gateway": ({**KAMAILIO, **trunks, "kamailio_stun_address": "192.0.2.10"}, ""),
         "good-redis": ({**with_redis, "common_redis_url": f"redis://:{PASSWORD}@{LOOPBACK}:{redis}/0"}, ""),
@@ -280,17 +281,11 @@ def faults(
             "The certificate is not for gateway.example.com",
         ),
         "old-certificate": ({**tls, "tls_days_left": 60}, "ends in less than 60 days"),
-        "no-certificate": (
-            {**tls, "tls_certificate_file": ""},
-            "There is no certificate for the public origin",
-        ),
-        "open-redis": ({"the_role": "redis", "redis_address": "192.0.2.10"}, "redis_password is missing"),
-        "good-redis-password": (
-            {"the_role": "redis", "redis_address": "192.0.2.10", "redis_password": "abcdefghijkl.~-_"},
-            "",
-        ),
+        "no-certificate": ({**tls, "tls_certificate_file": ""}, "no certificate for the public origin"),
+        "open-redis": (no_secret, "redis_password is missing"),
+        "good-redis-password": ({**no_secret, "redis_password": "abcdefghijkl.~-_"}, ""),
         "redis-password-of-base64": (
-            {"the_role": "redis", "redis_address": "192.0.2.10", "redis_password": f"{SECRET}+/=="},
+            {**no_secret, "redis_password": f"{SECRET}+/=="},
             "has others than A-Z a-z 0-9",
         ),
         "empty-master": (
@@ -300,6 +295,10 @@ def faults(
         "renumbered": (
             {"the_role": "redis", "redis_data_dir": str(empty), "redis_sentinel_port": 26379},
             "The Sentinels know 192.0.2.50:6379 as master, an address that no machine of the group redis has",
+        ),
+        "forgetful-master": (
+            {"the_role": "redis", "redis_append_only": False, "redis_sentinel_port": 26379},
+            "comes back empty, and its replicas throw away what they have",
         ),
         "filled-replica": (
             {"the_role": "redis", "redis_data_dir": str(filled), "redis_replica_of": f"{LOOPBACK} 6379"},

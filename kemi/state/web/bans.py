@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
+from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
@@ -22,6 +24,7 @@ FRESH_S: Final = 2.0
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 _MOMENT_S: Final = 0.25
 """So long a request waits for the list; a Redis that answers takes some milliseconds."""
+_LATE_S: Final = 1.0
 
 
 class BanList:
@@ -35,8 +38,13 @@ class BanList:
         self._fronts = Trusted((*_LOOPBACK, *fronts))
         self._known_until = 0.0
         self._reading = threading.Lock()
-        self.unanswered = False
-        """Whether Redis let the last reading wait in vain: who asks for anything else would wait as well."""
+        self._late_at = inf
+        self._has_failed = False
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether Redis let the last reading wait in vain, or is about to: who asks for anything would wait as well."""
+        return self._has_failed or time.monotonic() > self._late_at
 
     def all(self, now: float) -> dict[str, SharedBan]:
         """Return the bans that have not run out."""
@@ -82,10 +90,12 @@ class BanList:
         if not self._reading.acquire(blocking=False):
             return
         try:
+            self._late_at = time.monotonic() + _LATE_S
             self._known_until = now + FRESH_S  # first: who changes something meanwhile sets it back
             self._known = self.all(now)
-            self.unanswered = False
+            self._has_failed = False
         except redis.RedisError as error:
-            self.unanswered = isinstance(error, redis.TimeoutError)
+            self._has_failed = isinstance(error, redis.TimeoutError)
         finally:
+            self._late_at = inf
             self._reading.release()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import redis
 from redis.backoff import ConstantBackoff
@@ -21,10 +22,24 @@ StateRefused = redis.ResponseError
 """Redis answers and does not do it: it is full, cannot save, or is a replica.  What is only read may work."""
 
 
+class _UnlessLate(Retry):
+    """A connection that an idle timeout closed is opened again, once; who was late is not asked again, by the client to
+    the same server, although Sentinels may know another by then."""
+
+    def call_with_retry(
+        self, do: Callable[[], Any], fail: Callable[..., Any], *args: Any, **options: Any
+    ) -> Any:
+        def failed(error: Exception, *count: int) -> None:
+            fail(error, *count)  # it closes the connection
+            if isinstance(error, redis.TimeoutError):
+                raise error
+
+        return super().call_with_retry(do, failed, *args, **options)
+
+
 def connect(url: str) -> redis.Redis:
     """Return a client; it connects at its first command.  Threads may share it."""
-    # A connection that an idle timeout closed is opened again, once; what is away stays away.
-    return redis_client(url, DEADLINE_S, Retry(ConstantBackoff(0), 1))
+    return redis_client(url, DEADLINE_S, _UnlessLate(ConstantBackoff(0), 1))
 
 
 def digest(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -11,8 +12,12 @@ from typing import Any
 import pytest
 import redis
 
+from kemi.state import keys
+from kemi.state.redis_link import RedisLink
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
 from tests.lab.waiting import wait_until
+
+NODE = "node-1"
 
 
 @pytest.fixture(scope="package")
@@ -54,3 +59,19 @@ def database(url: str) -> Any:
     found = client.from_url(url, decode_responses=True, protocol=2)
     found.flushall()
     return found
+
+
+@pytest.fixture
+def link(url: str, database: Any) -> Iterator[RedisLink]:
+    """A gateway, at the empty database."""
+    assert database.dbsize() == 0
+    link = RedisLink(url, NODE)
+    yield link
+    link.disconnect()
+
+
+def logout(database: Any, session: str) -> str:
+    """Write the command; return the entry's number."""
+    return str(
+        database.xadd(keys.COMMANDS, {"json": json.dumps({"type": "logout", "sid": session, "at": 1})})
+    )

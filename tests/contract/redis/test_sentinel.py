@@ -6,6 +6,7 @@ import re
 import runpy
 import string
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from kemi.state.redis_link import RedisLink
 from kemi.state.web.client import StateUnavailable, connect
 from tests.lab.ports import LOOPBACK
 from tests.lab.roles import REPOSITORY, ROLES, render_role
-from tests.peers.redis_site import NAME, START, RedisSite
+from tests.peers.redis_site import NAME, START, RedisSite, silent_sentinels
 
 WITHIN_S = 15.0
 
@@ -96,14 +97,40 @@ def test_a_demoted_master_is_noticed(tmp_path: Path) -> None:
         assert link.take_change().connected
 
 
-def test_a_dead_master_is_replaced(tmp_path: Path) -> None:
+def test_sentinels_that_do_not_answer_take_a_gateway_half_a_second_and_the_next_question_nothing() -> None:
+    with ExitStack() as stack:
+        link = RedisLink(silent_sentinels(stack), "gw1")
+        for most_s in (0.5, 0.05):
+            began = time.monotonic()
+            with pytest.raises(RedisUnavailable):
+                link.stored()
+            assert time.monotonic() - began < most_s
+
+
+def test_sentinels_that_do_not_answer_are_passed_over(tmp_path: Path) -> None:
+    with RedisSite(tmp_path) as site, ExitStack() as stack:
+        url = silent_sentinels(stack, site.sentinels[0])
+        web, link = connect(url), RedisLink(url, "gw1")
+        for work, most_s in ((link.stored, 0.5), (web.ping, 1.5), (web.ping, 0.1)):
+            began = time.monotonic()
+            assert work()
+            assert time.monotonic() - began < most_s
+            web.connection_pool.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("way", "within_s"),
+    # Of two Sentinels that are left each may vote for itself at first.
+    [("killed", WITHIN_S), ("its machine is lost", WITHIN_S + 2)],
+)
+def test_a_dead_master_is_replaced(tmp_path: Path, way: str, within_s: float) -> None:
     with RedisSite(tmp_path, password="of-all") as site:
         web = connect(site.url)
         link = RedisLink(site.url, "gw1")
         web.set("kept", "1")
         link.stored()
         web.execute_command("WAIT", 1, 1000)  # type: ignore[no-untyped-call]
-        killed = site.kill_master()
+        killed = site.kill_master() if way == "killed" else site.lose_master()
         waits = []
         while True:
             began = time.monotonic()
@@ -113,7 +140,7 @@ def test_a_dead_master_is_replaced(tmp_path: Path) -> None:
                 break
             except (RedisUnavailable, StateUnavailable):
                 waits.append(time.monotonic() - began)
-                assert time.monotonic() - killed < WITHIN_S, "no new master"
+                assert time.monotonic() - killed < within_s, "no new master"
                 time.sleep(0.1)
         assert web.get("kept") == "1"
         assert waits, "the master was not missed"

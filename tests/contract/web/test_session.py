@@ -19,6 +19,7 @@ from flask import Flask
 
 from kemi.state import keys
 from kemi.state.web.accounts import Account
+from kemi.state.web.bans import FRESH_S
 from kemi.state.web.sessions import LoginMethod, Session, SessionStore
 from kemi.state.web.streams import CommandStream
 from tests.contract.web.client import NAME, ORIGIN, OWN_FIELDS, PASSWORD, WebPage
@@ -140,8 +141,8 @@ class TestLogout:
     ) -> None:
         page.log_in()
         if way == "away":
-            monkeypatch.setattr(services.bans, "unanswered", True)
             monkeypatch.setattr(services.bans, "all", Mock(side_effect=redis.TimeoutError))
+            services.bans.ban_of("192.0.2.1", time.time() + FRESH_S)
         with WAYS[way](store) if way in WAYS else nullcontext():
             assert page.log_out().status_code == 503
             assert page.cookie() is None

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,8 @@ from kemi.state.web.client import DEADLINE_S
 from kemi.state.web.nodes import GatewayNodes
 from tests.contract.web.client import NAME, OWN_FIELDS, WebPage
 from tests.contract.web.server import gunicorn
-from webapp_api import bodies, gate
+from tests.peers.redis_site import silent_sentinels
+from webapp_api import bodies, create_app, gate
 from webapp_api.services import EXTENSION, Services
 from webapp_api.settings import Settings
 
@@ -163,3 +165,29 @@ def test_a_redis_that_says_nothing_holds_nobody_up(settings: Settings, tmp_path:
         assert max(seconds for _, seconds in answers) < DEADLINE_S, (
             "it is left alone while nobody has heard from it"
         )
+
+
+def test_a_site_of_silent_sentinels_holds_nobody_up(settings: Settings) -> None:
+    """All places are taken by who asks for what is in Redis, before anybody knows that nobody answers there."""
+    with ExitStack() as stack:
+        app = create_app(replace(settings, redis_url=silent_sentinels(stack)))
+        *people, other = (WebPage(app) for _ in range(settings.threads + 1))
+        pool = stack.enter_context(ThreadPoolExecutor(settings.threads))
+
+        def timed(page: WebPage, method: str, path: str) -> tuple[int, float]:
+            asked = time.monotonic()
+            return page.ask(method, path).status_code, time.monotonic() - asked
+
+        for page in people:
+            page.set_cookie("x" * 43)
+        first = [pool.submit(timed, page, "POST", "/api/tokens") for page in people]
+        time.sleep(1)
+        for path in ("/healthz", "/config.json"):
+            status, took_s = timed(other, "GET", path)
+            assert (status, took_s < DEADLINE_S) == (200, True)
+        for status, took_s in [one.result() for one in first]:
+            assert (status, took_s < 2 * DEADLINE_S) == (503, True)
+        for _ in range(8):
+            status, took_s = timed(people[0], "POST", "/api/tokens")
+            assert (status, took_s < DEADLINE_S) == (503, True)
+            time.sleep(0.5)
