@@ -50,6 +50,7 @@ from kemi.adapters.pages.calling import Pages
 from kemi.adapters.pages.elsewhere import Elsewhere
 from kemi.adapters.pages.flows import LiveFlows
 from kemi.adapters.pages.leaving import Leaving, leaving_routes
+from kemi.adapters.pages.outage import Outage
 from kemi.adapters.pages.passing_on import PassingOn, PassingOnCallbacks
 from kemi.adapters.pages.registrar import Registrar
 from kemi.adapters.pages.subscriptions import Notifications, SubscriptionKeeper
@@ -225,6 +226,9 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             adoption=Adoption(link),
             elsewhere=Elsewhere(settings, link, self._flows, self._calls, snapshots, waiting),
             leaving=leaving,
+            outage=Outage(
+                for_registration, self._flows, self._shared, self._executor, lambda: secrets.token_hex(12)
+            ),
             refusals=DueRefusals(),
             new_token=lambda: secrets.token_hex(12),
         )
