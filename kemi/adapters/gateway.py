@@ -216,7 +216,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             forbidding=forbidding,
             page_of=self._pages.page_of,
             routes=route_keeper(settings, HtableTable("routing")),
-            people=people_keeper(settings),
+            people=people_keeper(settings, self._flows),
             figures=TraceFigures(
                 self._calls, self._relay, self._doors.notices, settings.trace.quality_events_s
             ),
