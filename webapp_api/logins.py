@@ -121,10 +121,11 @@ class Logins:
         name, identity = lease.impi.partition("@")[0], self._pool[lease.impi]
         # A lease may end before its session, which would see and end calls of the new holder, and before its last
         # token, which the gateway takes no more after this.
-        ended = self._sessions.end_those(LoginMethod.GUEST, name, lambda one: one.impi == lease.impi)
-        former = {session.sid for session in ended}
-        for former_sid in sorted(former | ({lease.former_sid} - {""})):
-            self._commands.logout(former_sid, lease.impi, self._clock())
+        ended = self._sessions.end_those(
+            LoginMethod.GUEST, name, lambda one: one.impi == lease.impi, self._log_out
+        )
+        if lease.former_sid and lease.former_sid not in {session.sid for session in ended}:
+            self._commands.logout(lease.former_sid, lease.impi, self._clock())
         return self._begin(LoginMethod.GUEST, name, identity, sid=sid, user_class=GUEST_CLASS)
 
     def with_provider(
@@ -135,39 +136,33 @@ class Logins:
 
     def end(self, secret: str) -> None:
         """End a session, the registrations that came from it, and its lease."""
-        session = self._sessions.end(secret)
-        if session is not None:
-            self._end(session)
+        self._sessions.end(secret, self._end)
 
     def end_former(self, former: str, sid: str) -> None:
         """End the session whose cookie has this digest; the session of the public name `sid` has taken its place."""
-        session = self._sessions.end_digest(former)
-        # A provider may name both sessions alike: a logout would take the registrations and tokens of the new one.
-        if session is not None and session.sid != sid:
-            self._end(session)
+
+        def told(session: Session) -> None:
+            # A provider may name both sessions alike: a logout would take the registrations and tokens of the new one.
+            if session.sid != sid:
+                self._end(session)
+
+        self._sessions.end_digest(former, told)
 
     def end_all(self, name: str) -> int:
         """End every session of an account; returns how many there were."""
-        ended = self._sessions.end_all(LoginMethod.PASSWORD, name)
-        for session in ended:
-            self._end(session)
-        return len(ended)
+        return len(self._sessions.end_all(LoginMethod.PASSWORD, name, self._end))
 
     def end_outdated(self, account: Account) -> None:
         """End those sessions of an account that have not its identities."""
         of_account = (account.impi, account.impus)
-        for session in self._sessions.end_those(
-            LoginMethod.PASSWORD, account.name, lambda one: (one.impi, one.impus) != of_account
-        ):
-            self._end(session)
+        self._sessions.end_those(
+            LoginMethod.PASSWORD, account.name, lambda one: (one.impi, one.impus) != of_account, self._end
+        )
 
     def end_sid(self, sid: str, impi: str) -> None:
         """End the session of this public name, as its logout does; its registrations too when it is over already."""
-        session = self._sessions.end_sid(sid)
-        if session is None:
+        if self._sessions.end_sid(sid, self._end) is None:
             self._commands.logout(sid, impi, self._clock())
-        else:
-            self._end(session)
 
     def keep_lease(self, secret: str, session: Session) -> None:
         """Renew the lease of a guest.
@@ -179,8 +174,11 @@ class Logins:
             self.end(secret)
             raise not_logged_in(self._settings.domain)
 
-    def _end(self, session: Session) -> None:
+    def _log_out(self, session: Session) -> None:
         self._commands.logout(session.sid, session.impi, self._clock())
+
+    def _end(self, session: Session) -> None:
+        self._log_out(session)
         if session.method is LoginMethod.GUEST:
             self._leases.give_back(session.impi, session.sid)
 

@@ -50,6 +50,7 @@ from kemi.adapters.pages.calling import Pages
 from kemi.adapters.pages.elsewhere import Elsewhere
 from kemi.adapters.pages.flows import LiveFlows
 from kemi.adapters.pages.leaving import Leaving, leaving_routes
+from kemi.adapters.pages.outage import Outage
 from kemi.adapters.pages.passing_on import PassingOn, PassingOnCallbacks
 from kemi.adapters.pages.registrar import Registrar
 from kemi.adapters.pages.subscriptions import Notifications, SubscriptionKeeper
@@ -216,7 +217,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             forbidding=forbidding,
             page_of=self._pages.page_of,
             routes=route_keeper(settings, HtableTable("routing")),
-            people=people_keeper(settings),
+            people=people_keeper(settings, self._flows),
             figures=TraceFigures(
                 self._calls, self._relay, self._doors.notices, settings.trace.quality_events_s
             ),
@@ -226,6 +227,9 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             adoption=Adoption(link),
             elsewhere=Elsewhere(settings, link, self._flows, self._calls, snapshots, waiting),
             leaving=leaving,
+            outage=Outage(
+                for_registration, self._flows, self._shared, self._executor, lambda: secrets.token_hex(12)
+            ),
             refusals=DueRefusals(),
             new_token=lambda: secrets.token_hex(12),
         )

@@ -32,6 +32,7 @@ from kemi.adapters.network.routing import RouteKeeper
 from kemi.adapters.notices import Notices
 from kemi.adapters.pages.elsewhere import Elsewhere
 from kemi.adapters.pages.leaving import Leaving
+from kemi.adapters.pages.outage import Outage
 from kemi.adapters.pages.subscriptions import SubscriptionKeeper
 from kemi.adapters.relay.media_watch import MediaWatch
 from kemi.adapters.shared_state import SharedState
@@ -113,6 +114,7 @@ class Housekeeping:
         adoption: Adoption,
         elsewhere: Elsewhere,
         leaving: Leaving,
+        outage: Outage,
         refusals: DueRefusals,
         new_token: NewToken,
     ) -> None:
@@ -154,8 +156,8 @@ class Housekeeping:
         self._all: tuple[Part, ...] = (
             *self._first,
             self._begin, self._lost_connections, self._moved_pages, self._commands, self._questions.answer,
-            self._due_bindings, self._idle_connections, self._banned, self._pages_to_send_away, self._ended_bindings,
-            self._call_timers, self._lost_media,
+            outage.keep_registrations, self._due_bindings, self._idle_connections, self._banned,
+            self._pages_to_send_away, self._ended_bindings, self._call_timers, self._lost_media,
             self._call_progress,  # again: a call's end comes after all else that is told of it
             self._finished_calls, self._changes, shared.ship, shared.ship_nodes, shared.trim_calls,
             self._routing, self._accounts, self._trunks_due, self._traced_calls, self._measures,

@@ -202,6 +202,11 @@ def web_session(digest: str) -> str:
     return f"{WEB}session:{digest}"
 
 
+def web_session_ending(digest: str) -> str:
+    """Return the key of a web session that nobody has any more, until everybody who must know has been told."""
+    return f"{WEB}session-ending:{digest}"
+
+
 def web_session_of(sid: str) -> str:
     """Return the key that says which session has a public name."""
     return f"{WEB}session-of:{sid}"

@@ -10,7 +10,7 @@ import jwt
 import msgspec
 from werkzeug.exceptions import BadGateway, BadRequest, ServiceUnavailable, Unauthorized
 
-from kemi.state.web.client import digest
+from kemi.state.web.client import StateRefused, digest
 from kemi.state.web.locks import Lock
 from kemi.state.web.oidc_logins import OidcLogin, OidcLoginStore
 from kemi.state.web.sessions import ProviderTokens, Session, SessionStore
@@ -118,7 +118,11 @@ class ProviderSessions:
         tokens = session.provider_tokens
         assert tokens is not None, "only sessions of a provider have its tokens"
         if self._left_s(tokens) < REFRESH_BELOW_S and tokens.refresh_token:
-            tokens = self._refreshed(secret, session)
+            try:
+                tokens = self._refreshed(secret, session)
+            except StateRefused:  # nothing new can be kept: what is good still, is given
+                if self._left_s(tokens) <= 0:
+                    raise
         if self._left_s(tokens) <= 0:
             self._logins.end(secret)
             raise not_logged_in("OpenID Connect")

@@ -70,7 +70,7 @@ class OwnRequests:
         if reply.method == "SUBSCRIBE":
             self._notifications.answered(reply)
         elif reply.method == "REGISTER":
-            self._registrar.deregistered(reply.call_id, reply.status)
+            self._registrar.answered_on_behalf(reply.call_id, reply.cseq, reply.status, reply)
         else:
             self._answered_in_call(reply)
 
@@ -114,7 +114,7 @@ class OwnRequests:
         if method == "SUBSCRIBE":
             self._notifications.unanswered(ksr.call_id(), ksr.number("$cs"))
         elif method == "REGISTER":
-            self._registrar.deregistered(ksr.call_id(), 408)
+            self._registrar.answered_on_behalf(ksr.call_id(), ksr.number("$cs"), 408)
         else:
             event: UpdateAnswered | OwnRequestAnswered
             if method == "UPDATE" and to is Side.WIC:

@@ -1,13 +1,14 @@
 """Who the users of a home network of our own are: people with accounts, and whoever has registered.
 
 Accounts are read by the housekeeping process over and over, some at a time; a guest, or a user of an operator's own
-identity provider, is known from the first registration on, for a day after the last.
+identity provider, is known from the first registration on, for a day after the last.  Whoever is registered is known,
+whatever Redis says.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Final
 
 from kemi.adapters.kamailio.htable import HtableTable
@@ -16,6 +17,7 @@ from kemi.core.home.identities import keys_of, wanted
 from kemi.core.pace import is_early
 from kemi.core.routing.numbers import DialPlan
 from kemi.settings import Settings
+from kemi.state.flows import FlowStore
 from kemi.state.redis_errors import RedisUnavailable
 from kemi.state.redis_link import RedisLink
 from kemi.state.table import Table
@@ -47,18 +49,27 @@ class People:
                 return key, impi
         return None
 
-    def forget(self, keys: Iterable[str]) -> None:
-        """Forget what nobody is found under any more."""
-        for key in keys:
+    def forget(self, keys: Iterable[str], registered: Set[str]) -> set[str]:
+        """Forget what nobody is found under any more; return what stays, because its user is registered.
+
+        Args:
+            keys: what no account has any more.
+            registered: private identities.
+        """
+        stays = {key for key in keys if self._table.get(key) in registered}
+        for key in set(keys) - stays:
             self._table.remove(key)
+        return stays
 
 
 class PeopleKeeper:
     """Brings the accounts from Redis; runs in the housekeeping process, over a connection of its own."""
 
-    def __init__(self, link: RedisLink, people: People) -> None:
+    def __init__(self, link: RedisLink, people: People, registered: Callable[[], Set[str]]) -> None:
+        """``registered``: private identities of those who are registered here."""
         self._link = link
         self._people = people
+        self._registered = registered
         self._cursor = 0
         self._known: set[str] = set()
         self._seen: set[str] = set()
@@ -75,11 +86,16 @@ class PeopleKeeper:
             self._cursor, self._seen = 0, set()
             log_event(logging.ERROR, "accounts_not_read", detail=str(error)[:200])
             return
+        if self._link.take_change().connected:  # each server has an order of its own
+            self._cursor, self._seen = 0, set()
+            return
         for impi, identities in accounts:
             self._seen.update(self._people.learn(impi, identities))
         if self._cursor == 0:
-            self._people.forget(self._known - self._seen)
-            self._known, self._seen = self._seen, set()
+            # Redis may have come back empty, or with an older state: who is registered can be called all the same.
+            left = self._known - self._seen
+            stay = self._people.forget(left, self._registered()) if left else set()
+            self._known, self._seen = self._seen | stay, set()
             self._next_at = now + EVERY_S
 
 
@@ -88,8 +104,9 @@ def people_of(settings: Settings) -> People:
     return People(HtableTable("person"), settings.realm)
 
 
-def people_keeper(settings: Settings) -> PeopleKeeper | None:
+def people_keeper(settings: Settings, flows: FlowStore) -> PeopleKeeper | None:
     """Return this node's; None where the users are an IMS core's."""
     if settings.home is None:
         return None
-    return PeopleKeeper(RedisLink(settings.redis_url, settings.node_name), people_of(settings))
+    link = RedisLink(settings.redis_url, settings.node_name)
+    return PeopleKeeper(link, people_of(settings), lambda: {one.impi for _, one in flows.bindings()})

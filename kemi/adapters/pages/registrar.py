@@ -32,9 +32,11 @@ from kemi.core.registration import (
     is_cut_short,
     register_for_core,
     registration_from_reply,
+    would_end,
 )
 from kemi.core.registration.authorization import challenge_for_page, credentials_from_headers
 from kemi.core.registration.contact import page_of
+from kemi.core.registration.outage import kept_by_core
 from kemi.core.registration.reply import is_query, is_wildcard, shown_contacts
 from kemi.core.registration.states import REPLACED, Cause
 from kemi.core.registration.token import (
@@ -133,6 +135,8 @@ class Registrar:
             return self._grant_from_token(request, token, flow, current, now)
         if current is not None and current.grant.scheme == BEARER and not has_digest:
             # Stock libraries send no token when they sign off (RFC 8898 §2.1.4 lets the connection vouch).
+            if would_end(request, current.grant, now):
+                raise TokenRefused("the one of before is over", error="")
             self.token_use.check(current.grant)
             return current.grant
         if DIGEST not in self._settings.schemes:
@@ -332,8 +336,13 @@ class Registrar:
         if self._flows.state_of(owner, contact, now) is None:
             self._dialogs.end_of_page(owner, set(), contact, now)
 
-    @staticmethod
-    def deregistered(call_id: str, status: int) -> None:
+    def answered_on_behalf(self, call_id: str, cseq: int, status: int, reply: Reply | None = None) -> None:
         """The core's answer to a REGISTER of ours for a page; 408: none came, and the core's own time will end it."""
         level = logging.INFO if status < 300 else logging.WARNING
-        log_event(level, "deregistered_on_behalf", call_id=call_id, status=status)
+        pending = self._flows.expected(call_id, cseq)
+        what = "deregistered_on_behalf" if pending is None else "refreshed_on_behalf"
+        log_event(level, what, call_id=call_id, status=status)
+        if pending is not None and reply is not None and status < 300:
+            granted = registration_from_reply(pending, reply, time.time())
+            if granted is not None:
+                self._flows.change(pending.key, lambda found: kept_by_core(found, granted))

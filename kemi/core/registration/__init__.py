@@ -1,7 +1,8 @@
 """A page registers at the IMS core through us (TS 24.229 §5.2.2; TS 24.371 §6): what we add, what we keep, how it ends.
 
 states.py         the life of a binding, as a table, and what its end means
-own_requests.py   SUBSCRIBE to a registration's state, REGISTER at its end
+own_requests.py   SUBSCRIBE to a registration's state, REGISTER for a page
+outage.py         what keeps a registration whose token nobody can renew
 reginfo.py        what the core reports, and what becomes of the bindings
 records.py        what is remembered: flows, registrations, the requests under way
 token.py          access tokens: what one must say, and what it allows
@@ -27,6 +28,7 @@ from kemi.core.registration.request import (
     digest_grant,
     is_cut_short,
     register_for_core,
+    would_end,
 )
 
 __all__ = [
@@ -43,4 +45,5 @@ __all__ = [
     "register_for_core",
     "registration_from_reply",
     "same_contact",
+    "would_end",
 ]

@@ -1,4 +1,4 @@
-"""Requests the gateway makes itself about a registration: SUBSCRIBE to its state, REGISTER at its end."""
+"""Requests the gateway makes itself about a registration: SUBSCRIBE to its state, REGISTER for a page."""
 
 from __future__ import annotations
 
@@ -170,6 +170,28 @@ def deregister(registration: Registration, settings: RegistrationSettings, icid:
     refuses ours as out of order (RFC 3261 §10.3 step 7).
     """
     sent = registration.sent
+    return _register(registration, settings, icid, sent.call_id, sent.cseq + 1, 0)
+
+
+def refresh(
+    registration: Registration, settings: RegistrationSettings, call_id: str, icid: str, expires_s: int
+) -> SendRequest:
+    """Return a REGISTER that lets the core keep a binding of a page we vouched for.
+
+    It has a Call-ID of its own, so that it uses up no CSeq of the page's (RFC 3261 §10.3 step 7).
+    """
+    return _register(registration, settings, icid, call_id, 1, expires_s)
+
+
+def _register(
+    registration: Registration,
+    settings: RegistrationSettings,
+    icid: str,
+    call_id: str,
+    cseq: int,
+    expires_s: int,
+) -> SendRequest:
+    sent = registration.sent
     identity = registration.address_of_record
     contact = _without(sent.contact_value, "expires") or f"<{registration.contact}>"
     return SendRequest(
@@ -180,10 +202,10 @@ def deregister(registration: Registration, settings: RegistrationSettings, icid:
         headers=(
             f"From: <{identity}>;tag={sent.from_tag}",
             f"To: <{identity}>",
-            f"Call-ID: {sent.call_id}",
-            f"CSeq: {sent.cseq + 1} REGISTER",
-            f"Contact: {contact};expires=0",
-            "Expires: 0",
+            f"Call-ID: {call_id}",
+            f"CSeq: {cseq} REGISTER",
+            f"Contact: {contact};expires={expires_s}",
+            f"Expires: {expires_s}",
             f"Path: <sip:{sent.flow_token}@{settings.ims_host};lr;ob>",
             "Require: path",
             "Supported: path",

@@ -142,6 +142,13 @@ def register_for_core(
     )
 
 
+def would_end(request: Request, grant: Grant, now: float) -> bool:
+    """Whether a REGISTER of a page that wants to stay would remove it: nothing is left of its access token."""
+    contact = contact_of(request)
+    wanted = parameter(contact, "expires") or "".join(request.headers("Expires")).strip()
+    return bool(contact) and wanted != "0" and grant.scheme == BEARER and grant.expires_at < now + 1
+
+
 def is_cut_short(request: Request, pending: PendingRegistration) -> bool:
     """Whether the core was asked for less time than the page wants, because its access token ends first."""
     if pending.grant.scheme != BEARER:

@@ -30,9 +30,15 @@ for place = 1, count do
 end
 return {0, ''}
 """
-# KEYS: lease.  ARGV: sid, lifetime ms.  Returns 1 while the lease is the caller's.
+# KEYS: lease, its former holder.  ARGV: sid, lifetime ms.  Returns 1 while the lease is the caller's, and where it ran
+# out (nobody can renew one while Redis is away) and nobody has had it since.
 _RENEW: Final = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local holder = redis.call('GET', KEYS[1])
+if not holder and redis.call('GET', KEYS[2]) == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return 1
+end
+if holder ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
 # KEYS: lease.  ARGV: sid, settling time ms.
@@ -110,12 +116,16 @@ class LeaseStore:
         return Lease(impis[int(place) - 1], str(former)) if place else None
 
     def renew(self, impi: str, sid: str) -> bool:
-        """Start a lease's lifetime anew; False when the session does not hold it (any more).
+        """Start a lease's lifetime anew; False when the session does not hold it, and was not the last who did.
 
         While Redis takes no writes, its end stays where it is.
         """
         try:
-            return bool(self._renew(keys=_keys([impi]), args=[sid, self._lifetime_ms]))
+            return bool(
+                self._renew(
+                    keys=[*_keys([impi]), keys.web_former_holder(impi)], args=[sid, self._lifetime_ms]
+                )
+            )
         except redis.ResponseError:
             return self._redis.get(keys.web_lease(impi)) == sid
 

@@ -32,6 +32,13 @@ if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[6]) then redis.call('PEXPIRE', KE
 redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[6])
 return 1
 """
+# KEYS: session, where it is while it ends.  Returns its json, also of one whose end failed midway.
+_HIDE: Final = """
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end
+return redis.call('GET', KEYS[2])
+"""
+Told = Callable[["Session"], object]
+"""Tells everybody of a session's end.  Where it fails, the session has ended, and another try can tell it."""
 
 
 class LoginMethod(enum.StrEnum):
@@ -90,6 +97,7 @@ class SessionStore:
         self._redis = redis
         self._idle_s = idle_s
         self._begin = redis.register_script(_BEGIN)
+        self._hide = redis.register_script(_HIDE)
 
     def begin(self, secret: str, session: Session, now: float) -> None:
         """Keep a new session under its cookie's secret."""
@@ -137,45 +145,51 @@ class SessionStore:
         key = keys.web_session(digest(secret))
         return bool(self._redis.set(key, msgspec.json.encode(session), xx=True, keepttl=True))
 
-    def end(self, secret: str) -> Session | None:
-        """End the session of a cookie; exactly one caller gets it."""
-        return self.end_digest(digest(secret))
+    def end(self, secret: str, told: Told) -> Session | None:
+        """End the session of a cookie; None when there is none."""
+        return self.end_digest(digest(secret), told)
 
-    def end_digest(self, name: str) -> Session | None:
-        """End the session whose cookie has this digest; exactly one caller gets it."""
-        text = self._redis.getdel(keys.web_session(name))
+    def end_digest(self, name: str, told: Told) -> Session | None:
+        """End the session whose cookie has this digest; None when there is none."""
+        # No token may be given after it is told, and it must be found again by who has to try again.
+        ending = keys.web_session_ending(name)
+        text = self._hide(keys=[keys.web_session(name), ending])
         if text is None:
             return None
         session = msgspec.json.decode(text, type=Session)
+        told(session)
         self._redis.zrem(_all_of(session.method, session.name), name)
+        self._redis.delete(ending)
         return session
 
-    def end_all(self, method: LoginMethod, name: str) -> list[Session]:
+    def end_all(self, method: LoginMethod, name: str, told: Told) -> list[Session]:
         """End every session of somebody."""
-        names = self._redis.zrange(_all_of(method, name), 0, -1)
-        return [session for name in names if (session := self.end_digest(str(name))) is not None]
+        return self.end_those(method, name, lambda _: True, told)
 
-    def end_those(self, method: LoginMethod, name: str, ends: Callable[[Session], bool]) -> list[Session]:
+    def end_those(
+        self, method: LoginMethod, name: str, ends: Callable[[Session], bool], told: Told
+    ) -> list[Session]:
         """End those sessions of somebody of which ``ends`` says so."""
         ended = []
         for key in map(str, self._redis.zrange(_all_of(method, name), 0, -1)):
-            text = self._redis.get(keys.web_session(key))
-            if text and ends(msgspec.json.decode(text, type=Session)) and (session := self.end_digest(key)):
-                ended.append(session)
+            for text in self._redis.mget(keys.web_session(key), keys.web_session_ending(key)):
+                session = msgspec.json.decode(text, type=Session) if text else None
+                if session is not None and ends(session) and self.end_digest(key, told):
+                    ended.append(session)
         return ended
 
-    def end_sid(self, sid: str) -> Session | None:
+    def end_sid(self, sid: str, told: Told) -> Session | None:
         """End the session of this public name; None when there is none."""
         # What says which one it is, stays when the session ends: who asks for one that is over is told so at once.
         name = self._redis.get(keys.web_session_of(sid))
-        return self._end_older(sid) if name is None else self.end_digest(str(name))
+        return self._end_older(sid, told) if name is None else self.end_digest(str(name), told)
 
-    def _end_older(self, sid: str) -> Session | None:
+    def _end_older(self, sid: str, told: Told) -> Session | None:
         """End a session that a release of before has begun, which kept no names: all have to be looked at."""
         for portion in _portions(self._redis.scan_iter(match=keys.web_session("*"), count=_PORTION)):
             for key, text in zip(portion, self._redis.mget(portion), strict=True):
                 if text and msgspec.json.decode(text, type=_Named).sid == sid:
-                    return self.end_digest(key.removeprefix(keys.web_session("")))
+                    return self.end_digest(key.removeprefix(keys.web_session("")), told)
         return None
 
 

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import redis
 
 from kemi.state import keys
 from kemi.state.web.accounts import Account
+from kemi.state.web.streams import CommandStream
 from tests.contract.web.client import NAME, PASSWORD, WebPage
 from tests.contract.web.operator import Operator
 from tests.contract.web.test_gwctl_views import write_gateway
@@ -160,6 +162,16 @@ class TestAccounts:
         assert operator("users", "remove", NAME).stderr == f"Error: there is no account {NAME}\n"
         (change,) = operator.document("audit")["changes"]
         assert (change["action"], change["detail"]) == ("gwctl users remove", f"name={NAME}")
+
+    def test_a_second_try_ends_the_registrations_that_the_first_left(
+        self, operator: Operator, page: WebPage, store: redis.Redis
+    ) -> None:
+        page.log_in()
+        with patch.object(CommandStream, "logout", side_effect=redis.ConnectionError):
+            assert operator("users", "remove", NAME).returncode == 3
+        said = operator("users", "remove", NAME).stderr
+        assert said == f"Error: there is no account {NAME}; 1 sessions of it ended\n"
+        assert [one["type"] for one in commands(store)] == ["logout"]
 
     def test_another_password_ends_the_sessions_of_the_former(
         self, operator: Operator, page: WebPage

@@ -102,11 +102,29 @@ class TestGuest:
         assert claims["exp"] <= ends_at + 0.05
         assert ends_at - claims["exp"] < 2
 
-    def test_a_lease_that_ran_out_ends_the_session(self, page: WebPage, store: redis.Redis) -> None:
+    def test_a_lease_that_ran_out_goes_on_where_nobody_has_had_it(
+        self, page: WebPage, store: redis.Redis
+    ) -> None:
+        """Redis was away for longer than a lease, which nobody could renew."""
         page.lease()
-        store.delete(keys.web_lease(page.session()["impi"]))
-        assert page.token().status_code == 401
-        assert page.session() == {"authenticated": False}
+        lease = keys.web_lease(page.session()["impi"])
+        holder = store.getdel(lease)
+        assert page.token().status_code == 200
+        assert (store.get(lease), store.pttl(lease) > 500_000) == (holder, True)
+
+    def test_a_lease_that_somebody_else_has_had_ends_the_session(
+        self, app: Flask, store: redis.Redis
+    ) -> None:
+        first, second = WebPage(app), WebPage(app)
+        first.lease()
+        lost = first.session()["impi"]
+        store.delete(keys.web_lease(lost))
+        while second.lease().status_code == 201 and second.session()["impi"] != lost:
+            pass
+        second.log_out()
+        store.delete(keys.web_lease(lost))
+        assert first.token().status_code == 401
+        assert first.session() == {"authenticated": False}
 
     def test_a_lease_that_went_to_somebody_else_gives_no_token(self, app: Flask, store: redis.Redis) -> None:
         first, second = WebPage(app), WebPage(app)
@@ -174,6 +192,7 @@ class TestRelease:
         tell(store, page)
         time.sleep(3.1)
         assert store.get(keys.web_lease(IMPIS[0])) is None
+        assert WebPage(page.app).lease().status_code == 201
         assert page.token().status_code == 401
 
     @pytest.mark.parametrize(
@@ -292,6 +311,14 @@ class TestRace:
             counts = list(threads.map(guest, range(4)))
         assert faults == []
         assert sum(counts) > 20
+
+    def test_only_the_last_holder_can_renew_one_that_ran_out(self, store: redis.Redis) -> None:
+        mine = leases(store)
+        for sid in ("one", "two"):
+            assert mine.take(IMPIS[:1], sid) is not None
+            store.delete(keys.web_lease(IMPIS[0]))
+        assert [mine.renew(IMPIS[0], sid) for sid in ("one", "two", "one")] == [False, True, False]
+        assert store.get(keys.web_lease(IMPIS[0])) == "two"
 
     def test_only_the_holder_can_renew_or_give_back(self, store: redis.Redis) -> None:
         mine = leases(store)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from unittest.mock import Mock
 
 import jwt
+import msgspec
 import pytest
 import redis
 from flask import Flask
@@ -18,6 +19,7 @@ from kemi.state import keys
 from kemi.state.web.sessions import LoginMethod, ProviderTokens, Session
 from tests.contract.web.client import WebPage
 from tests.contract.web.test_tokens import published
+from tests.peers.refusing_redis import WAYS
 from webapp_api import create_app
 from webapp_api.login_settings import OidcSettings
 from webapp_api.logins import new_secret
@@ -153,6 +155,28 @@ def test_nobody_else_sends_a_refresh_token_however_slow_the_provider_is(
     before, while_asked = locked_for_s
     assert before == -2, "there was none yet"
     assert while_asked > 4 * DEADLINE_S, "connecting, header, body"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_while_redis_takes_nothing_a_token_that_is_good_is_given(
+    with_provider: Flask, store: redis.Redis, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    services: Services = with_provider.extensions[EXTENSION]
+    page = WebPage(with_provider)
+    cookie = _session_to_renew(services, page)
+    refresh = Mock()
+    monkeypatch.setattr(Provider, "refresh", refresh)
+    with WAYS[way](store):
+        assert page.token().get_json()["access_token"] == "token"
+    session = services.sessions.use(cookie, time.time())
+    assert session is not None
+    assert session.provider_tokens is not None
+    over = msgspec.structs.replace(session.provider_tokens, expires_at=time.time() - 1)
+    services.sessions.change(cookie, msgspec.structs.replace(session, provider_tokens=over))
+    with WAYS[way](store):
+        assert page.token().status_code == 503
+        assert page.session()["authenticated"]
+    refresh.assert_not_called()
 
 
 @pytest.mark.conformance("R-67", "X-12")

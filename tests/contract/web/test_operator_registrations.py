@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -121,7 +122,7 @@ def test_the_end_of_one_that_came_from_a_web_session_logs_that_out(
     assert [(one["type"], one["sid"]) for one in commands(store)] == [("logout", sid)]
     assert store.get(keys.web_lease(impi)) == f"-{sid}"
     assert page_of_operator.session()["authenticated"], "nobody else is logged out"
-    assert len(services.sessions.end_all(LoginMethod.PASSWORD, NAME)) == 1
+    assert len(services.sessions.end_all(LoginMethod.PASSWORD, NAME, Mock())) == 1
 
 
 def test_the_end_of_one_with_a_sip_password_and_of_one_that_is_not_there(

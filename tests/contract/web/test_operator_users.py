@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock, patch
 
 import msgspec
 import pytest
@@ -10,7 +11,9 @@ import redis
 from flask import Flask
 
 from kemi.state import keys
+from kemi.state.web.streams import CommandStream
 from tests.contract.web.client import NAME, OWN_FIELDS, PASSWORD, WebPage
+from tests.contract.web.test_session import commands
 from webapp_api.services import Services
 
 USERS, AUDIT = "/api/operator/users", "/api/operator/audit"
@@ -115,6 +118,41 @@ def test_a_change_that_is_sent_again_ends_the_sessions_that_it_left(
     bob.log_in("bob")
     put(page_of_operator, "bob", {"impus": ["tel:1"]})
     assert bob.session()["impus"] == ["tel:1"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(None, id="removed"),
+        pytest.param({"disabled": True}, id="disabled"),
+        pytest.param({"impus": ["tel:1"]}, id="other identities"),
+    ],
+)
+@pytest.mark.parametrize("fails", [1, 2])
+def test_what_is_sent_again_ends_the_registrations_that_it_left(
+    page_of_operator: WebPage, app: Flask, store: redis.Redis, change: dict[str, Any] | None, fails: int
+) -> None:
+    def asked() -> int:
+        if change is None:
+            return int(page_of_operator.ask("DELETE", f"{USERS}/bob").status_code)
+        return int(put(page_of_operator, "bob", change).status_code)
+
+    put(page_of_operator, "bob", {"password": PASSWORD})
+    bobs = [WebPage(app, f"198.51.100.{number}") for number in (8, 9)]
+    for bob in bobs:
+        assert bob.log_in("bob").status_code == 201
+    logout = CommandStream.logout
+    told = Mock(side_effect=[None] * (fails - 1) + [redis.ConnectionError])
+
+    def away(*arguments: Any) -> None:
+        told()
+        logout(*arguments)
+
+    with patch.object(CommandStream, "logout", away):
+        assert asked() == 503
+    assert asked() in (200, 204)
+    assert [bob.session() for bob in bobs] == [{"authenticated": False}] * 2
+    assert len({one["sid"] for one in commands(store) if one["type"] == "logout"}) == 2
 
 
 def test_an_operator_who_is_disabled_is_none_at_once(page_of_operator: WebPage, app: Flask) -> None:

@@ -331,18 +331,19 @@ class TestEnd:
         time.sleep(0.25)
         assert store.keys("gw:web:session:*") == []
 
-    def test_exactly_one_of_many_ends_it(self, store: redis.Redis) -> None:
-        sessions = SessionStore(store, idle_s=60)
+    def test_one_of_many_ends_it(self, store: redis.Redis) -> None:
+        sessions, told = SessionStore(store, idle_s=60), Mock()
         sessions.begin("secret", self.SESSION, now=0.0)
-        assert [sessions.end("secret") is not None for _ in range(3)] == [True, False, False]
+        assert [sessions.end("secret", told) is not None for _ in range(3)] == [True, False, False]
+        told.assert_called_once_with(self.SESSION)
         assert sessions.change("secret", self.SESSION) is False
 
     def test_all_of_an_account_end_together(self, store: redis.Redis) -> None:
         sessions = SessionStore(store, idle_s=60)
         for number in range(3):
             sessions.begin(f"secret{number}", self.SESSION, now=0.0)
-        assert len(sessions.end_all(LoginMethod.PASSWORD, NAME)) == 3
-        assert sessions.end_all(LoginMethod.PASSWORD, NAME) == []
+        assert len(sessions.end_all(LoginMethod.PASSWORD, NAME, Mock())) == 3
+        assert sessions.end_all(LoginMethod.PASSWORD, NAME, Mock()) == []
         assert store.keys("gw:web:*") == [keys.web_session_of("s1")], "so that nobody looks for it for long"
 
     def test_all_end_together_also_where_the_last_one_was_shorter(self, store: redis.Redis) -> None:
@@ -351,16 +352,38 @@ class TestEnd:
             session = msgspec.structs.replace(self.SESSION, sid=secret, expires_at=now + lifetime_s)
             sessions.begin(secret, session, now)
         time.sleep(0.4)
-        assert [one.sid for one in sessions.end_all(LoginMethod.PASSWORD, NAME)] == ["long"]
+        assert [one.sid for one in sessions.end_all(LoginMethod.PASSWORD, NAME, Mock())] == ["long"]
         assert not sessions.is_there("long")
+
+    @pytest.mark.parametrize("fails", [1, 2, 3])
+    def test_an_end_that_nobody_was_told_of_is_told_by_the_next_try(
+        self, store: redis.Redis, fails: int
+    ) -> None:
+        sessions, told = SessionStore(store, idle_s=60), set()
+        for number in range(3):
+            sessions.begin(
+                f"secret{number}", msgspec.structs.replace(self.SESSION, sid=f"s{number}"), now=0.0
+            )
+        away = Mock(side_effect=[None] * (fails - 1) + [redis.ConnectionError])
+
+        def tell(session: Session) -> None:
+            away()
+            told.add(session.sid)
+
+        with pytest.raises(redis.ConnectionError):
+            sessions.end_all(LoginMethod.PASSWORD, NAME, tell)
+        assert [sessions.is_there(f"secret{number}") for number in range(3)].count(False) == fails
+        again = sessions.end_all(LoginMethod.PASSWORD, NAME, lambda one: told.add(one.sid))
+        assert (len(again), told) == (4 - fails, {"s0", "s1", "s2"})
+        assert {key for key in store.keys("gw:web:*") if "session-of" not in key} == set()
 
     def test_it_can_be_ended_by_its_public_name(self, store: redis.Redis) -> None:
         sessions = SessionStore(store, idle_s=60)
         sessions.begin("secret", self.SESSION, now=0.0)
         assert 990 < store.ttl(keys.web_session_of("s1")) <= 1000
-        assert sessions.end_sid("another") is None
-        assert sessions.end_sid("s1") == self.SESSION
-        assert sessions.end_sid("s1") is None
+        assert sessions.end_sid("another", Mock()) is None
+        assert sessions.end_sid("s1", Mock()) == self.SESSION
+        assert sessions.end_sid("s1", Mock()) is None
         assert not sessions.is_there("secret")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import pytest
 
@@ -12,8 +13,8 @@ from kemi.state import keys
 from kemi.state.web.client import connect
 from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import until, warning_of
-from tests.integration.home.stage import KNOWN_S, SOON_S, HomeStage, add_account, remove_account
-from tests.integration.trust.issuers import bearer, register
+from tests.integration.home.stage import KNOWN_S, PEOPLE, SOON_S, HomeStage, add_account, remove_account
+from tests.integration.trust.issuers import ISSUER, bearer, publish_in_redis, register
 from tests.lab.options import Part
 from tests.lab.ports import LOOPBACK
 from tests.lab.subscribers import BY_NAME, REALM
@@ -170,6 +171,38 @@ async def test_after_a_restart_pages_come_back_and_are_reached(stage: HomeStage)
     call = await caller.invite(ALICE.impu, AUDIO)
     await (await page.wait_incoming()).respond(486)
     await call.wait_status(486)
+
+
+async def test_who_is_registered_is_reached_while_redis_is_away_and_when_it_is_empty(
+    stage: HomeStage,
+) -> None:
+    """Nobody gets tokens meanwhile: the one there is counts on, at our own registrar, too."""
+    page, caller = await stage.user("alice", exp=int(time.time()) + 10), await stage.user("bob")
+
+    async def reached() -> None:
+        call = await caller.invite(ALICE.impu, AUDIO)
+        await (await page.wait_incoming()).respond(486)
+        await call.wait_status(486)
+
+    stage.lab.kill("redis")
+    try:
+        await asyncio.sleep(13)
+        assert len(stage.contacts("alice")) == 1
+        await reached()
+    finally:
+        stage.lab.start_again("redis", Part.REDIS)
+    connect(stage.lab.info.redis_url).flushall()
+    try:
+        await until(
+            lambda: BY_NAME["dave"].impu not in stage.lab.gateway_rpc.htable("person"),
+            lambda: "accounts not read",
+            KNOWN_S,
+        )
+        await reached()
+    finally:
+        for name in PEOPLE:
+            add_account(stage.lab, name)
+        publish_in_redis(stage.lab, ISSUER.url, ISSUER.key)
 
 
 async def test_one_page_more_than_ring_together_is_refused(stage: HomeStage) -> None:

@@ -16,6 +16,7 @@ from kemi.state.bans import SharedBan, ban_to_text
 from kemi.state.redis_link import DEADLINE_S
 from tests.integration.calls.stage import ALICE
 from tests.integration.registration.registering import NODE, RegistrationStage
+from tests.integration.trust.issuers import register, token_for
 from tests.lab.options import Part
 
 pytestmark = pytest.mark.lab
@@ -130,6 +131,31 @@ class TestOutage:
         )
         assert stage.redis.hlen(f"gw:subscriptions:{NODE}") == len(stage.table("subscription"))
         stage.log_out("sid-later")
+        await stage.closed_with(page, 4401, 5)
+
+    async def test_a_token_that_cannot_be_renewed_counts_on(self, stage: RegistrationStage) -> None:
+        """Nobody gets tokens without Redis."""
+        page = await stage.page_with_token("sid-outage", exp=int(time.time()) + 10)
+        call = await stage.answered(page)
+        asked = len(stage.core.trace.requests("REGISTER"))
+        before = stage.count_log("event=redis_unavailable")
+        stage.lab.kill("redis")
+        try:
+            await stage.soon(lambda: stage.count_log("event=redis_unavailable") > before, "noticed", 5)
+            await asyncio.sleep(10)
+            binding = stage.binding(page)
+            assert binding is not None
+            assert binding["expires_at"] > time.time() > binding["grant"]["expires_at"]
+            of_ours = stage.core.trace.requests("REGISTER")[asked:]
+            assert [one.headers.get("Expires") for one in of_ours] == ["600"]
+            assert page.contact_uri in (of_ours[0].headers.get("Contact") or "")
+            await call.hang_up()
+            await (await stage.answered(page)).hang_up()
+        finally:
+            stage.lab.start_again("redis", Part.REDIS)
+        await stage.soon(lambda: (stage.stored(page) or {}).get("state") == "registered", "kept", 5)
+        assert (await register(page, token_for(sid="sid-outage"))).status == 200
+        stage.log_out("sid-outage")
         await stage.closed_with(page, 4401, 5)
 
     async def test_emptied_without_a_word(self, stage: RegistrationStage) -> None:

@@ -37,7 +37,7 @@ def handshake(text: str = HANDSHAKE, *, source: tuple[str, int] = PAGE) -> FakeM
     )
 
 
-def register(extra: str = "") -> FakeMessage:
+def register(extra: str = "", expires: int = 600) -> FakeMessage:
     """Return the page's REGISTER."""
     return from_page(
         f"""REGISTER sip:ims.example SIP/2.0
@@ -45,7 +45,7 @@ From: <sip:alice@ims.example>;tag=r
 To: <sip:alice@ims.example>
 Call-ID: reg-1
 CSeq: 3 REGISTER
-Contact: <sip:x@page.invalid;transport=ws>;expires=600
+Contact: <sip:x@page.invalid;transport=ws>;expires={expires}
 Supported: path, outbound
 {extra}
 """

@@ -14,6 +14,7 @@ from kemi.adapters.network.routing import RouteReader
 from kemi.core.errors import SipReject
 from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.way import NoRoute, Way
+from kemi.state.continuity import Change
 from kemi.state.redis_errors import RedisUnavailable
 from kemi.state.redis_link import RedisLink
 from tests.fakes.table import MemoryTable
@@ -28,7 +29,11 @@ class Link:
 
     def __init__(self, *accounts: tuple[str, list[str]]) -> None:
         self.accounts = list(accounts)
-        self.is_down = False
+        self.is_down = self.is_another = False
+
+    def take_change(self) -> Change:
+        another, self.is_another = self.is_another, False
+        return Change(connected=another)
 
     def account_identities(self, cursor: int) -> tuple[int, Accounts]:
         if self.is_down:
@@ -49,7 +54,7 @@ def known(people: People) -> list[str]:
 
 def test_accounts_come_and_go_and_who_only_registered_stays(people: People) -> None:
     link = Link(ALICE, BOB)
-    keeper = PeopleKeeper(cast("RedisLink", link), people)
+    keeper = PeopleKeeper(cast("RedisLink", link), people, set)
     people.learn("guest@x", ["sip:guest@ims.example"])
     keeper.tick(0.0)
     assert known(people) == ["sip:alice@ims.example", "tel:+4930123", "sip:guest@ims.example"]
@@ -64,7 +69,7 @@ def test_accounts_come_and_go_and_who_only_registered_stays(people: People) -> N
 
 def test_nobody_is_forgotten_while_redis_is_away(people: People) -> None:
     link = Link(ALICE, BOB)
-    keeper = PeopleKeeper(cast("RedisLink", link), people)
+    keeper = PeopleKeeper(cast("RedisLink", link), people, set)
     keeper.tick(0.0)
     keeper.tick(0.1)
     link.is_down = True
@@ -75,6 +80,31 @@ def test_nobody_is_forgotten_while_redis_is_away(people: People) -> None:
     assert "sip:bob@ims.example" in known(people)
     keeper.tick(0.3 + EVERY_S + AGAIN_S)
     assert known(people) == ["sip:alice@ims.example", "tel:+4930123"]
+
+
+def test_who_is_registered_can_be_called_after_redis_came_back_empty(people: People) -> None:
+    link, registered = Link(ALICE, BOB), {"bob@x"}
+    keeper = PeopleKeeper(cast("RedisLink", link), people, lambda: registered)
+    keeper.tick(0.0)
+    keeper.tick(0.1)
+    link.accounts = []
+    keeper.tick(0.2 + EVERY_S)
+    assert known(people) == ["sip:bob@ims.example"], "and alice is nobody any more"
+    registered.clear()
+    keeper.tick(0.3 + 2 * EVERY_S)
+    assert known(people) == []
+
+
+def test_a_round_begins_anew_at_another_server(people: People) -> None:
+    """Each has its own order, and its own idea of a cursor."""
+    link = Link(ALICE, BOB)
+    keeper = PeopleKeeper(cast("RedisLink", link), people, set)
+    for at in (0.0, 0.1, 0.2 + EVERY_S):
+        keeper.tick(at)
+    link.accounts, link.is_another = [BOB, ALICE], True
+    for at in (0.3, 0.4, 0.5):
+        keeper.tick(at + EVERY_S)
+        assert known(people) == ["sip:alice@ims.example", "tel:+4930123", "sip:bob@ims.example"]
 
 
 BY_TRUNK = Way("row", "tel:+4930123", "", ("one",), "+4930123")

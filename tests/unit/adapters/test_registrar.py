@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -155,6 +156,26 @@ def test_who_has_registered_with_a_token_may_ask_about_all_its_contacts(
     assert len(kamailio.relayed) == 2
     assert kamailio.replies == []
     assert bool(kamailio.tables["registration"]) is not bool(contact)
+
+
+def test_a_refresh_without_a_token_after_one_that_is_over_removes_no_registration(
+    kamailio: FakeKamailio, site: Gateway
+) -> None:
+    """While tokens cannot be renewed a registration outlives its own: there is no time to ask the core for."""
+    kamailio.receive(register(f"Authorization: Bearer {token()}"))
+    site.ksr_request_route(MESSAGE)
+    kamailio.receive(registered())
+    site.ksr_reply_route(MESSAGE)
+    ((key, text),) = kamailio.tables["registration"].items()
+    kept = json.loads(str(text))
+    kept["grant"]["expires_at"] = time.time() - 1
+    kamailio.tables["registration"][key] = json.dumps(kept)
+    kamailio.receive(register())
+    site.ksr_request_route(MESSAGE)
+    assert [reply.status for reply in kamailio.replies] == [401]
+    kamailio.receive(register(expires=0))
+    site.ksr_request_route(MESSAGE)
+    assert len(kamailio.relayed) == 2, "it may sign off"
 
 
 def test_a_query_takes_no_token_and_a_removal_of_all_is_refused_before_the_registration(

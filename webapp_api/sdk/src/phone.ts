@@ -134,6 +134,8 @@ export class Phone {
       settings,
       attempt: () => this.#reconnect(),
       onWait: (wait) => this.#events.emit("reconnecting", wait),
+      // On a socket that was not lost the gateway may still keep what cannot be renewed, and calls may run.
+      goesOn: () => this.#userAgent.isConnected() && !this.#callsWait,
       onGivenUp: () => this.#giveUp(new SocketError("the connection to the gateway is lost")),
     });
     this.#dependencies = {

@@ -32,6 +32,8 @@ export interface ReconnectorOptions {
   readonly settings: ReconnectSettings;
   readonly attempt: () => Promise<AttemptResult>;
   readonly onWait: (wait: Wait) => void;
+  /** Whether it is no time to give up, although it has taken so long. */
+  readonly goesOn?: () => boolean;
   readonly onGivenUp: () => void;
   /** From 0 to 1. */
   readonly random?: () => number;
@@ -77,7 +79,7 @@ export class Reconnector {
     if (this.running) return;
     this.#run += 1;
     this.#attempts = 0;
-    this.#deadline = setTimeout(() => this.#giveUp(), timerMs(this.#options.settings.giveUpAfterS));
+    this.#setDeadline();
     const { settings } = this.#options;
     const random = this.#random();
     const spread = Math.round(settings.firstDelayMs * (restart ? RESTART_SPREAD : URGENT_PART) * random);
@@ -120,7 +122,15 @@ export class Reconnector {
     this.#wait(Math.max(delay, timerMs(result.retryAfterS ?? 0)));
   }
 
+  #setDeadline(): void {
+    this.#deadline = setTimeout(() => this.#giveUp(), timerMs(this.#options.settings.giveUpAfterS));
+  }
+
   #giveUp(): void {
+    if (this.#options.goesOn?.()) {
+      this.#setDeadline();
+      return;
+    }
     this.stop();
     this.#options.onGivenUp();
   }

@@ -72,6 +72,8 @@ export class Registration {
   register(): Promise<void> {
     this.#wanted = true;
     clearTimeout(this.#refreshTimer);
+    // SIP.js's own refresh would come with the token of before: the gateway could only refuse it, and counts that.
+    if (this.#options.token !== undefined) (this.#registerer as unknown as { clearTimers(): void }).clearTimers();
     const epoch = this.#epoch;
     const attempt = this.#running.then(() => this.#register(epoch));
     this.#running = attempt.catch(() => undefined);

@@ -417,6 +417,40 @@ describe("a refresh", () => {
     await close(phone, wire);
   });
 
+  test("is tried for as long as the gateway keeps the socket, and ten minutes more", async () => {
+    const wire = new Wire();
+    let down = false;
+    const token = (): string => {
+      if (down) throw new LoginError({ status: 503, detail: "Redis is away" });
+      return "t1";
+    };
+    const phone = await registeredPhone(wire, { token });
+    const diary = watch(phone);
+    down = true;
+    const pass = async (seconds: number): Promise<void> => {
+      for (let at = 0; at < seconds; at += 5) {
+        mock.timers.tick(5000);
+        await settled();
+      }
+    };
+    await pass(300 + 1500);
+    assert.deepEqual([diary.states, diary.errors], [["reconnecting"], []]);
+    assert.ok(diary.waits.length > 150, `${diary.waits.length}`);
+    assert.equal(wire.silent, true, "and not with the token of before");
+    down = false;
+    mock.timers.tick(10_000);
+    await settled();
+    wire.deliver(granted(await wire.next()));
+    await settled();
+    assert.equal(phone.state, "registered");
+    down = true;
+    await pass(300);
+    wire.break(1012);
+    await pass(600);
+    assert.deepEqual([phone.state, diary.errors.length], ["disconnected", 1]);
+    await close(phone, wire);
+  });
+
   test("without a reply means that the socket is dead", async () => {
     const wire = new Wire();
     const { phone, diary } = await refreshing(wire);

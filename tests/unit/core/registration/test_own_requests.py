@@ -10,6 +10,7 @@ from kemi.core.registration.own_requests import (
     Subscription,
     deregister,
     forget_dialog,
+    refresh,
     retry_at,
     subscribe,
     subscription_answered,
@@ -17,7 +18,7 @@ from kemi.core.registration.own_requests import (
     subscription_key,
 )
 from tests.unit.core.call.ladder import header_reader
-from tests.unit.core.registration.bindings import ALICE, SETTINGS, TOKEN, binding
+from tests.unit.core.registration.bindings import ALICE, OURS, SETTINGS, TOKEN, binding
 
 
 def subscription() -> Subscription:
@@ -179,3 +180,13 @@ def test_a_core_that_refuses_is_asked_less_and_less_often() -> None:
     subscribe(found, 1200, SETTINGS, "icid-1")
     answered(found, 489, cseq=found.cseq)
     assert retry_at(found) == 130.0
+
+
+def test_a_refresh_for_a_page_uses_up_no_number_of_the_pages_own() -> None:
+    """RFC 3261 §10.3 step 7."""
+    request = refresh(binding(grant=TOKEN), SETTINGS, "call-1", "icid-1", 600)
+    assert (value(request, "Call-ID"), value(request, "CSeq")) == ("call-1", "1 REGISTER")
+    assert value(request, "Contact") == f'<{OURS}>;reg-id=1;+sip.instance="<urn:uuid:1>";expires=600'
+    assert value(request, "Expires") == "600"
+    assert value(request, "Path").startswith("<sip:t0ken@192.0.2.1:5060")
+    assert "integrity-protected=auth-done" in value(request, "Authorization").replace('"', "")
