@@ -227,9 +227,7 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
             adoption=Adoption(link),
             elsewhere=Elsewhere(settings, link, self._flows, self._calls, snapshots, waiting),
             leaving=leaving,
-            outage=Outage(
-                for_registration, self._flows, self._shared, self._executor, lambda: secrets.token_hex(12)
-            ),
+            outage=Outage(for_registration, self._flows, self._shared, self._executor),
             refusals=DueRefusals(),
             new_token=lambda: secrets.token_hex(12),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import secrets
 from typing import Final
 
 from kemi.adapters.calls.executor import Executor
@@ -25,13 +25,11 @@ class Outage:
         flows: FlowStore,
         shared: SharedState,
         executor: Executor,
-        new_token: Callable[[], str],
     ) -> None:
         self._settings = settings
         self._flows = flows
         self._shared = shared
         self._executor = executor
-        self._new_token = new_token
         self._next_look = 0.0
 
     def keep_registrations(self, now: float) -> None:
@@ -41,10 +39,10 @@ class Outage:
         self._next_look = now + LOOK_S
         for key, binding in list(self._flows.bindings()):
             if is_asked_for(binding, now):
-                call_id = self._new_token()
+                call_id = secrets.token_hex(12)
                 self._flows.expect(call_id, 1, pending_on_behalf(binding, now))
                 self._executor.perform(
-                    call_id, refresh(binding, self._settings, call_id, self._new_token(), ASKED_S)
+                    call_id, refresh(binding, self._settings, call_id, secrets.token_hex(12), ASKED_S)
                 )
             if prolonged(binding, now) is not None:
                 self._flows.change(key, lambda found: prolonged(found, now))
