@@ -13,6 +13,7 @@ from tests import outcome, second_try, side_by_side
 from tests.lab import log_secrets
 from tests.lab.lab import Lab, running_labs
 from tests.lab.options import LabOptions, Part
+from tests.lab.processes import ProcessDied
 from tests.lab.world import RtpengineInfo
 from tests.side_by_side import SideBySide
 
@@ -35,10 +36,16 @@ def no_secret_in_logs() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def labs_are_whole() -> Iterator[None]:
-    """What a test kills and, failing, does not start again runs for the next one."""
+    """What a test kills and, failing, does not start again runs for the next one; what died by itself is a verdict."""
     yield  # first set up, so torn down last: labs that were this test's own have ended
+    died = []
     for running in running_labs():
-        running.mend()
+        try:
+            running.mend()
+        except ProcessDied as error:
+            died.append(error)
+    if died:
+        raise second_try.NoAccident(str(died[0])) from died[0]
 
 
 @pytest.fixture(scope="session")

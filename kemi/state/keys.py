@@ -70,6 +70,7 @@ that who reads the names does not hold a secret or a login name:
 |---|---|---|
 | gw:web:accounts | hash, login name -> JSON | accounts with their password hashes |
 | gw:web:session:DIGEST | text, JSON; ends by itself | a web session, named by its cookie's digest |
+| gw:web:session-ending:DIGEST | text, JSON; ends by itself | one that is over, until all who must know were told |
 | gw:web:session-of:SID | text, DIGEST; ends by itself, after the session | which session has this public name |
 | gw:web:sessions-of:METHOD:DIGEST | sorted set, digest by end | the sessions of somebody |
 | gw:web:lease:IMPI | text, SID or ``-SID`` (settling); ends by itself | who holds an identity of the pool |

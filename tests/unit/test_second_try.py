@@ -174,6 +174,31 @@ def test_a_secret_is_no_accident_wherever_something_failed_before(tmp_path: Path
     assert "1 error, 1 rerun" in output
 
 
+DIES = """
+import pathlib
+import pytest
+from tests.second_try import NoAccident
+
+@pytest.fixture
+def site():
+    marker = pathlib.Path(__file__).with_suffix(".tried")
+    is_first, _ = not marker.exists(), marker.touch()
+    yield not is_first
+    if is_first:
+        raise NoAccident("a daemon died")
+
+def test_it(site):
+    assert site
+"""
+
+
+def test_a_daemon_that_died_is_no_accident_of_the_test_that_failed_by_it(tmp_path: Path) -> None:
+    status, output = run(tmp_path, {"integration/test_site.py": DIES})
+    assert status == 1, output
+    assert "a daemon died" in output
+    assert "1 error, 1 rerun" in output
+
+
 def test_what_is_found_where_nothing_had_failed_is_no_accident(tmp_path: Path) -> None:
     elsewhere = LEAVES_A_CALL.format(secret=False, again=False)
     files = {"integration/one/test_site.py": elsewhere, "integration/two/test_site.py": FOUND_LATER}

@@ -103,6 +103,7 @@ def post_user() -> Response:
     only_operators(costs=True)
     wanted = body_of(NewUser)
     account = _changed(None, _login_name(wanted.name), wanted)
+    _end_what_was_left(services().accounts.get(account.name), account.name)
     remark(_words(None, account))
     if not services().accounts.replace(account.name, None, account):
         raise Conflict("There is an account of this name.")
@@ -118,6 +119,7 @@ def put_user(name: str) -> Response:
     name = _login_name(name)
     wanted = body_of(UserChange)
     before = services().accounts.get(name)
+    _end_what_was_left(before, name)
     _check_preconditions(before)
     if name == operator and (wanted.disabled or not wanted.operator):
         raise Conflict("Nobody takes the role of an operator, or the account, from himself.")
@@ -138,6 +140,7 @@ def delete_user(name: str) -> Response:
     operator = only_operators(costs=True)
     name = _login_name(name)
     before = services().accounts.get(name)
+    _end_what_was_left(before, name)
     _check_preconditions(before)
     if name == operator:
         raise Conflict("Nobody removes his own account.")
@@ -155,6 +158,15 @@ def _account(name: str) -> Account:
     if found is None:
         raise NotFound("There is no account of this name.")
     return found
+
+
+def _end_what_was_left(now: Account | None, name: str) -> None:
+    """End what no account allows any more: a change may have failed between the account and its sessions, and the same
+    request, sent again, does not meet its preconditions."""
+    if now is None or now.disabled:
+        services().logins.end_all(name)
+    else:
+        services().logins.end_outdated(now)
 
 
 def _check_preconditions(before: Account | None) -> None:

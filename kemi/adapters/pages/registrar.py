@@ -339,10 +339,13 @@ class Registrar:
     def answered_on_behalf(self, call_id: str, cseq: int, status: int, reply: Reply | None = None) -> None:
         """The core's answer to a REGISTER of ours for a page; 408: none came, and the core's own time will end it."""
         level = logging.INFO if status < 300 else logging.WARNING
-        pending = self._flows.expected(call_id, cseq)
-        what = "deregistered_on_behalf" if pending is None else "refreshed_on_behalf"
-        log_event(level, what, call_id=call_id, status=status)
-        if pending is not None and reply is not None and status < 300:
+        pending = self._flows.awaited(call_id, cseq)
+        if pending is None or not pending.on_behalf:  # the page may send what our de-registration looks like
+            log_event(level, "deregistered_on_behalf", call_id=call_id, status=status)
+            return
+        self._flows.forget(call_id, cseq)
+        log_event(level, "refreshed_on_behalf", call_id=call_id, status=status)
+        if reply is not None and status < 300:
             granted = registration_from_reply(pending, reply, time.time())
             if granted is not None:
                 self._flows.change(pending.key, lambda found: kept_by_core(found, granted))

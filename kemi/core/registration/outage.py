@@ -42,7 +42,13 @@ def is_asked_for(found: Registration, now: float) -> bool:
 def pending_on_behalf(found: Registration, now: float) -> PendingRegistration:
     """Return what is needed to understand the core's answer to our REGISTER for a page."""
     return PendingRegistration(
-        found.connection_id, found.contact, found.address_of_record, found.grant, found.sent, at=now
+        found.connection_id,
+        found.contact,
+        found.address_of_record,
+        found.grant,
+        found.sent,
+        at=now,
+        on_behalf=True,
     )
 
 

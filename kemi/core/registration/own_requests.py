@@ -7,8 +7,8 @@ from typing import Final
 
 from kemi.core.call.actions import SendRequest
 from kemi.core.decimals import number_or
-from kemi.core.headers import charging_vector
-from kemi.core.messages import Reply, Side, addresses_from_headers, uri_from_address
+from kemi.core.headers import access_network_info, charging_vector
+from kemi.core.messages import Reply, Side, addresses_from_headers, parameter, uri_from_address
 from kemi.core.registration.authorization import AUTH_DONE, empty_digest, protected
 from kemi.core.registration.records import Registration, RegistrationSettings
 
@@ -194,6 +194,7 @@ def _register(
     sent = registration.sent
     identity = registration.address_of_record
     contact = _without(sent.contact_value, "expires") or f"<{registration.contact}>"
+    outbound = ";ob" if parameter(contact, "reg-id") else ""
     return SendRequest(
         to=Side.IMS,
         method="REGISTER",
@@ -206,11 +207,12 @@ def _register(
             f"CSeq: {cseq} REGISTER",
             f"Contact: {contact};expires={expires_s}",
             f"Expires: {expires_s}",
-            f"Path: <sip:{sent.flow_token}@{settings.ims_host};lr;ob>",
+            f"Path: <sip:{sent.flow_token}@{settings.ims_host};lr{outbound}>",
             "Require: path",
             "Supported: path",
             f"Authorization: {protected(empty_digest(registration.impi, settings.realm), AUTH_DONE)}",
             f'P-Visited-Network-ID: "{settings.visited_network}"',
+            *access_network_info(settings.access_network_info),
             _charging(icid, settings),
         ),
         report=True,

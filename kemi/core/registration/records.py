@@ -139,6 +139,8 @@ class PendingRegistration:
     """When it went to the core, in seconds since the epoch."""
     retry_after_s: int = 0
     """When the core, refusing, wants it again; 0: it does not say."""
+    on_behalf: bool = False
+    """It is ours, for a page that cannot send one."""
 
     @property
     def key(self) -> str:

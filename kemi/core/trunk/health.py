@@ -1,7 +1,8 @@
 """Whether a trunk's next hop lives: what its answers and its silence say, and what all workers read of it.
 
-The table ``trunks`` has ``NAME URI`` -> ``down SINCE UNTIL REASON`` for a next hop that gets new calls last, in seconds
-since the epoch; one that is not there is up, or nobody has asked it.  Housekeeping alone writes it.
+The table ``trunks`` has ``NAME URI`` -> ``down SINCE UNTIL REASON`` for a next hop that gets new calls only where no
+trunk that is up is left, in seconds since the epoch; one that is not there is up, or nobody has asked it.  Housekeeping
+alone writes it.
 """
 
 from __future__ import annotations

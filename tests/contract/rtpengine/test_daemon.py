@@ -139,12 +139,12 @@ class TestCookies:
 
 class TestTrouble:
     def test_a_daemon_that_hangs_costs_the_deadline_and_no_more(self, own_daemon: Daemon) -> None:
-        client = UdpClient(own_daemon.address, deadline_s=0.5)
+        client = UdpClient(own_daemon.address, deadline_s=30.0)
         client.request(Ping())
         own_daemon.pause()
         started = time.monotonic()
         with pytest.raises(NgTimeout):
-            client.request(Ping())
+            client.request(Ping(), deadline_s=0.5)
         assert 0.5 <= time.monotonic() - started < 5
         own_daemon.resume()
         assert client.request(Ping(), deadline_s=5.0) == Pong()
@@ -272,7 +272,7 @@ class TestAsyncio:
     async def test_a_hanging_daemon_times_out_every_request_by_its_own_deadline(
         self, own_daemon: Daemon
     ) -> None:
-        client = await AioClient.connect(own_daemon.address)
+        client = await AioClient.connect(own_daemon.address, deadline_s=30.0)
         own_daemon.pause()
         started = time.monotonic()
 
@@ -281,8 +281,8 @@ class TestAsyncio:
                 await client.request(Ping(), deadline_s=deadline_s)
             return time.monotonic() - started
 
-        short, long = await asyncio.gather(wait(0.2), wait(0.5))
-        assert 0.2 <= short < 3
+        long, short = await asyncio.gather(wait(0.5), wait(0.2))
+        assert 0.2 <= short < long
         assert 0.5 <= long < 5
         own_daemon.resume()
         assert await client.request(Ping(), deadline_s=5.0) == Pong()

@@ -25,7 +25,7 @@ from tests.peers.wic import ScriptedWic, WicIdentity
 
 CORE_PORT: Final = own_port()
 UNREGISTERED_S: Final = 3
-GRACE_S: Final = 1
+GRACE_S: Final = 3
 SOON_S: Final = 15.0
 KEYS_S: Final = 30.0
 """Until the workers of a lab that has just started know of keys in Redis, however busy the machine is."""

@@ -17,7 +17,7 @@ from tests.peers.websocket import Loss
 pytestmark = pytest.mark.lab
 
 METHODS = [pytest.param(method, id=method) for method in ("INVITE", "OPTIONS", "MESSAGE", "NOTIFY")]
-AT_ONCE_S = 2.0
+AT_ONCE_S = 0.8 * GRACE_S
 
 
 def free_port() -> int:

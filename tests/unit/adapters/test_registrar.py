@@ -178,6 +178,19 @@ def test_a_refresh_without_a_token_after_one_that_is_over_removes_no_registratio
     assert len(kamailio.relayed) == 2, "it may sign off"
 
 
+@pytest.mark.parametrize("status", [200, 408])
+def test_the_answer_to_our_own_deregistration_leaves_the_pages_own_register_alone(
+    kamailio: FakeKamailio, site: Gateway, status: int
+) -> None:
+    """Both have one Call-ID and CSeq: who registers again meanwhile has to find its binding."""
+    kamailio.receive(register(f"Authorization: Bearer {token(origin='https://page.example')}"))
+    site.ksr_request_route(MESSAGE)
+    (key,) = kamailio.tables["registering"]
+    call_id, cseq = key.split(" ")
+    site._registrar.answered_on_behalf(call_id, int(cseq), status)
+    assert list(kamailio.tables["registering"]) == [key]
+
+
 def test_a_query_takes_no_token_and_a_removal_of_all_is_refused_before_the_registration(
     kamailio: FakeKamailio, site: Gateway
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.core.call.actions import SendRequest
@@ -188,5 +190,14 @@ def test_a_refresh_for_a_page_uses_up_no_number_of_the_pages_own() -> None:
     assert (value(request, "Call-ID"), value(request, "CSeq")) == ("call-1", "1 REGISTER")
     assert value(request, "Contact") == f'<{OURS}>;reg-id=1;+sip.instance="<urn:uuid:1>";expires=600'
     assert value(request, "Expires") == "600"
-    assert value(request, "Path").startswith("<sip:t0ken@192.0.2.1:5060")
+    assert value(request, "Path") == "<sip:t0ken@192.0.2.1:5060;lr;ob>"
     assert "integrity-protected=auth-done" in value(request, "Authorization").replace('"', "")
+
+
+def test_what_the_core_knows_a_page_by_stays() -> None:
+    """As the page's own REGISTER says it: TS 24.229 §7.2A.4 (whence), RFC 5626 §5.1 (no outbound without reg-id)."""
+    sent = replace(binding().sent, contact_value=f"<{OURS}>")
+    settings = replace(SETTINGS, access_network_info="IEEE-802.11")
+    request = refresh(replace(binding(grant=TOKEN), sent=sent), settings, "call-1", "icid-1", 600)
+    assert value(request, "Path") == "<sip:t0ken@192.0.2.1:5060;lr>"
+    assert "IEEE-802.11" in value(request, "P-Access-Network-Info")
