@@ -19,8 +19,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.lab]
 TONE_HZ: Final = 1000.0
 PHONE: Final = PhoneOptions("phone", tone_hz=440)
 RUNS: Final = 10
-BAR_S: Final = 15.0
-"""Network change → audio back, 95th percentile: less than 3 s here, on a machine that has nothing else to do."""
+BAR_S: Final = 3.0
+"""Network change → audio back, the median; on a machine that has nothing else to do the 95th percentile, too."""
+LONGEST_S: Final = 15.0
+"""The same, 95th percentile, on any machine."""
 
 # The page's sockets, to be closed as a network that is gone would; what the browser sends for media, likewise.
 KEEP_SOCKETS: Final = """
@@ -97,7 +99,7 @@ def test_audio_is_back_soon_after_the_socket_was_lost(world: Lab, browser: Softp
         seconds.append(time.monotonic() - cut_at_s)
     p95_s = statistics.quantiles(seconds, n=20, method="inclusive")[-1]
     print(f"socket lost to audio back: p50 {statistics.median(seconds):.2f} s, p95 {p95_s:.2f} s of {RUNS}")
-    assert p95_s <= BAR_S
+    assert (statistics.median(seconds) <= BAR_S, p95_s <= LONGEST_S) == (True, True)
     browser.wait_tone(tone_hz)
     wait_until_heard(world, "phone", TONE_HZ, anew=True)
     browser.hang_up()

@@ -16,8 +16,10 @@ from tests.browser.sdk.running_peer import credentials_of
 pytestmark = pytest.mark.browser
 
 RUNS: Final = 10
-BAR_S: Final = 15.0
-"""Network change → audio back, 95th percentile: less than 3 s here, on a machine that has nothing else to do."""
+BAR_S: Final = 3.0
+"""Network change → audio back, the median; on a machine that has nothing else to do the 95th percentile, too."""
+LONGEST_S: Final = 15.0
+"""The same, 95th percentile, on any machine."""
 RECEIVED: Final = """async () => (await window.softphone.call.stats()).inbound
   .reduce((sum, line) => sum + line.packets, 0)"""
 
@@ -49,7 +51,7 @@ async def test_audio_is_back_soon_after_the_network_changed(page: Page, gateway:
             f"socket cut to audio back: p50 {statistics.median(seconds):.2f} s, p95 {p95_s:.2f} s, "
             f"worst {max(seconds):.2f} s of {RUNS}"
         )
-        assert p95_s <= BAR_S
+        assert (statistics.median(seconds) <= BAR_S, p95_s <= LONGEST_S) == (True, True)
         await call.page_hears()
         assert gateway.connections == 1 + RUNS
         await expect(page.locator("#call-state")).to_have_text("Connected")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -74,7 +73,7 @@ async def test_calls_go_on_and_nothing_is_lost(
         during = await stage.answered(page)
         took.append(time.monotonic() - began)
         await during.hang_up()
-    assert statistics.median(took) < 0.5
+    assert sorted(took)[-2] < 0.5  # all but one
     new_page = await stage.page(CAROL)
     await (await stage.answered(new_page)).hang_up()
     await until(lambda: during.call_id in kept(), lambda: "kept by the new master", WITHIN_S)
