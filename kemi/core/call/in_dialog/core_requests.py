@@ -102,7 +102,8 @@ def _session_change(record: CallRecord, event: ImsRequest, settings: CallSetting
     if event.flow_alive and _names_another(record, request):
         forward = forward_to_page(record, request, settings)
         record.outstanding[str(record.gateway_cseq)].former = before
-        return [forward]  # the clock is set with the page's 2xx
+        # The clock is set with the page's 2xx.
+        return [forward, *_early_media(record, request, settings)]
     lines = (
         boundary.contact_for_core(record, settings),
         headers.ALLOW,

@@ -407,6 +407,13 @@ class TestGates:
         update.request.headers = lambda name: ["sendrecv"] if name == "P-Early-Media" else []
         assert call.on(update).names == ["SendReply", "GateMedia"]
 
+    def test_so_may_one_that_names_another_far_end(self) -> None:
+        call = Call.forwarded()
+        progress(call, "core1", sdp.core_answer(), "inactive")
+        said = {"P-Early-Media": ["sendrecv"], "P-Asserted-Identity": ["<tel:+4930123>"]}
+        update = call.ims_request("UPDATE", headers=said)
+        assert call.on(update).names == ["ForwardRequest", "GateMedia"]
+
 
 class TestHowMany:
     """Who is called does not say what a call costs."""
