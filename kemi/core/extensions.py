@@ -14,8 +14,8 @@ OURS: Final = frozenset({"100rel", "timer", "precondition"})
 """What the steps of a call decide on: it is kept, or refused there, for each side by itself."""
 END_TO_END: Final = frozenset(
     {
-        # who takes part, and who is sent where (RFC 3891, RFC 3911, RFC 4538, RFC 4488, RFC 7614, RFC 5368)
-        "replaces", "join", "tdialog", "norefersub", "nosub", "explicitsub", "multiple-refer",
+        # who takes part, and who is sent where (RFC 3891, RFC 3911, RFC 4538, RFC 4488, RFC 7614)
+        "replaces", "join", "tdialog", "norefersub", "nosub", "explicitsub",
         # lists of recipients (RFC 5363 to RFC 5367) and of resources (RFC 4662)
         "recipient-list-invite", "recipient-list-message", "recipient-list-subscribe", "eventlist",
         # who somebody is and was (RFC 4916, RFC 7044, RFC 3323)
@@ -26,7 +26,8 @@ END_TO_END: Final = frozenset(
         "resource-priority", "answermode", "geolocation-sip", "geolocation-http", "uui", "199",
     }
 )  # fmt: skip
-"""What only the two ends have to know.  ``early-session`` is not among them: its media would run past the relay."""
+"""What only the two ends have to know.  ``early-session`` is not among them: its media would run past the relay;
+nor ``multiple-refer`` (RFC 5368): its Refer-To names a part of the body, not whom."""
 OF_PROXIES: Final = {Side.WIC: frozenset[str](), Side.IMS: frozenset({"privacy"})}
 """Proxy-Require that is met, by the side that asks: what the network withholds no page sees (kemi/core/trust.py)."""
 NEVER_REFUSED: Final = frozenset({"ACK", "CANCEL"})

@@ -57,6 +57,8 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE | re.ASCII)
 _SIP_URI = re.compile(
     r"sip:(?:[^@]*@)?(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?(?:;[^?]*)?", re.IGNORECASE | re.ASCII
 )
+_NEVER_OF_PAGES: Final = frozenset({"sec-agree", "multiple-refer"})
+"""TS 24.229 §5.2.2.1; and what the call policy would refuse (403) because it cannot read it (RFC 5368)."""
 MAX_CSEQ: Final = (1 << 31) - 1
 _REQUEST_URI_SCHEMES: Final = ("sip:", "tel:", "urn:")
 
@@ -217,7 +219,7 @@ def screen(request: Request) -> None:
     check_form(request)
     if request.method in NEVER_REFUSED:
         return
-    check_proxy_require(request, *(request.tokens("Require") & {"sec-agree"}))  # TS 24.229 §5.2.2.1
+    check_proxy_require(request, *(request.tokens("Require") & _NEVER_OF_PAGES))
     uri = request.request_uri.lower()
     if not uri.startswith(_REQUEST_URI_SCHEMES) or (uri.startswith("urn:") and not names_service(uri)):
         raise SipReject(

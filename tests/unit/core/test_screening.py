@@ -90,6 +90,7 @@ def request(method: str = "INVITE", uri: str = "sip:bob@x", **headers: str) -> R
     [
         ({"Proxy_Require": "sec-agree"}, "sec-agree"),
         ({"Require": "100rel, sec-agree"}, "sec-agree"),
+        ({"Require": "norefersub, multiple-refer"}, "multiple-refer"),
         ({"Proxy_Require": "foo, Bar"}, "bar, foo"),
     ],
 )

@@ -64,6 +64,7 @@ class TestExtensions:
             "foo",
             "early-session",
         }
+        assert unknown_extensions(request("REFER", Side.IMS, Require="multiple-refer")) == {"multiple-refer"}
         with pytest.raises(SipReject) as refused:
             refuse({"foo", "bar"})
         assert (refused.value.status, refused.value.lines) == (420, ("Unsupported: bar, foo",))
