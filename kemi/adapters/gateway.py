@@ -20,6 +20,7 @@ from kemi.adapters.calls.history import CallHistory
 from kemi.adapters.calls.new_calls import NewCalls
 from kemi.adapters.calls.own_requests import OwnRequestCallbacks, OwnRequests
 from kemi.adapters.calls.progress import CallProgress
+from kemi.adapters.calls.unanswered import UnansweredCallbacks
 from kemi.adapters.control.calls import call_routes
 from kemi.adapters.control.counters import counter_routes
 from kemi.adapters.control.dtmf import dtmf_routes
@@ -63,7 +64,6 @@ from kemi.adapters.trunks.parts import TrunkParts
 from kemi.core import standalone
 from kemi.core.call.events import (
     CancelReceived,
-    ChangeFailed,
     ImsReply,
     ImsRequest,
     InviteGuardExpired,
@@ -94,7 +94,7 @@ RESTORE_DEADLINE_S = 2.0
 """How long the start may wait for Redis."""
 
 
-class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCallbacks):
+class Gateway(OwnRequestCallbacks, UnansweredCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCallbacks):
     """One worker process of the eP-CSCF."""
 
     def __init__(self, settings: Settings) -> None:
@@ -363,32 +363,6 @@ class Gateway(OwnRequestCallbacks, FrontCallbacks, PassingOnCallbacks, HidingCal
         status, local = transactions.transaction_status(), transactions.is_local_timeout()
         event = WicFailed(487 if local and transactions.is_cancelled() else status, local)
         self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
-
-    @guarded
-    def ksr_failure_change(self, _message: object) -> None:
-        """A re-INVITE or UPDATE of a page was not answered."""
-        self._change_unanswered(Side.IMS)
-
-    @guarded
-    def ksr_failure_change_to_page(self, _message: object) -> None:
-        """The same of one of the core."""
-        self._change_unanswered(Side.WIC)
-
-    @guarded
-    def ksr_failure_asked(self, _message: object) -> None:
-        """A request of a page that changes nothing was refused by a trunk."""
-        self._answer_challenge()
-
-    def _answer_challenge(self) -> bool:
-        challenged = self._executor.challenges.of_forwarded()
-        return challenged is not None and self._dispatcher.dispatch(*challenged)
-
-    def _change_unanswered(self, to: Side) -> None:
-        if to is Side.IMS and self._answer_challenge():
-            return
-        if transactions.is_local_timeout():
-            event = ChangeFailed(to, ksr.method(), 487 if transactions.is_cancelled() else 408)
-            self._dispatcher.dispatch(record_key(ksr.call_id(), ksr.text("$tt")), event)
 
     @guarded
     def ksr_failure_register(self, _message: object) -> None:

@@ -47,6 +47,7 @@ FAILURE_IMS = "ksr_failure_ims"
 FAILURE_WIC = "ksr_failure_wic"
 CONTINUE_INVITE = "ksr_continue_invite"
 FAILURE_CHANGE: Final = {Side.WIC: "ksr_failure_change_to_page", Side.IMS: "ksr_failure_change"}
+FAILURE_TO_PAGE: Final = "ksr_failure_to_page"
 
 CANCELLED: Final = 487
 _TRYING = (100, "Trying")
@@ -276,6 +277,8 @@ class Executor:
             return partial(transactions.relay_invite, FAILURE_CHANGE[action.to], first_s, timers.ims_answer_s)
         if action.change:
             transactions.on_failure(FAILURE_CHANGE[action.to])
+        elif not to_core and method not in ("ACK", "BYE"):  # no response to a BYE keeps a call
+            transactions.on_failure(FAILURE_TO_PAGE)
         # A page has a connection, over which nothing is lost, and is found if it comes back over another one.
         return transactions.relay_patiently if to_core or method == "BYE" else transactions.relay
 

@@ -155,6 +155,7 @@ def _glare_unsolved(call: Reading) -> Found | None:
 
 def _glare(call: Reading) -> Found | None:
     crossed = [one for one in call.messages(status=range(491, 492)) if one.method in ("INVITE", "UPDATE")]
+    crossed = [one for one in crossed if not one.warning]
     return found(*[call.quoted(one) for one in crossed]) if crossed else None
 
 
@@ -163,7 +164,11 @@ def _change_refused(call: Reading) -> Found | None:
     if not call.answered:
         return None
     for one in call.messages(status=range(300, 700)):
-        if one.method not in ("INVITE", "UPDATE") or one.status in (401, 407, 422, 487, 491):
+        if one.method not in ("INVITE", "UPDATE") or one.status in (401, 407, 422, 487):
+            continue
+        if (
+            one.status == 491 and not one.warning
+        ):  # with one: a page that did not answer, so that nothing crossed
             continue
         if one.entry.at < call.trace.answered_at or (
             call.invite and one.cseq == call.invite.cseq and one.side == call.caller

@@ -17,6 +17,9 @@ from kemi.core.trunk import causes
 MOST_INVITES: Final = 8
 """Re-INVITEs of the core that are remembered: the page may repeat its 2xx for 32 s (RFC 3261 §13.3.1.4)."""
 
+SILENT: Final = "the page has not answered in time"
+_AGAIN_S: Final = 5
+
 
 def forward_to_page(record: CallRecord, request: Request, settings: CallSettings) -> act.ForwardRequest:
     """Put a request of the core into the page's dialog."""
@@ -33,6 +36,20 @@ def forward_to_page(record: CallRecord, request: Request, settings: CallSettings
         request.from_tag, request.cseq, headers.vias_of_response(request)
     )
     return act.ForwardRequest(Side.WIC, edits_to_page(record, request, cseq, settings))
+
+
+def unanswered(method: str, settings: CallSettings) -> act.SendReply:
+    """Return what the core gets to a request inside a call that the page has not answered in time.
+
+    The page may be on its way back.  408 would end the call (RFC 3261 §12.2.1.2); after 491 whoever has sent an INVITE
+    sends it again by itself (§14.1).
+    """
+    lines = headers.explanation(SILENT, settings.realm)
+    if method == "INVITE":
+        return act.SendReply(491, "Request Pending", lines)
+    if method == "UPDATE":
+        return act.SendReply(500, "Server Internal Error", (f"Retry-After: {_AGAIN_S}", *lines))
+    return act.SendReply(480, "Temporarily Unavailable", lines)
 
 
 def edits_to_page(

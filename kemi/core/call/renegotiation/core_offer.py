@@ -420,7 +420,7 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
 
 
 def on_unanswered(record: CallRecord, _event: ChangeFailed, _settings: CallSettings) -> list[act.Action]:
-    """The page did not answer the offer; the core hears so from tm."""
+    """The page did not answer the offer; the core hears so by ``unanswered``."""
     return exchange.rollback(record)
 
 

@@ -117,6 +117,15 @@ def test_what_takes_the_place_of_a_bad_answer_is_the_gateways() -> None:
     assert (verdict.code, "by the gateway" in verdict.says) == ("change-refused", True)
 
 
+def test_a_page_that_did_not_answer_a_change_is_no_glare() -> None:
+    built = Built().begun().answered().sip("core>", "INVITE", sdp=CORE_SDP, cseq="9 INVITE")
+    silent = 'Warning: 399 ims.test "the page has not answered in time"'
+    built.sip(">core", "491 Request Pending", silent, cseq="9 INVITE")
+    verdict = explain(built.talked(audio_wic=wic(), audio_ims=ims()).trace)[0]
+    assert verdict.code == "change-refused"
+    assert any("has not answered" in line for line in verdict.because)
+
+
 @pytest.mark.parametrize("code", sorted(rule.code for rule in RULES if rule.needs_all))
 def test_what_goes_by_the_end_of_a_trace_is_not_said_where_entries_are_missing(code: str) -> None:
     codes = codes_of(replace(CASES[code], left_out=1))
