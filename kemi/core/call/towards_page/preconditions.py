@@ -4,7 +4,7 @@
      │ INVITE, nothing yet ─►│ begin_waiting
      │◄── 183 with answer ───│ on_answered_ahead      (INVITE suspended, 183 repeated until the PRACK)
      │ PRACK ───────────────►│ on_core_request
-     │ UPDATE, it is there ─►│ on_core_request
+     │ UPDATE, it is there ─►│ on_core_request        (or the PRACK says so)
      │◄── 200 with answer ───│ on_answered_ahead
      │                       │ on_invite_resumed ── INVITE, offer ──►│
 
@@ -178,7 +178,7 @@ def on_core_request(record: CallRecord, event: ImsRequest, settings: CallSetting
     if request.method == "PRACK":
         return _on_prack(record, request, settings)
     if request.method == "UPDATE" and request.body:
-        return _on_update(record, request, settings)
+        return _on_offer(record, request, settings)
     if request.method == "BYE":
         return [act.SendReply(200, "OK"), *refuse(record, 487, "Request Terminated", "")]
     if request.method == "UPDATE":
@@ -197,15 +197,15 @@ def _on_prack(record: CallRecord, request: Request, settings: CallSettings) -> l
     rseq = "".join(request.headers("RAck")).split(" ")[0]
     if rseq != str(OUR_RSEQ) or incoming.precondition is not Precondition.UNACKNOWLEDGED:
         return [act.SendReply(481, "No Such Provisional Response")]
-    if request.body:
-        why = headers.explanation("no offer is expected in this PRACK", settings.realm)
-        return [act.SendReply(488, "Not Acceptable Here", why)]
     incoming.move_precondition(PreconditionEvent.ACKNOWLEDGED)
     record.move_ims(OfferAnswerEvent.ACKNOWLEDGED)
-    return [act.SendReply(200, "OK"), act.Schedule(record.key, Due.PRECONDITIONS, settings.prack_s)]
+    wait = act.Schedule(record.key, Due.PRECONDITIONS, settings.prack_s)
+    if request.body:  # a second offer (RFC 3262 §5), whose answer is in the 200
+        return [wait, *_on_offer(record, request, settings)]
+    return [act.SendReply(200, "OK"), wait]
 
 
-def _on_update(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
+def _on_offer(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
     if record.ims_offer_answer is not OfferAnswer.STABLE:  # RFC 3311 §5.2
         return [act.SendReply(500, "Server Internal Error", ("Retry-After: 1",))]
     try:

@@ -209,6 +209,36 @@ def test_an_invite_that_tm_has_none_of_any_more_is_not_resumed_for_ever() -> Non
     assert call.actions.names == ["ReleaseMedia", "ForgetCall"]
 
 
+def test_the_prack_may_say_that_the_resources_are_there() -> None:
+    """An offer in it is answered in its 200 (RFC 3262 §5)."""
+    call = Waiting()
+    asked = call.on(call.ims_request("PRACK", cseq=6, headers=OURS, body=offer() + THERE))
+    assert asked.names == ["Schedule", "AnswerAhead"]
+    assert call.is_at(Precondition.WAITING)
+    call.on(call.answered_ahead(asked.only(act.AnswerAhead)))
+    assert call.actions.names == ["SendReply", "Schedule", "ResumeInvite"]
+    answer = call.actions.only(act.SendReply)
+    assert answer.status == 200
+    assert "a=curr:qos remote sendrecv" in answer.body
+    assert call.resumed().all(act.ForwardInvite)
+
+
+def test_a_prack_with_an_offer_may_still_lack_them() -> None:
+    call = Waiting()
+    asked = call.on(call.ims_request("PRACK", cseq=6, headers=OURS, body=offer() + MISSING))
+    assert call.on(call.answered_ahead(asked.only(act.AnswerAhead))).names == ["SendReply"]
+    assert call.on(ev.TimerFired(ev.Due.PRECONDITIONS)).names == ["Schedule", "ResumeInvite"]
+    assert call.resumed().only(act.SendReply).status == 580
+
+
+def test_a_prack_with_an_offer_that_makes_no_sense_ends_it() -> None:
+    call = Waiting()
+    refused = call.on(call.ims_request("PRACK", cseq=6, headers=OURS, body="rubbish"))
+    assert refused.only(act.SendReply).status == 400
+    assert call.on(ev.TimerFired(ev.Due.PRECONDITIONS)).names == ["Schedule", "ResumeInvite"]
+    assert call.resumed().only(act.SendReply).status == 580
+
+
 def test_an_update_before_the_prack_is_too_early() -> None:
     refused = Waiting().on((call := Waiting()).ims_request("UPDATE", cseq=7, body=offer() + THERE))
     assert refused.only(act.SendReply).status == 500
