@@ -131,7 +131,8 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
 
 
 def _acknowledged_again(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
-    """The page repeats its 2xx to a re-INVITE of the core, whose ACK has crossed it, or was lost with a connection."""
+    """The page repeats its 2xx to a re-INVITE of the core, whose ACK has crossed it, or was lost with a connection; or
+    it answers one after the core was told that it does not."""
     if record.ended or not 200 <= reply.status < 300:
         return [act.DropReply()]
     return [act.DropReply(), own_request_to_wic(record, settings, "ACK", reply.cseq)]

@@ -419,8 +419,12 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
     return [note, *_answer(record, {}, forward, settings)]
 
 
-def on_unanswered(record: CallRecord, _event: ChangeFailed, _settings: CallSettings) -> list[act.Action]:
+def on_unanswered(record: CallRecord, event: ChangeFailed, _settings: CallSettings) -> list[act.Action]:
     """The page did not answer the offer; the core hears so by ``unanswered``."""
+    if event.method == "INVITE":  # the core acknowledges no 2xx that comes now: we do (in_dialog/dialog.py)
+        given_up = (record.confirmed_tag, _of_core(record).cseq)
+        known = record.outstanding.items()
+        record.outstanding = {ours: asked for ours, asked in known if (asked.tag, asked.cseq) != given_up}
     return exchange.rollback(record)
 
 
