@@ -285,13 +285,15 @@ class TestRefused:
         assert [(answer.status, warn_code_of(answer)) for answer in refused] == [(status, code)] * 2
         await still_works(call)
 
-    async def test_a_page_that_does_not_answer(self, stage: Stage) -> None:
+    @pytest.mark.parametrize(("method", "status", "wait_s"), [("INVITE", 491, None), ("UPDATE", 500, "5")])
+    async def test_a_page_that_does_not_answer(
+        self, stage: Stage, method: str, status: int, wait_s: str | None
+    ) -> None:
+        """408 would end the dialog (RFC 3261 §12.2.1.2)."""
         call = await one_way(stage, offer_replies=[ANSWERED, IGNORED])
-        response = await call.ims.update(offer_of(direction="sendonly"))
-        assert (response.status, response.headers.get("Retry-After")) == (
-            500,
-            "5",
-        )  # 408 would end the dialog
+        ask = call.ims.reinvite if method == "INVITE" else call.ims.update
+        response = await ask(offer_of(direction="sendonly"))
+        assert (response.status, response.headers.get("Retry-After")) == (status, wait_s)
         answer = described(await call.ims.reinvite(offer_of(audio_port=40400)))
         assert answer.media[0].port
         await still_works(call)
