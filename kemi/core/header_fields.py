@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from kemi.core.errors import RemoteProtocolError
 from kemi.core.header_names import COMPACT_FORMS, COMPACT_FORMS_OF_EXTENSIONS
 
 _LONG_FORMS: Final = {compact: name for name, compact in COMPACT_FORMS.items()} | {
@@ -73,8 +74,11 @@ def fields_from_head(head: str, ask: Callable[[str], list[str]]) -> Fields:
     """Read a head (start line and header fields, without the empty line behind them).
 
     ``ask`` returns the values of a name; it is asked of a head with lines that do not end in CR and LF, or are neither
-    a header field nor the rest of one, or with a NUL.
+    a header field nor the rest of one, or with a NUL.  Raises RemoteProtocolError for an empty head: Kamailio reads on
+    behind empty lines, and may have no memory to hand a message over.
     """
+    if not head:
+        raise RemoteProtocolError("the message begins with an empty line")
     if "\r\n " in head or "\r\n\t" in head:
         *folded, last = _FOLD.split(head)
         head = " ".join((*(line.rstrip(" \t") for line in folded), last))

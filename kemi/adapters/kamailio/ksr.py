@@ -9,7 +9,6 @@ through.  Functions take positional ``str`` and ``int`` only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import cast
 
 import KSR
 
@@ -17,6 +16,7 @@ from kemi.adapters.kamailio.facts import FACTS
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.core.bodies import CARRIERS, SDP, Body, describe
 from kemi.core.decimals import number_or
+from kemi.core.errors import RemoteProtocolError
 from kemi.core.header_fields import Fields, fields_from_head
 from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS
 from kemi.core.messages import Message, Reply, Request, Side, with_tag
@@ -33,16 +33,26 @@ WS_PROTOCOLS = frozenset({"ws", "wss"})
 
 
 def text(variable: str) -> str:
-    """Return a pseudo-variable as text, "" when it is unset; bytes that are not UTF-8 are replaced."""
+    """Return a pseudo-variable as text, "" when it is unset; bytes that are not UTF-8 are replaced.
+
+    Raises RemoteProtocolError for one that is not UTF-8 and longer than Kamailio hands over.
+    """
     try:
         value = _pv(variable)
     except UnicodeDecodeError:
-        inner = variable[1:] if not variable.startswith("$(") else variable[2:-1]
-        value = KSR.pv.get(f"$({inner}{{s.encode.hexa}})")
-        return bytes.fromhex(cast("str", value)).decode("utf-8", "replace") if value else ""
+        return _bytes(variable).decode("utf-8", "replace")
     if isinstance(value, str):
         return value
     return "" if value is None else str(value)
+
+
+def _bytes(variable: str) -> bytes:
+    """Return a pseudo-variable that is no UTF-8."""
+    inner = variable[1:] if not variable.startswith("$(") else variable[2:-1]
+    digits = KSR.pv.get(f"$({inner}{{s.encode.hexa}})")
+    if not isinstance(digits, str):  # Kamailio has room for the digits of 32,767 bytes (pv_trans.c)
+        raise RemoteProtocolError("there is more of what is no UTF-8 than can be read")
+    return bytes.fromhex(digits)
 
 
 def _texts(variables: tuple[str, ...]) -> list[str]:
@@ -99,9 +109,12 @@ def head() -> str:
     return found
 
 
-def received() -> str:
-    """Return a message as it came in, before Kamailio has parsed it."""
-    return text("$rcv(buf)")
+def received() -> str | None:
+    """Return a message as it came in, before Kamailio has parsed it; None where it cannot be read."""
+    try:
+        return text("$rcv(buf)")
+    except RemoteProtocolError:
+        return None
 
 
 def whole() -> str:
@@ -187,7 +200,7 @@ def _body() -> Body:
     try:
         content = str(KSR.pv.get("$rb") or "").encode()
     except UnicodeDecodeError:
-        content = bytes.fromhex(str(KSR.pv.get("$(rb{s.encode.hexa})") or ""))
+        content = _bytes("$rb")
     disposition, encoding = headers("Content-Disposition"), headers("Content-Encoding")
     return Body(content, text("$cT"), "".join(disposition[:1]), ",".join(encoding))
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from kemi.core.errors import RemoteProtocolError
 from kemi.core.header_fields import fields_from_head
 
 START = "INVITE sip:bob@ims.example SIP/2.0"
@@ -68,6 +69,11 @@ class TestValues:
         fields = fields_from_head("\r\n".join((START, *lines)), asked)
         assert fields.values("Via") == ["asked for Via"]
         assert set(fields.present(("From", "Via"))) == {"From", "Via"}
+
+
+def test_no_head_is_not_one_without_header_fields() -> None:
+    with pytest.raises(RemoteProtocolError):
+        fields_from_head("", asked)
 
 
 def test_names_that_begin_so() -> None:
