@@ -21,7 +21,6 @@ from kemi.core.metrics import catalogue as series
 from kemi.core.screening import (
     check_branch,
     check_head,
-    check_no_nul,
     check_one_message,
     check_response,
     check_whole,
@@ -77,7 +76,7 @@ class Border:
             self._ignore()
             return False
         else:
-            check_no_nul(ksr.head())
+            # Not the rest of a page's checks: the core is not held to the grammar where nothing hangs on it.
             check_whole(ksr.body_length(), ksr.headers("Content-Length"))
         if method:  # not before: a stranger would hear that somebody is here
             check_branch(ksr.branch())

@@ -76,29 +76,21 @@ def number(variable: str) -> int:
 
 
 def headers(name: str) -> list[str]:
-    """Return the values of all header fields ``name`` of the current message, unfolded, in order."""
+    """Return the values of all header fields ``name`` of the current message, unfolded, in order.
+
+    Raises RemoteProtocolError for a message that could be read in two ways; none that Border admits is one.
+    """
     return (FACTS.known.fields or _fields()).values(name)
 
 
 def _fields() -> Fields:
-    found = FACTS.known.fields = fields_from_head(head(), _asked_headers)
+    found = FACTS.known.fields = fields_from_head(head())
     return found
-
-
-def _asked_headers(name: str) -> list[str]:
-    count = KSR.pv.get(f"$hdrc({name})")
-    values = [_unfolded(text(f"$(hdr({name})[{index}])")) for index in range(int(count or 0))]
-    compact = COMPACT_FORMS_OF_EXTENSIONS.get(name.lower())
-    return values if compact is None else values + _asked_headers(compact)
 
 
 def branch() -> str:
     """Return the branch of the topmost Via as Kamailio reads it, "" without one."""
     return text("$sel(via[1].branch)")
-
-
-def _unfolded(value: str) -> str:
-    return " ".join(part.strip() for part in value.splitlines()) if "\n" in value else value.strip()
 
 
 def head() -> str:
