@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+from kemi.settings import MAX_WAIT_S
+from kemi.state.schedule import Wait
 from tests.lab.roles import role_defaults
 
 CFG = Path("kamailio/kamailio.cfg").read_text(encoding="utf-8")
@@ -38,3 +42,11 @@ def test_what_waits_for_a_connection_has_room_and_leaves_room_for_others() -> No
     assert 200 * INVITE_BYTES < one <= MOST_BYTES
     assert 16 * one < all_ < SMALLEST_POOL_MB * 1024 * 1024 / 10
     assert role_defaults("kamailio")["kamailio_shm_mb"].startswith(f"{{{{ {SMALLEST_POOL_MB} + ")
+
+
+@pytest.mark.parametrize("wait", Wait)
+def test_what_a_call_waits_for_is_not_forgotten_before_its_time(wait: Wait) -> None:
+    """Housekeeping looks at it when it is due, and later where it has much to do."""
+    state = Path("kamailio/params/state.cfg").read_text(encoding="utf-8")
+    (kept_s,) = re.findall(rf'"{wait.value}=>size=\d+;autoexpire=(\d+);"', state)
+    assert int(kept_s) >= MAX_WAIT_S + 120
