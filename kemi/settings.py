@@ -43,8 +43,8 @@ CORE_LEGS = ("ims", "ims-avpf", "trunk-rtp", "trunk-srtp")
 ACCESS_PROTECTIONS = ("tls", "ip-assoc", "")
 MAX_TOKEN_LIFETIME_S = 3600
 """The table of used tokens keeps one a little longer than this (kamailio/params/state.cfg)."""
-MAX_LIFETIME_S = 86_000
-"""Calls, and what is remembered of who makes them, are kept a little longer than this (kamailio/params/state.cfg)."""
+MAX_WAIT_S, MAX_LIFETIME_S = 3600, 86_000
+"""What a call waits for; calls, and what is remembered of who makes them: kept a little longer than this (the same)."""
 MAX_ENTRY_POINTS_S = 28
 MAX_CALLS_KEPT_S = 366 * 86_400
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*")
@@ -315,7 +315,10 @@ def _check_timers(timers: TimerSettings) -> None:
     for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s", "entry_point_s"):
         if getattr(timers, name) <= 0:
             raise SettingsError(f"timers.{name}: must be positive")
-    for name in ("media_timeout_s", "flow_wait_s", "ice_restart_s"):
+    for name in ("prack_s", "flow_recovery_s", "ice_restart_s", "reports_s"):
+        if not 0 <= getattr(timers, name) <= MAX_WAIT_S:
+            raise SettingsError(f"timers.{name}: 0 to {MAX_WAIT_S} seconds")
+    for name in ("media_timeout_s", "flow_wait_s"):
         if not 0 <= getattr(timers, name) < math.inf:
             raise SettingsError(f"timers.{name}: seconds, or 0 for none at all")
     if timers.min_se_s < 1 or (timers.session_expires_s and timers.session_expires_s < timers.min_se_s):

@@ -35,8 +35,8 @@ class FrontCallbacks:
 
         Kamailio closes the connection of a message that is dropped here.
         """
-        message = ksr.received()
-        if self._border.is_readable(message):
+        message = self._border.readable()
+        if message is not None:
             NOTES.came(message, muted=self._home.is_meant())
 
     @guarded

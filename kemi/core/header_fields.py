@@ -1,26 +1,30 @@
 """Header fields of a message, taken apart once: who asks for twenty of them does not ask Kamailio twenty times.
 
-Only heads that cannot be read in two ways are read here: whatever Kamailio might see otherwise is asked of Kamailio.
+Only heads that cannot be read in two ways are read: whatever Kamailio or the next one might see otherwise is refused.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
+from kemi.core.errors import RemoteProtocolError
 from kemi.core.header_names import COMPACT_FORMS, COMPACT_FORMS_OF_EXTENSIONS
 
 _LONG_FORMS: Final = {compact: name for name, compact in COMPACT_FORMS.items()} | {
     "l": "content-length",
     "s": "subject",
 }
-_TOKEN: Final = re.compile(r"[\w.!%*+`'~-]+", re.ASCII)
+_TOKEN: Final = re.compile(r"[\w.!%*+`'~#$&^|-]+", re.ASCII)
+"""With what HTTP has beside SIP (RFC 9110 §5.6.2)."""
 _KNOWN: Final[dict[str, str]] = {}
 """Names as they were written before -> their forms.  Whoever sends messages chooses names: they stay short and few."""
 _LONGEST_KNOWN: Final = 40
 _MOST_KNOWN: Final = 512
+MOST_LINES: Final = 1000
+"""Far more than any message has.  What Kamailio does with one header field it looks for among all others."""
 _FOLD: Final = re.compile(r"\r\n[ \t]+")
 
 
@@ -44,7 +48,7 @@ class Fields:
     def present(self, names: tuple[str, ...]) -> Iterable[str]:
         """Return those of these names that there may be header fields of, compact forms included.
 
-        "P-*" is all names that begin so; of heads that could be read in two ways, it is none.
+        "P-*" is all names that begin so.
         """
         forms, beginnings = _all_forms(names)
         found = {forms[form] for form in self._by_name.keys() & forms.keys()}
@@ -53,34 +57,23 @@ class Fields:
         return found
 
 
-class _Asked(Fields):
-    """Those of a message that could be read in two ways."""
-
-    __slots__ = ("_ask",)
-
-    def __init__(self, ask: Callable[[str], list[str]]) -> None:
-        super().__init__({})
-        self._ask = ask
-
-    def values(self, name: str) -> list[str]:
-        return self._ask(name)
-
-    def present(self, names: tuple[str, ...]) -> Iterable[str]:
-        return names
-
-
-def fields_from_head(head: str, ask: Callable[[str], list[str]]) -> Fields:
+def fields_from_head(head: str) -> Fields:
     """Read a head (start line and header fields, without the empty line behind them).
 
-    ``ask`` returns the values of a name; it is asked of a head with lines that do not end in CR and LF, or are neither
-    a header field nor the rest of one, or with a NUL.
+    Raise RemoteProtocolError for an empty one, for a line that does not end in CR and LF (RFC 3261 §7) or is neither a
+    header field nor the rest of one, for a NUL, which §25.1 has behind a backslash, but no text that goes to Kamailio
+    may have, and for more than MOST_LINES.
     """
+    if not head:  # Kamailio reads on behind empty lines, and may have no memory to hand a message over
+        raise RemoteProtocolError("the message begins with an empty line")
+    ends = head.count("\r\n")
+    if head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
+        raise RemoteProtocolError("lines end with CR and LF, and there is no NUL in a header field")
+    if ends > MOST_LINES:
+        raise RemoteProtocolError(f"there are more than {MOST_LINES} lines")
     if "\r\n " in head or "\r\n\t" in head:
         *folded, last = _FOLD.split(head)
         head = " ".join((*(line.rstrip(" \t") for line in folded), last))
-    ends = head.count("\r\n")
-    if head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
-        return _Asked(ask)
     by_name: dict[str, list[str]] = {}
     known = _KNOWN.get
     lines = iter(head.split("\r\n"))
@@ -89,7 +82,7 @@ def fields_from_head(head: str, ask: Callable[[str], list[str]]) -> Fields:
         name, colon, value = line.partition(":")
         form = known(name) or _form_of_token(name)
         if not (colon and form):
-            return _Asked(ask)
+            raise RemoteProtocolError("a line of the message is no header field")
         if form in by_name:
             by_name[form].append(value.lstrip(" \t").rstrip())
         else:

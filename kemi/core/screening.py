@@ -179,16 +179,6 @@ def check_one_message(body_length: int, content_lengths: list[str], *, has_conte
         raise RemoteProtocolError("a body without Content-Type")
 
 
-def check_no_nul(head: str) -> None:
-    """Check a message of the core; raise RemoteProtocolError.
-
-    RFC 3261 §25.1 has NUL in a quoted text, behind a backslash; no text that goes to Kamailio may have one, nor a line
-    of the log.
-    """
-    if "\0" in head:
-        raise RemoteProtocolError("there is a NUL in a header field")
-
-
 def check_whole(body_length: int, content_lengths: list[str]) -> None:
     """Check that nothing of a message of the core was cut off (RFC 3261 §18.3); raise RemoteProtocolError."""
     if not all(_LENGTH.fullmatch(length) for length in content_lengths):

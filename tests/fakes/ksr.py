@@ -20,6 +20,8 @@ from tests.fakes.sip import FakeMessage, long_name
 
 API: Final = api_from_stub(STUB.read_text(encoding="utf-8"))
 _MODULES: Final = {name.partition(".")[0] for name in API if "." in name}
+_ROOM_FOR_DIGITS: Final = 65_535
+"""Of what is longer Kamailio gives nothing (TR_S_ENCODEHEXA of its pv_trans.c)."""
 LOG_LEVELS: Final = ("dbg", "info", "notice", "warn", "err", "crit")
 
 
@@ -129,7 +131,8 @@ class FakeKamailio:
         if match := re.fullmatch(r"\$\((.+)\{s\.encode\.hexa\}\)", name):
             inner = match.group(1)
             raw = self._read(f"$({inner})" if "[" in inner else f"${inner}")
-            return None if raw is None else str(raw).encode("utf-8", "surrogateescape").hex()
+            digits = "" if raw is None else str(raw).encode("utf-8", "surrogateescape").hex()
+            return digits if raw is not None and len(digits) < _ROOM_FOR_DIGITS else None
         value = self._read(name)
         if isinstance(value, str):
             value.encode("utf-8", "surrogateescape").decode("utf-8")  # strict, as the real one

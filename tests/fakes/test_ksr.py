@@ -159,6 +159,9 @@ class TestMessage:
                 ksr.pv.get(variable)
         assert ksr.pv.get("$(ci{s.encode.hexa})") == "61ff62"
         assert ksr.pv.get("$(hdr(X)[0]{s.encode.hexa})") == "fe"
+        kamailio.receive(FakeMessage.from_bytes(b"OPTIONS sip:x SIP/2.0\nX: " + b"x" * 32_767 + b"\nY: x"))
+        assert len(ksr.pv.get("$(hdr(X)[0]{s.encode.hexa})")) == 65_534
+        assert ksr.pv.get("$(mb{s.encode.hexa})") is None
 
     def test_changes_show_only_in_what_leaves(self, ksr: Any, kamailio: FakeKamailio) -> None:
         message = kamailio.message

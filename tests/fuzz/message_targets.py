@@ -33,7 +33,9 @@ def messages(data: bytes) -> None:
     parties_of(text)
     mentions_dialog(head)
     names_not_believed(head)
-    fields = fields_from_head(head, lambda _: ["asked"])
+    if refused(lambda: fields_from_head(head)):
+        return
+    fields = fields_from_head(head)
     for (
         name
     ) in _NAMES:  # whoever writes it so that anybody could read it as this field does not get it through

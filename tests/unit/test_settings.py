@@ -65,6 +65,13 @@ def test_what_may_be_left_out_has_a_default() -> None:
         pytest.param('version = "10.5"', "version = 10.5", "version", id="version is a number"),
         pytest.param('audio_codecs = ["opus", "PCMA"]', "audio_codecs = []", "media.audio_codecs", id="no codec"),
         pytest.param("prack_s = 32", "prack_s = 0", "timers.prack_s", id="no time for PRACK"),
+        *(
+            pytest.param("[timers]", f"[timers]\n{name} = {seconds}", f"timers.{name}", id=f"{name} {seconds}")
+            for name in ("reports_s", "ice_restart_s")
+            for seconds in (-1, 3601, "inf", "nan")
+        ),
+        pytest.param("flow_recovery_s = 30", "flow_recovery_s = 7200", "timers.flow_recovery_s", id="too long away"),
+        pytest.param("prack_s = 32", "prack_s = 7200", "timers.prack_s", id="a PRACK too late"),
         pytest.param("update_s = 5", "update_s = -1", "timers.update_s", id="negative time"),
         pytest.param("[timers]", "[overload]\ntarget_wait_s = 0\n\n[timers]", "overload.target_wait_s", id="no wait"),
         pytest.param("[timers]", "[overload]\nleast_memory = 1.0\n\n[timers]", "least_memory", id="all memory"),

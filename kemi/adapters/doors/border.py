@@ -21,7 +21,6 @@ from kemi.core.metrics import catalogue as series
 from kemi.core.screening import (
     check_branch,
     check_head,
-    check_no_nul,
     check_one_message,
     check_response,
     check_whole,
@@ -48,14 +47,16 @@ class Border:
         self._told_at = 0.0
 
     @staticmethod
-    def is_readable(message: str) -> bool:
-        """Whether Kamailio may read a message; another one is dropped, with which Kamailio ends its connection."""
-        if may_be_logged(message) and not is_http_response(message):
-            return True
+    def readable() -> str | None:
+        """Return the message that came in if Kamailio may read it; None: it is dropped, with which Kamailio ends its
+        connection."""
+        message = ksr.received()
+        if message is not None and may_be_logged(message) and not is_http_response(message):
+            return message
         ksr.drop()
         BANS.unreadable()
         log_event(logging.INFO, "message_unreadable")
-        return False
+        return None
 
     def admits(self, method: str) -> bool:
         """Whether this is a message of a page, or of the core, and not of a stranger, who gets no answer.
@@ -75,7 +76,7 @@ class Border:
             self._ignore()
             return False
         else:
-            check_no_nul(ksr.head())
+            # Not the rest of a page's checks: the core is not held to the grammar where nothing hangs on it.
             check_whole(ksr.body_length(), ksr.headers("Content-Length"))
         if method:  # not before: a stranger would hear that somebody is here
             check_branch(ksr.branch())

@@ -9,7 +9,6 @@ through.  Functions take positional ``str`` and ``int`` only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import cast
 
 import KSR
 
@@ -17,6 +16,7 @@ from kemi.adapters.kamailio.facts import FACTS
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.core.bodies import CARRIERS, SDP, Body, describe
 from kemi.core.decimals import number_or
+from kemi.core.errors import RemoteProtocolError
 from kemi.core.header_fields import Fields, fields_from_head
 from kemi.core.header_names import COMPACT_FORMS_OF_EXTENSIONS
 from kemi.core.messages import Message, Reply, Request, Side, with_tag
@@ -33,16 +33,26 @@ WS_PROTOCOLS = frozenset({"ws", "wss"})
 
 
 def text(variable: str) -> str:
-    """Return a pseudo-variable as text, "" when it is unset; bytes that are not UTF-8 are replaced."""
+    """Return a pseudo-variable as text, "" when it is unset; bytes that are not UTF-8 are replaced.
+
+    Raises RemoteProtocolError for one that is not UTF-8 and longer than Kamailio hands over.
+    """
     try:
         value = _pv(variable)
     except UnicodeDecodeError:
-        inner = variable[1:] if not variable.startswith("$(") else variable[2:-1]
-        value = KSR.pv.get(f"$({inner}{{s.encode.hexa}})")
-        return bytes.fromhex(cast("str", value)).decode("utf-8", "replace") if value else ""
+        return _bytes(variable).decode("utf-8", "replace")
     if isinstance(value, str):
         return value
     return "" if value is None else str(value)
+
+
+def _bytes(variable: str) -> bytes:
+    """Return a pseudo-variable that is no UTF-8."""
+    inner = variable[1:] if not variable.startswith("$(") else variable[2:-1]
+    digits = KSR.pv.get(f"$({inner}{{s.encode.hexa}})")
+    if not isinstance(digits, str):  # Kamailio has room for the digits of 32,767 bytes (pv_trans.c)
+        raise RemoteProtocolError("there is more of what is no UTF-8 than can be read")
+    return bytes.fromhex(digits)
 
 
 def _texts(variables: tuple[str, ...]) -> list[str]:
@@ -66,29 +76,21 @@ def number(variable: str) -> int:
 
 
 def headers(name: str) -> list[str]:
-    """Return the values of all header fields ``name`` of the current message, unfolded, in order."""
+    """Return the values of all header fields ``name`` of the current message, unfolded, in order.
+
+    Raises RemoteProtocolError for a message that could be read in two ways; none that Border admits is one.
+    """
     return (FACTS.known.fields or _fields()).values(name)
 
 
 def _fields() -> Fields:
-    found = FACTS.known.fields = fields_from_head(head(), _asked_headers)
+    found = FACTS.known.fields = fields_from_head(head())
     return found
-
-
-def _asked_headers(name: str) -> list[str]:
-    count = KSR.pv.get(f"$hdrc({name})")
-    values = [_unfolded(text(f"$(hdr({name})[{index}])")) for index in range(int(count or 0))]
-    compact = COMPACT_FORMS_OF_EXTENSIONS.get(name.lower())
-    return values if compact is None else values + _asked_headers(compact)
 
 
 def branch() -> str:
     """Return the branch of the topmost Via as Kamailio reads it, "" without one."""
     return text("$sel(via[1].branch)")
-
-
-def _unfolded(value: str) -> str:
-    return " ".join(part.strip() for part in value.splitlines()) if "\n" in value else value.strip()
 
 
 def head() -> str:
@@ -99,9 +101,12 @@ def head() -> str:
     return found
 
 
-def received() -> str:
-    """Return a message as it came in, before Kamailio has parsed it."""
-    return text("$rcv(buf)")
+def received() -> str | None:
+    """Return a message as it came in, before Kamailio has parsed it; None where it cannot be read."""
+    try:
+        return text("$rcv(buf)")
+    except RemoteProtocolError:
+        return None
 
 
 def whole() -> str:
@@ -187,7 +192,7 @@ def _body() -> Body:
     try:
         content = str(KSR.pv.get("$rb") or "").encode()
     except UnicodeDecodeError:
-        content = bytes.fromhex(str(KSR.pv.get("$(rb{s.encode.hexa})") or ""))
+        content = _bytes("$rb")
     disposition, encoding = headers("Content-Disposition"), headers("Content-Encoding")
     return Body(content, text("$cT"), "".join(disposition[:1]), ",".join(encoding))
 

@@ -91,6 +91,15 @@ class TestStrangers:
         assert ask(guarded_lab, STRANGER, text) == ""
         assert ask(guarded_lab, "127.0.0.2", text).startswith("SIP/2.0 400 ")
 
+    @pytest.mark.parametrize(
+        ("before", "lines"), [("", "X: a\nY: b"), ("", "X: a\rY: b"), ("\r\n\r\n", "X: a")]
+    )
+    def test_nor_what_can_be_read_in_two_ways(self, guarded_lab: Lab, before: str, lines: str) -> None:
+        text = before + options_text(lines=[lines])
+        assert ask(guarded_lab, STRANGER, text) == ""
+        assert ask(guarded_lab, "127.0.0.2", text).startswith("SIP/2.0 400 ")
+        assert ask(guarded_lab, "127.0.0.2", options_text()) == "SIP/2.0 200 OK"
+
     @pytest.mark.conformance("X-16")
     def test_the_core_is_not_refused(self, guarded_lab: Lab) -> None:
         assert ask(guarded_lab, "127.0.0.2", options_text().replace("OPTIONS", "BYE")).startswith("SIP/2.0 4")

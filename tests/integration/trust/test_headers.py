@@ -13,6 +13,7 @@ from tests.integration.trust.issuers import register, token_for
 from tests.integration.trust.raw import register_text, send_register
 from tests.peers.core_script import rings_for_ever
 from tests.peers.sip import SipRequest, message_to_text
+from tests.peers.wic import ScriptedWic
 
 pytestmark = pytest.mark.lab
 
@@ -58,7 +59,20 @@ async def test_every_spelling_of_every_name_is_taken_away(stage: Stage, spelling
 async def test_what_parsers_read_in_two_ways_goes_nowhere(stage: Stage, spelling: str) -> None:
     """Kamailio cannot even answer some of these; then the page's connection ends, and others work on."""
     page = await stage.page(registered=False)
-    await page.send_raw(register_text(page, NOT_A_HEADER[spelling]("P-Asserted-Identity"), call_id="bad"))
+    text = register_text(page, NOT_A_HEADER[spelling]("P-Asserted-Identity"), call_id="bad")
+    await goes_nowhere(stage, page, text)
+
+
+async def test_nothing_hides_behind_empty_lines(stage: Stage) -> None:
+    """Kamailio reads the message behind them."""
+    page = await stage.page(registered=False)
+    text = register_text(page, [f"P-Asserted-Identity: {MARK}"], call_id="bad")
+    await goes_nowhere(stage, page, f"\r\n\r\n{text}")
+
+
+async def goes_nowhere(stage: Stage, page: ScriptedWic, text: str) -> None:
+    """A page's REGISTER, of the Call-ID "bad", gets 400, or ends its connection; nobody else hears of it."""
+    await page.send_raw(text)
     assert (await send_register(await stage.page(registered=False), [])).status == 200
     requests = stage.core.trace.requests("REGISTER")
     assert requests

@@ -34,6 +34,11 @@ class TestReading:
         assert ksr.text("$ci") == text
         assert ksr.headers("X") == [text]
 
+    def test_a_body_that_cannot_be_read_is_not_an_empty_one(self, kamailio: FakeKamailio) -> None:
+        kamailio.receive(FakeMessage.from_bytes(b"MESSAGE sip:x SIP/2.0\n\n\xff" + b"x" * 33_000))
+        with pytest.raises(RemoteProtocolError):
+            ksr.body()
+
     def test_an_unset_variable_is_empty(self, kamailio: FakeKamailio) -> None:
         kamailio.receive(invite())
         assert ksr.text("$tt") == ""

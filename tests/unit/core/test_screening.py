@@ -8,7 +8,6 @@ from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, Side
 from kemi.core.screening import (
     check_head,
-    check_no_nul,
     check_one_message,
     check_response,
     check_whole,
@@ -158,12 +157,6 @@ def test_numbers_and_contacts_have_bounds(cseq: int, contact: str) -> None:
     spoilt.cseq, spoilt.contact = cseq, contact
     with pytest.raises(RemoteProtocolError):
         screen(spoilt)
-
-
-def test_no_nul_comes_from_the_core_either() -> None:
-    check_no_nul(f"{START}\r\nVia: x")
-    with pytest.raises(RemoteProtocolError):
-        check_no_nul(f'{START}\r\nTo: "\\\0" <sip:a@b>')
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+"""What comes in at all: nobody gets past the screening with what it cannot see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from kemi.adapters.gateway import Gateway
+from kemi.settings import settings_from_text
+from tests.fakes.ksr import FakeKamailio
+from tests.fakes.sip import FakeMessage
+from tests.unit.adapters.messages import CORE, PAGE, WS_PORT, core_reply
+from tests.unit.adapters.played import MESSAGE
+from tests.unit.site import SETTINGS_TEXT
+
+LARGE = 33_000
+"""Kamailio writes no more than 32,767 bytes in hexadecimal, and what is no UTF-8 is read so."""
+
+
+def large_request(filler: bytes, *, is_of_page: bool) -> FakeMessage:
+    """Return a MESSAGE with a header field that a page and a trunk may not have."""
+    text = (
+        b"MESSAGE sip:bob@ims.example SIP/2.0\nVia: SIP/2.0/WS x.invalid;branch=z9hG4bKa\nMax-Forwards: 70\n"
+        b"From: <sip:alice@ims.example>;tag=a\nTo: <sip:bob@ims.example>\nCall-ID: c\nCSeq: 1 MESSAGE\n"
+        b"P-Asserted-Identity: <sip:president@ims.example>\nX: " + filler + b"\n\n"
+    )
+    if is_of_page:
+        return FakeMessage.from_bytes(
+            text, protocol="ws", source=PAGE, connection_id=7, received_port=WS_PORT
+        )
+    return FakeMessage.from_bytes(text, source=CORE)
+
+
+class TestLargeMessagesThatAreNoUtf8:
+    """Kamailio does not hand over what they hold."""
+
+    def test_are_dropped_before_kamailio_reads_them(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        kamailio.receive(large_request(b"\xff" + LARGE * b"x", is_of_page=True))
+        assert page.ksr_received(MESSAGE) == 1
+        assert kamailio.dropped
+
+    @pytest.mark.parametrize("filler", [b"\xff", LARGE * b"x"])
+    def test_others_are_not(self, kamailio: FakeKamailio, page: Gateway, filler: bytes) -> None:
+        kamailio.receive(large_request(filler, is_of_page=True))
+        page.ksr_received(MESSAGE)
+        assert not kamailio.dropped
+
+    @pytest.mark.parametrize("is_of_page", [True, False])
+    def test_go_nowhere(self, kamailio: FakeKamailio, page: Gateway, is_of_page: bool) -> None:
+        kamailio.replies.clear()
+        kamailio.receive(large_request(b"\xff" + LARGE * b"x", is_of_page=is_of_page))
+        page.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [400]
+        assert not kamailio.relayed
+
+    @pytest.mark.parametrize("is_of_page", [True, False])
+    def test_nor_does_what_begins_with_empty_lines(
+        self, kamailio: FakeKamailio, page: Gateway, is_of_page: bool
+    ) -> None:
+        """Kamailio reads the message behind them."""
+        kamailio.replies.clear()
+        reads(kamailio, large_request(b"x", is_of_page=is_of_page), lambda head: f"\r\n\r\n{head}")
+        page.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [400]
+        assert not kamailio.relayed
+
+
+def reads(kamailio: FakeKamailio, message: FakeMessage, changed: Callable[[str], str]) -> None:
+    """Let the head of a message be another one on the wire."""
+    kamailio.receive(message)
+    read, head = kamailio._ksr_pv_get, changed(message.head)
+    kamailio.script("pv.get", lambda name: f"{head}\r\n{message.body}" if name == "$mb" else read(name))
+
+
+HOSTILE = {
+    "LF alone": lambda head: f"{head}X: a\nY: b\r\n" + "l: 0\r\n" * 10_000,
+    "CR alone": lambda head: f"{head}X: a\rY: b\r\n",
+    "no header field": lambda head: f"{head}X\r\n",
+    "too many lines": lambda head: head + "l: 0\r\n" * 10_000,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+class TestHeadsThatCanBeReadInTwoWays:
+    """Nobody asks Kamailio for their header fields, one by one: it keeps each name that it is asked for."""
+
+    def test_the_core_hears_of_its_requests(self, kamailio: FakeKamailio, page: Gateway, kind: str) -> None:
+        kamailio.replies.clear()
+        reads(kamailio, large_request(b"x", is_of_page=False), HOSTILE[kind])
+        before = len(kamailio.called("pv.get"))
+        page.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [400]
+        assert not kamailio.relayed
+        assert len(kamailio.called("pv.get")) - before < 20
+
+    def test_its_responses_go_nowhere(self, kamailio: FakeKamailio, page: Gateway, kind: str) -> None:
+        reads(kamailio, core_reply(200), HOSTILE[kind])
+        page.ksr_reply_route(MESSAGE)
+        assert kamailio.dropped
+
+    def test_a_stranger_hears_nothing(self, kamailio: FakeKamailio, kind: str) -> None:
+        known = SETTINGS_TEXT.replace("ws_port = 8080", 'ws_port = 8080\ncore_networks = ["203.0.113.0/24"]')
+        gateway = Gateway(settings_from_text(known))
+        reads(kamailio, large_request(b"x", is_of_page=False), HOSTILE[kind])
+        gateway.ksr_request_route(MESSAGE)
+        assert kamailio.replies == []
