@@ -115,5 +115,5 @@ def test_a_phone_holds_the_page_and_comes_back(world: Lab, browser: SoftphoneBro
     browser.wait(lambda: not browser.evaluate("() => window.softphone.call.held.remote"), "resume", 15)
     assert directions(browser) == ["sendonly", "recvonly"]
     browser.wait_tone(tone_hz)
-    wait_until_heard(world, "phone", TONE_HZ, anew=True)
+    wait_until_heard(world, "phone", TONE_HZ)  # not anew: baresip (1.0) takes its recorder out with a hold
     browser.hang_up()

@@ -296,19 +296,6 @@ class TestAskedOfThePage:
         call.on(ev.ChangeFailed(Side.WIC, "INVITE"))
         assert call.record.exchange is None
 
-    @pytest.mark.parametrize("status", [408, 487])
-    def test_one_that_answers_after_the_core_was_told_so_gets_its_ack(self, status: int) -> None:
-        """Without one it would end the call 32 s later (RFC 3261 §13.3.1.4)."""
-        call = Call.confirmed()
-        asked = call.on(call.ims_request("INVITE", body=HOLD))
-        call.on(ev.ChangeFailed(Side.WIC, "INVITE", status))
-        answer = sdp.page_answer(asked.only(act.ForwardRequest).edits.body or "")
-        late = call.on(with_body(call.wic_reply(200, method="INVITE", cseq=cseq_of(asked)), answer))
-        assert late.names == ["DropReply", "SendRequest"]
-        assert late.only(act.SendRequest).method == "ACK"
-        again = call.on(call.ims_request("INVITE", cseq=30, body=HOLD))
-        assert again.only(act.ForwardRequest).change
-
 
 class TestToldAfterwards:
     """A page that takes no UPDATE is told by a re-INVITE of ours."""
