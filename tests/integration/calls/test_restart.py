@@ -20,6 +20,7 @@ from tests.integration.calls.test_media import DEVICE_HZ, connected, payload_typ
 from tests.integration.calls.test_page_offers import change, directions, local, offers_at_core
 from tests.lab.lab import Lab
 from tests.lab.options import Part
+from tests.lab.waiting import wait_until
 from tests.peers.aiortc_wic import TONE_HZ, AiortcMedia, AiortcWic
 from tests.peers.call_plan import CallPlan
 from tests.peers.core_script import answers, rings_for_ever
@@ -67,8 +68,14 @@ async def restart(stage: Stage, *names: str) -> None:
     """Kill the gateway once Redis has these calls; start it again."""
     await settled(stage, *names)
     stage.lab.kill("gateway")
+    stage.lab.spawn_again("gateway")  # by this thread: with the one that starts it a process ends
     # In a thread: a page of this process sends its sound all the while.
-    await asyncio.to_thread(stage.lab.start_again, "gateway", Part.GATEWAY)
+    await asyncio.to_thread(
+        wait_until,
+        lambda: stage.lab.is_ready(Part.GATEWAY),
+        "gateway ready",
+        stage.lab.options.ready_timeout_s,
+    )
 
 
 async def back(page: ScriptedWic) -> None:
