@@ -37,8 +37,8 @@ class Doors:
         is_of_core: Callable[[], bool],
         is_of_trunk: Callable[[], bool],
     ) -> None:
-        """``is_of_core``, ``is_of_trunk``: whether the sender of the current message may speak with us as the core, or
-        is a trunk; whether it is a trunk."""
+        """``is_of_core``: whether the sender of the current message may speak with us as the core, as trunks may;
+        ``is_of_trunk``: whether it is a trunk."""
         BANS.configure(settings)
         self.notices = Notices(HtableTable("notice"), settings.node_name)
         self.counters = Counters(HtableTable("counter"))

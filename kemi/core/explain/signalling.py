@@ -166,9 +166,7 @@ def _change_refused(call: Reading) -> Found | None:
     for one in call.messages(status=range(300, 700)):
         if one.method not in ("INVITE", "UPDATE") or one.status in (401, 407, 422, 487):
             continue
-        if (
-            one.status == 491 and not one.warning
-        ):  # with one: a page that did not answer, so that nothing crossed
+        if one.status == 491 and not one.warning:  # ours for a silent page has a Warning: nothing crossed
             continue
         if one.entry.at < call.trace.answered_at or (
             call.invite and one.cseq == call.invite.cseq and one.side == call.caller
