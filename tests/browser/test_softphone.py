@@ -199,9 +199,7 @@ class TestSecondCall:
         page.get_by_role("button", name="Resume").click()
         browser.wait_tone(PSTN_HZ)
         # The phone's recording stops for good with the first hold; the PSTN says what it hears now.
-        wait_until(lambda: heard_in_pstn(world) != [], "the page's tone", 15)
-        (hz,) = heard_in_pstn(world)
-        assert abs(hz - TONE_HZ) <= 15
+        wait_until(lambda: any(abs(hz - TONE_HZ) <= 15 for hz in heard_in_pstn(world)), "the page's tone", 15)
         browser.hang_up()
 
         page.click("#history summary")

@@ -28,6 +28,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from tests.peers.call_plan import CallPlan
 from tests.peers.dialog import Pairs
 from tests.peers.media import MediaTimeoutError
+from tests.peers.refused_lines import held_instead, refuse
 from tests.peers.tone import Peak, Samples, peak_of, sine
 from tests.peers.video import FRAMES_PER_S, moving_picture
 from tests.peers.websocket import Handshake
@@ -198,16 +199,17 @@ class AiortcMedia:
         """
         # The gateway may offer right behind its answer, which comes first for a page, too.
         await self._until(lambda: self.connection.signalingState != "have-local-offer", "an answer", 5.0)
-        first = self.connection.remoteDescription is None
-        await self.connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-        if first:
+        earlier = self.connection.remoteDescription
+        applicable, stopped = held_instead(sdp, earlier.sdp if earlier is not None else "")
+        await self.connection.setRemoteDescription(RTCSessionDescription(applicable, "offer"))
+        if earlier is None:
             for transceiver in self.connection.getTransceivers():
                 self.send_on(transceiver)
         elif self.turns_with_offers:
             for transceiver in self.connection.getTransceivers():
                 transceiver.direction = "sendrecv"
         await self.connection.setLocalDescription(await self.connection.createAnswer())
-        return self.connection.localDescription.sdp
+        return refuse(self.connection.localDescription.sdp, stopped)
 
     async def until_connected(self, *, timeout_s: float = 10.0) -> None:
         """Wait for ICE and DTLS of every transport."""

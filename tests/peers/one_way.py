@@ -12,6 +12,7 @@ from typing import Final
 from aiortc import RTCSessionDescription
 
 from tests.peers.aiortc_wic import AiortcMedia
+from tests.peers.refused_lines import refused_line
 from tests.peers.sdp import MediaSection, Sdp, sdp_from_text, sdp_to_text
 
 ONE_WAY_STREAMS: Final = "+g.one-way-streams"
@@ -57,6 +58,9 @@ class OneWayMedia:
         groups = []
         for kind in dict.fromkeys(section.kind for section in offer.media):
             own = [section for section in offer.media if section.kind == kind]
+            if not any(section.port for section in own):
+                answered |= {section.attribute("mid") or "": refused_line(section) for section in own}
+                continue
             mids = [section.attribute("mid") or "" for section in own]
             part = Sdp([*session, f"a=group:BUNDLE {' '.join(mids)}"], own)
             answer = await self._answer(self.groups.setdefault(kind, self._new_media()), sdp_to_text(part))
@@ -79,8 +83,4 @@ class OneWayMedia:
         return sdp_from_text(connection.localDescription.sdp)
 
     def _refuse(self, section: MediaSection) -> MediaSection:
-        mid = section.attribute("mid") or ""
-        if mid not in self._refused:
-            return section
-        first = f"m={section.kind} 0 {section.protocol} {' '.join(section.formats)}"
-        return MediaSection([first, "c=IN IP4 0.0.0.0", f"a=mid:{mid}", "a=inactive"])
+        return refused_line(section) if section.attribute("mid") in self._refused else section
