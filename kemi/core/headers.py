@@ -81,8 +81,13 @@ def access_network_info(configured: str) -> tuple[str, ...]:
     return (f"P-Access-Network-Info: {configured}",) if configured else ()
 
 
-def towards_wic(record: CallRecord, settings: CallSettings, cseq: int, method: str) -> tuple[str, ...]:
-    """Return the dialog header lines of a request of our own to the page: we are the callee."""
+def towards_wic(
+    record: CallRecord, settings: CallSettings, cseq: int, method: str, *, describes: bool = True
+) -> tuple[str, ...]:
+    """Return the dialog header lines of a request of our own to the page: we are the callee.
+
+    ``describes``: the body, of an INVITE or UPDATE, is a session description.
+    """
     lines = [
         f"From: <{readable_uri(record.target_uri, settings.realm)}>;tag={record.gateway_tag}",
         f"To: <{readable_uri(record.wic_uri, settings.realm)}>;tag={record.wic_tag}",
@@ -90,7 +95,9 @@ def towards_wic(record: CallRecord, settings: CallSettings, cseq: int, method: s
         f"CSeq: {cseq} {method}",
     ]
     if method in ("UPDATE", "INVITE"):
-        lines += [f"Contact: <{settings.wic_contact}>", ALLOW, "Content-Type: application/sdp"]
+        lines += [f"Contact: <{settings.wic_contact}>", ALLOW]
+        if describes:
+            lines.append("Content-Type: application/sdp")
     return tuple(lines)
 
 

@@ -79,6 +79,12 @@ export function initCallView(): void {
   });
 }
 
+/** Say who is at the other end. */
+export function renameCard(name: string): void {
+  title.textContent = name;
+  avatar.textContent = initialOf(name);
+}
+
 /** Show `call` until it ends, or another one is shown. */
 export function showCall(call: Call, name: string, gatewayVersion: string, onEnd: () => void): void {
   leave();
@@ -88,9 +94,8 @@ export function showCall(call: Call, name: string, gatewayVersion: string, onEnd
   context ??= new AudioContext();
   void context.resume();
   card.hidden = false;
-  title.textContent = name;
+  renameCard(name);
   title.focus();
-  avatar.textContent = initialOf(name);
   remoteVideo.srcObject = call.remoteStream;
   showPad(false);
   showMuted();

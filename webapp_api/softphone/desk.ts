@@ -2,12 +2,12 @@
 
 import { IncomingCall, PhoneError, type Call, type MediaKind, type MediaRequest, type Phone } from "../sdk/src/index.ts";
 import { clearBanners, showBanner, showError } from "./banners.ts";
-import { showCall } from "./call-view.ts";
+import { renameCard, showCall } from "./call-view.ts";
 import { callerAddress, callerName } from "./caller-text.ts";
 import { showDevices } from "./device-pickers.ts";
 import { wishedDevice } from "./devices.ts";
 import { button, element, focusUnlessTouched, input } from "./dom.ts";
-import { initHeldCalls, setAside, takeBack, type HeldCall } from "./held-calls.ts";
+import { initHeldCalls, renameHeld, setAside, takeBack, type HeldCall } from "./held-calls.ts";
 import type { CallHistory } from "./history.ts";
 import { hook } from "./hook.ts";
 import { watchIncoming, type AnswerOptions } from "./incoming-view.ts";
@@ -21,7 +21,7 @@ const addCall = button("add-call");
 /** Whom the person talks to. */
 let shownName = "";
 let history: CallHistory | undefined;
-/** Calls whose devices are watched. */
+/** Calls an eye is kept on. */
 const watched = new WeakSet<Call>();
 /** Whether a call makes room for another one, which takes a while: a second click must not make a second call. */
 let makingRoom = false;
@@ -105,18 +105,25 @@ function enter(phone: Phone, call: Call, name: string): void {
   showDial(false);
   signOut.hidden = true;
   showCall(call, name, phone.config.version, () => void leaveCall(phone));
-  watchDevices(call);
+  watch(call);
   askAboutTransfer(call, (accept) => void followTransfer(phone, accept));
   call.onState((state) => {
     if (state === "established") void showDevices();
   });
 }
 
-/** Who was unplugged in a call, on the card or on hold, is heard again by whatever microphone the system has now. */
-function watchDevices(call: Call): void {
+/** Keep an eye on a call, on the card or on hold, for as long as it lasts. */
+function watch(call: Call): void {
   if (watched.has(call)) return;
   watched.add(call);
+  // Who was unplugged is heard again by whatever microphone the system has now.
   call.on("deviceLost", (kind) => void replaceDevice(call, kind));
+  call.on("farEnd", (caller) => {
+    if (call.state !== "established") return; // whom the person has called stands there
+    const name = callerName(caller);
+    if (hook.call !== call) renameHeld(call, name);
+    else renameCard((shownName = name));
+  });
 }
 
 async function replaceDevice(call: Call, kind: MediaKind): Promise<void> {

@@ -56,6 +56,13 @@ function speakAgain(call: Call): void {
   silenced.delete(call);
 }
 
+/** Somebody else is at the other end of a call that waits. */
+export function renameHeld(call: Call, name: string): void {
+  if (!held.has(call)) return;
+  held.set(call, name);
+  show();
+}
+
 /** Take a call back from the list; when undefined any that is not about to be connected with somebody else. */
 export function takeBack(call: Call | undefined = [...held.keys()].find((one) => one !== leaving)): HeldCall | undefined {
   const name = call === undefined ? undefined : held.get(call);

@@ -9,7 +9,7 @@ from typing import Any, Final
 from kemi.core.call import events, exchange
 from kemi.core.call.actions import Action, ReleaseMedia, Schedule
 from kemi.core.call.from_page import answer, challenged, credentials, setup, trunk_call
-from kemi.core.call.in_dialog import core_requests, dialog, page_requests
+from kemi.core.call.in_dialog import core_requests, dialog, far_end, page_requests
 from kemi.core.call.lifetime import own_requests, refresh, release, session_timer
 from kemi.core.call.media import digits, media_control
 from kemi.core.call.media.session import with_terms
@@ -179,6 +179,8 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
         actions = [*actions, *recovery.go_on(record, settings)]
     elif record.page_behind:
         actions = [*actions, *own_offer.tell_page(record, settings)]
+    if record.far_end_untold and record.recovery is None:
+        actions = [*actions, *far_end.tell(record, settings)]
     if record.core_behind and record.recovery is None:
         actions = [*actions, *core_told.tell_core(record, settings)]
     actions = [*actions, *session_timer.answered_by_page(record, event, settings)]

@@ -19,12 +19,13 @@ def own_request_to_wic(
     report: bool = False,
 ) -> act.SendRequest:
     """Build a request of our own to the page, with ``further`` header lines; ``report``: its answer is an event."""
+    lines = headers.towards_wic(record, settings, cseq, method, describes=bool(body))
     return act.SendRequest(
         to=Side.WIC,
         method=method,
         request_uri=record.wic_contact,
         next_hop=record.wic_destination,
-        headers=(*headers.towards_wic(record, settings, cseq, method), *further),
+        headers=(*lines, *further),
         body=body,
         report=report,
     )

@@ -215,6 +215,8 @@ class CallRecord:
     """P-Asserted-Identity values for this page."""
     remote_identity: str = ""
     """P-Asserted-Identity URIs of the far end, as the page was told last."""
+    far_end_untold: list[str] = field(default_factory=list)
+    """P-Asserted-Identity values of the far end that the page is to be told yet (in_dialog/far_end.py)."""
     caller_lines: list[str] = field(default_factory=list)
     """Further header lines of the INVITE we forward, decided when it came in; taken away once somebody rings."""
     caller_from: str = ""
@@ -225,7 +227,6 @@ class CallRecord:
     wic_offer_answer: OfferAnswer = OfferAnswer.IDLE
     ims_offer_answer: OfferAnswer = OfferAnswer.IDLE
     media_state: Media = Media.NONE
-
     node: str = ""
     profile: str = ""
     """Name of the site's media profile that the call was given when its INVITE was routed; "": the default."""
@@ -240,7 +241,6 @@ class CallRecord:
     """The core has asked who calls, and the page's INVITE with credentials is awaited (from_page/challenged.py)."""
     first_cseq: int = 0
     """CSeq of the page's INVITE that was challenged; 0: none was."""
-
     transaction: tuple[int, int] | None = None
     invite_via: str = ""
     """Topmost Via of the page's INVITE, which names it in a CANCEL."""

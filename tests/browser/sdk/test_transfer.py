@@ -89,6 +89,10 @@ async def test_a_call_waits_while_another_one_is_answered_and_both_can_be_joined
             await expect(page.locator("#call-title")).to_have_text("bob")
             await expect(page.locator("#call-state")).to_have_text("Connected")
             await expect(page.locator("#held-calls")).to_contain_text("On hold: Erin")
+            await second.request(
+                "UPDATE", headers=[("P-Asserted-Identity", '"Frank" <sip:frank@ims.example.com>')]
+            )
+            await expect(page.locator("#held-calls")).to_contain_text("On hold: Frank")
             await call.page_is_heard()
 
             await page.evaluate(
@@ -193,6 +197,18 @@ async def test_a_call_can_be_sent_to_somebody_else(page: Page, gateway: Scripted
     assert refused.headers.get("Contact") == "<sip:carol@ims.example.com>"
     await expect(page.locator("#incoming")).to_be_hidden()
     await expect(page.locator(".banner")).to_have_count(0)
+
+
+async def test_who_takes_the_place_of_the_far_end_is_shown(page: Page, gateway: ScriptedGateway) -> None:
+    """A transfer in the network: the page hears of it by an UPDATE without a description (RFC 4916)."""
+    async with one_way_call(page, gateway) as call:
+        assert isinstance(call.dialog, GatewayDialog)
+        named = [("P-Asserted-Identity", '"Erin" <sip:erin@ims.example.com>')]
+        await call.dialog.request("UPDATE", headers=named)
+        await gateway.receive_response(200, "UPDATE")
+        await expect(page.locator("#call-title")).to_have_text("Erin")
+        assert await page.evaluate("() => window.softphone.call.farEnd.uri") == "sip:erin@ims.example.com"
+        await call.hang_up()
 
 
 async def test_a_call_that_replaces_another_one_is_answered_at_once(

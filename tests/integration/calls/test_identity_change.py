@@ -9,6 +9,7 @@ import pytest
 from tests.integration.calls.offers import AUDIO_BOTH_WAYS
 from tests.integration.calls.stage import BOB, Call, Stage
 from tests.peers.core_call import CoreCall
+from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.sip import SipResponse
 from tests.peers.wic_call import WicCall
 
@@ -96,5 +97,44 @@ async def test_a_private_name_is_not_shown(stage: Stage, how: object) -> None:
 async def test_another_page_is_spared(stage: Stage, how: object) -> None:
     call: Ends = await how(stage, WITHOUT_UPDATE)  # type: ignore[operator]
     assert (await call.update(CAROL, ("P-Asserted-Identity", f"<{CAROL}>"))).status == 200
+    assert call.updates == 0
+    assert (await call.wic.bye()).status == 200
+
+
+@pytest.mark.parametrize("how", KINDS)
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+async def test_a_name_beside_a_description_reaches_a_page_that_has_nothing_to_do(
+    stage: Stage, how: object, method: str
+) -> None:
+    """As after a transfer in the network: another device, at another address, of somebody else."""
+    call: Ends = await how(stage)  # type: ignore[operator]
+    named = [("P-Asserted-Identity", f'"Carol" <{CAROL}>')]
+    for port in (40100, 40200):
+        response = await call.ims.ask(
+            method, headers=named, sdp=device_offer(DeviceMedia(version=5, audio_port=port))
+        )
+        assert (response.status, response.has_sdp) == (200, True)
+        update = await call.wic.wait_request("UPDATE")
+        assert (update.has_sdp, update.headers.get("Content-Type")) == (False, None)
+        assert update.headers.all("P-Asserted-Identity") == [f'"Carol" <{CAROL}>']
+    assert (await call.wic.info()).status == 200
+    assert (
+        await call.ims.info("text/plain", "hello")
+    ).status == 200  # with a number behind that of our own UPDATE
+    assert call.updates == 1  # the second time it was nothing new
+    assert (await call.wic.bye()).status == 200
+
+
+@pytest.mark.parametrize("how", KINDS)
+async def test_a_name_beside_a_hold_reaches_the_page_with_it(stage: Stage, how: object) -> None:
+    call: Ends = await how(stage)  # type: ignore[operator]
+    named = [("P-Asserted-Identity", f"<{CAROL}>")]
+    response = await call.ims.ask(
+        "INVITE", headers=named, sdp=device_offer(DeviceMedia(version=5, direction="sendonly"))
+    )
+    assert response.status == 200
+    invite = await call.wic.wait_request("INVITE", count=2 if how is taken else 1)
+    assert invite.headers.all("P-Asserted-Identity") == [f"<{CAROL}>"]
+    assert (await call.ims.info("text/plain", "hello")).status == 200
     assert call.updates == 0
     assert (await call.wic.bye()).status == 200

@@ -2,6 +2,7 @@
 
 import type { DtmfKey } from "./dtmf.ts";
 import type { CallEnd } from "./call-end.ts";
+import type { Caller } from "./caller.ts";
 import type { CallState } from "./call-state.ts";
 import type { PhoneConfig } from "./config.ts";
 import type { Farewells } from "./farewells.ts";
@@ -44,6 +45,8 @@ export interface CallEvents {
   transfer: TransferProgress;
   /** The far side asks this side to call somebody else. Without a listener it is refused (603). */
   transferRequest: TransferRequest<OutgoingCall>;
+  /** The network says that somebody else is at the far side now, as after a transfer (see `farEnd`). */
+  farEnd: Caller;
   /** The call is over; comes after the last `state`. */
   end: CallEnd;
 }

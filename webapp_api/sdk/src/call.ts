@@ -2,6 +2,7 @@
 
 import { CALL_TRANSITIONS, type CallEvent, type CallState } from "./call-state.ts";
 import { failure, whileRunning, type CallEnd, type CallEndCause } from "./call-end.ts";
+import { callerFromFields, type Caller } from "./caller.ts";
 import { CallRecord } from "./call-record.ts";
 import { CallTransfers } from "./call-transfers.ts";
 import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
@@ -17,7 +18,7 @@ import { RemoteMedia } from "./remote-media.ts";
 import { Renegotiation } from "./renegotiation.ts";
 import { reasonsFromFields } from "./sip-headers.ts";
 import { sendInfo } from "./sip-response.ts";
-import { SessionDialog, type Session, type SessionDelegate } from "./sipjs.ts";
+import { SessionDialog, type IncomingResponseMessage, type Session, type SessionDelegate } from "./sipjs.ts";
 import { nextState } from "./state-table.ts";
 import { callStatsFromReport, type CallStats } from "./stats.ts";
 
@@ -45,6 +46,7 @@ export abstract class Call {
   #hangupTimer: ReturnType<typeof setTimeout> | undefined;
   #lastDiagnostics: CallDiagnostics | undefined;
   #updates = 0;
+  #farEnd: Caller | undefined;
 
   /** @internal */
   protected constructor(dependencies: CallDependencies, state: CallState) {
@@ -118,6 +120,14 @@ export abstract class Call {
   /** When the call was answered. */
   get answeredAt(): Date | undefined {
     return this.#record.answeredAt;
+  }
+
+  /**
+   * Whom the network has at the far side: who calls, who has answered, then whoever takes their place (RFC 4916).
+   * Undefined of an outgoing call until the network says it.
+   */
+  get farEnd(): Caller | undefined {
+    return this.#farEnd;
   }
 
   /** Microphone and camera, or the application's own stream; undefined until they are there. */
@@ -292,11 +302,6 @@ export abstract class Call {
     this.#events.emit("update", { count: this.#updates });
   }
 
-  /** Phone: whether this call belongs to `session`. @internal */
-  owns(session: unknown): boolean {
-    return session === this.session;
-  }
-
   /** Phone: the media session of this call, for SIP.js. @internal */
   createHandler(): MediaSession {
     const { config, farVideo } = this.dependencies;
@@ -331,7 +336,10 @@ export abstract class Call {
         const reason = reasonsFromFields(bye.request.getHeaders("reason"))[0];
         this.finish({ by: "remote", cause: "hangup", ...(reason && { reason }) });
       },
-      onInvite: () => this.#renegotiation.offerAnswered(),
+      onInvite: (request, _response, status) => {
+        if (status === 200) this.farEndNamed(request, request.getHeader("from"));
+        this.#renegotiation.offerAnswered();
+      },
       onInfo: (info) => {
         void info.accept();
         const key = dtmfRelayFromText(info.request.body);
@@ -340,6 +348,19 @@ export abstract class Call {
       onNotify: (notification) => this.#transfers.notified(notification),
       onRefer: (referral) => this.#transfers.asked(referral),
     };
+  }
+
+  /**
+   * A message of the far side may say who is there: whom the network asserts or, in a request with this From, that it
+   * is to stay unknown. @internal
+   */
+  farEndNamed(message: Pick<IncomingResponseMessage, "getHeaders">, from = ""): void {
+    const assertedIdentities = message.getHeaders("p-asserted-identity");
+    const named = callerFromFields({ from, assertedIdentities, privacy: message.getHeaders("privacy") });
+    if (assertedIdentities.length === 0 && (from === "" || !named.withheld)) return;
+    const before = this.farEnd;
+    this.#farEnd = named;
+    if (named.uri !== before?.uri || named.displayName !== before?.displayName) this.#events.emit("farEnd", named);
   }
 
   /** @internal */

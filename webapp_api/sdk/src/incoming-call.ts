@@ -25,6 +25,10 @@ export class IncomingCall extends Call {
   readonly offersVideo: boolean;
   /** The call of this page that this one takes the place of when it is answered (RFC 3891). */
   readonly replaces: Call | undefined;
+  override get farEnd(): Caller {
+    return super.farEnd ?? this.caller;
+  }
+
   /** @internal */
   protected readonly withdrawal = "declined";
   /** @internal */

@@ -68,6 +68,7 @@ export class OutgoingCall extends Call {
       this.apply("media_ready");
       this.#inviteRequest = await this.#inviter.invite({
         requestDelegate: {
+          onAccept: ({ message }) => this.farEndNamed(message),
           onProgress: ({ message }) =>
             this.apply(message.statusCode === 180 ? "ringing_received" : "progress_received"),
           onReject: ({ message }) => this.#refused(message),

@@ -1,6 +1,6 @@
 /** The phone: one WebSocket, one registration, any number of calls. The entry of the SDK. */
 
-import type { Call } from "./call.ts";
+import { Call } from "./call.ts";
 import type { CallDependencies, FarVideo } from "./call-types.ts";
 import { configFromObject, fetchConfig, type PhoneConfig, type PhoneConfigInput } from "./config.ts";
 import { LoginError, PhoneError, SignedOutError, SipError, SocketError, UsageError } from "./errors.ts";
@@ -119,7 +119,8 @@ export class Phone {
       parts,
     });
     this.#updateSupport = new UpdateSupport(this.#userAgent, {
-      onUpdate: ({ session }) => [...this.#calls].find((call) => call.owns(session))?.updateAnswered(),
+      onUpdate: ({ session }) => callOf(session)?.updateAnswered(),
+      onTaken: (session, update) => callOf(session)?.farEndNamed(update, update.getHeader("from")),
     });
     const { token } = options;
     this.#registration = new Registration(this.#userAgent, {
@@ -410,10 +411,14 @@ function signedOutError(cause: PhoneError): SignedOutError {
   return new SignedOutError("credentials", `the registration is refused: ${cause.message}`, { cause });
 }
 
-/** SIP.js asks for the media session of a call; the call made it known in `data`. */
+/** The call of a session, in whose `data` it made itself known. */
+function callOf(session: Session): Call | undefined {
+  return session.data instanceof Call ? session.data : undefined;
+}
+
+/** SIP.js asks for the media session of a call. */
 function handlerOf(session: Session): ReturnType<Call["createHandler"]> {
-  if (!(session.data instanceof OutgoingCall || session.data instanceof IncomingCall)) {
-    throw new UsageError("no call for this session");
-  }
-  return session.data.createHandler();
+  const call = callOf(session);
+  if (call === undefined) throw new UsageError("no call for this session");
+  return call.createHandler();
 }

@@ -38,6 +38,8 @@ export interface AnsweredUpdate {
 
 export interface UpdateSupportOptions {
   readonly onUpdate?: (update: AnsweredUpdate) => void;
+  /** An UPDATE was taken, with an offer or without. */
+  readonly onTaken?: (session: Session, update: IncomingRequestMessage) => void;
   /** Retry-After in whole seconds, 0 to 10 (RFC 3311 §5.2). */
   readonly retryAfterS?: () => number;
 }
@@ -126,7 +128,7 @@ export class UpdateSupport {
     }
     const offer = getBody(server.message);
     if (offer === undefined) {
-      TargetRefresh.refresh(dialog, server.message);
+      this.#take(session, dialog, server.message);
       server.accept({ statusCode: 200, extraHeaders: this.#successHeaders() });
       return;
     }
@@ -166,7 +168,7 @@ export class UpdateSupport {
       const modifiers = session.sessionDescriptionHandlerModifiersReInvite;
       await handler.setDescription(offer.content, options, modifiers);
       const answer = await handler.getDescription(options, modifiers);
-      TargetRefresh.refresh(dialog, server.message);
+      this.#take(session, dialog, server.message);
       this.#busy.delete(dialog.id);
       server.accept({
         statusCode: 200,
@@ -179,6 +181,11 @@ export class UpdateSupport {
       this.#busy.delete(dialog.id);
       this.#refuse(session, server, error instanceof Error ? error.message : String(error));
     }
+  }
+
+  #take(session: Session, dialog: SessionDialog, message: IncomingRequestMessage): void {
+    TargetRefresh.refresh(dialog, message);
+    this.#options.onTaken?.(session, message);
   }
 
   async #rollback(handler: SettlingHandler | undefined): Promise<void> {

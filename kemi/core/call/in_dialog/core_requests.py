@@ -13,6 +13,7 @@ from kemi.core.call import boundary, exchange
 from kemi.core.call.events import Continuation, ImsRequest
 from kemi.core.call.from_page import early_media, forks
 from kemi.core.call.from_page.answer import hear
+from kemi.core.call.in_dialog import far_end
 from kemi.core.call.in_dialog.common import (
     NO_DIALOG,
     PASSED_ON,
@@ -98,8 +99,9 @@ def _session_change(record: CallRecord, event: ImsRequest, settings: CallSetting
     if request.method == "INVITE" or request.body:
         gates = _gates(record, request, settings)
         answered = on_core_offer(record, event, settings)
+        far_end.hear(record, request, answered, page_is_there=event.flow_alive)
         return [*gates, *exchange.unless_refused(record, before, was_open, answered, clock)]
-    if event.flow_alive and _names_another(record, request):
+    if far_end.is_named(record, request) and event.flow_alive:
         forward = forward_to_page(record, request, settings)
         record.outstanding[str(record.gateway_cseq)].former = before
         # The clock is set with the page's 2xx.
@@ -111,22 +113,6 @@ def _session_change(record: CallRecord, event: ImsRequest, settings: CallSetting
         *boundary.charging_line(record),
     )
     return [act.SendReply(200, "OK", lines), *clock, *_early_media(record, request, settings)]
-
-
-def _names_another(record: CallRecord, request: Request) -> bool:
-    """Whether an UPDATE says that somebody else is at the far end now, and the page can be told (RFC 4916 §4.5)."""
-    if record.trunk is not None:
-        return False  # a trunk's own form of the number that was called
-    asserted = boundary.remote_identity(request) or record.remote_identity
-    if (request.from_uri, asserted) == (record.target_uri, record.remote_identity):
-        return False
-    confirmed = record.dialog is Dialog.CONFIRMED
-    if not record.wic_takes_update or not (confirmed or record.needs_update):
-        return False  # of an early dialog Allow is no promise; see kemi/core/sdp/judge.py
-    record.remote_identity = asserted
-    if confirmed:
-        record.target_uri = request.from_uri
-    return True
 
 
 def _page_away(settings: CallSettings) -> act.SendReply:

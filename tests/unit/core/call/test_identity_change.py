@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.messages import Side
+from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import Incoming
 from tests.unit.core.call.incoming_ladder import invite as core_invite
-from tests.unit.core.call.ladder import BOB, Call, header_reader
+from tests.unit.core.call.ladder import BOB, Actions, Call, header_reader
+from tests.unit.core.call.test_core_offer import HOLD, MOVED, cseq_of, page_answers, relay_knows
 
 CAROL = "sip:carol@ims.example"
 
@@ -77,3 +81,87 @@ def test_our_own_requests_name_who_is_there_now() -> None:
     call.on(ev.CallForbidden("enough"))
     (bye,) = (request for request in call.actions.all(act.SendRequest) if request.to is Side.WIC)
     assert any(line.startswith(f"From: <{CAROL}>") for line in bye.headers)
+
+
+class TestWithDescription:
+    """A re-INVITE or UPDATE with a description, or a re-INVITE that asks for one, says who is there by the way."""
+
+    NAMED = MappingProxyType({"P-Asserted-Identity": [f'"Carol" <{CAROL}>']})
+
+    def moved(self, call: Call, method: str = "INVITE", **more: Any) -> Actions:
+        """The far end moves, which is no business of the page's."""
+        asked = call.on(call.ims_request(method, cseq=3, body=MOVED, **{"headers": self.NAMED, **more}))
+        return relay_knows(call, asked)
+
+    @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+    def test_the_page_is_told_when_all_is_settled(self, method: str) -> None:
+        call = Call.confirmed()
+        done = self.moved(call, method)
+        assert done.names == ["SendReply", "SendRequest"]
+        told = done.only(act.SendRequest)
+        assert (told.to, told.method, told.body, told.report) == (Side.WIC, "UPDATE", "", False)
+        assert f'P-Asserted-Identity: "Carol" <{CAROL}>' in told.headers
+        assert not any(line.startswith("Content-Type") for line in told.headers)
+        assert call.record.remote_identity == CAROL
+        again = call.on(call.ims_request("INVITE", cseq=4, body=HOLD, headers=self.NAMED))
+        assert again.only(act.ForwardRequest).edits.cseq == call.record.gateway_cseq  # behind our own number
+
+    def test_once(self) -> None:
+        call = Call.confirmed()
+        self.moved(call)
+        assert not call.on(call.ims_request("ACK", cseq=3)).all(act.SendRequest)
+        refreshed = call.on(call.ims_request("UPDATE", cseq=4, body=MOVED, headers=self.NAMED))
+        assert (refreshed.names[0], refreshed.all(act.SendRequest)) == ("SendReply", [])
+
+    def test_what_the_page_is_asked_tells_it_by_itself(self) -> None:
+        call = Call.confirmed()
+        asked = call.on(call.ims_request("INVITE", cseq=3, body=HOLD, headers=self.NAMED))
+        assert "P-Asserted-Identity" not in asked.only(act.ForwardRequest).edits.remove
+        answered = relay_knows(call, page_answers(call, asked, cseq_of(asked)))
+        assert not answered.all(act.SendRequest)
+        assert not call.on(call.ims_request("ACK", cseq=3)).all(act.SendRequest)
+        assert call.record.remote_identity == CAROL
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            pytest.param({}, id="nobody is asserted"),
+            pytest.param({**NAMED, "Privacy": ["id"]}, id="in private"),
+            pytest.param(
+                {"P-Asserted-Identity": ["<tel:+4930123>", f"<{BOB}>"]}, id="one more URI of the same"
+            ),
+        ],
+    )
+    def test_nobody_else_is_no_news(self, headers: dict[str, list[str]]) -> None:
+        call = Call.confirmed()
+        call.record.remote_identity = BOB
+        assert not self.moved(call, headers=headers).all(act.SendRequest)
+        assert call.record.remote_identity == BOB
+
+    def test_another_from_alone_means_nothing(self) -> None:
+        call = Call.confirmed()
+        event = call.ims_request("INVITE", cseq=3, body=MOVED)
+        asked = call.on(replace(event, request=replace(event.request, from_uri=CAROL)))
+        assert relay_knows(call, asked).names == ["SendReply"]
+        assert call.record.target_uri == BOB
+
+    @pytest.mark.parametrize("why", ["no UPDATE", "away"])
+    def test_a_page_that_cannot_be_told_keeps_its_call(self, why: str) -> None:
+        call = Call.confirmed()
+        call.record.wic_takes_update = why != "no UPDATE"
+        assert not self.moved(call, alive=why != "away").all(act.SendRequest)
+        assert call.record.remote_identity == CAROL  # the call history has it
+
+    def test_a_change_that_is_refused_names_nobody(self) -> None:
+        call = Call.confirmed()
+        refused = call.on(call.ims_request("INVITE", cseq=3, body="rubbish", headers=self.NAMED))
+        assert refused.names[0] == "SendReply"
+        assert (call.record.remote_identity, call.record.far_end_untold) == ("", [])
+
+    def test_of_a_call_to_the_page_too(self) -> None:
+        call = taken()
+        asked = call.on(call.ims_request("UPDATE", cseq=7, body=MOVED, headers=self.NAMED))
+        answers = {"audio": sdp.relay_offer("audio", 30000)}
+        done = call.on(ev.ImsReoffered(answers, asked.only(act.ReofferFromIms).bearer))
+        told = done.only(act.SendRequest)
+        assert any(line.startswith(f"From: <{BOB}>;tag=") for line in told.headers)
