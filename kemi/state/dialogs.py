@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+from kemi.core.page_dialogs import PageDialog, end_with_registration
 from kemi.core.registration import same_contact
-from kemi.core.standalone import PageDialog, end_with_registration
 from kemi.state.index import Index
 from kemi.state.records import RecordTable
 from kemi.state.table import Table

@@ -9,7 +9,7 @@ import pytest
 
 from kemi.adapters.gateway import Gateway
 from kemi.adapters.kamailio.htable import HtableTable
-from kemi.core import standalone
+from kemi.core import page_dialogs
 from kemi.core.registration.states import BindingState
 from kemi.state.flows import FlowStore
 from tests.fakes.ksr import FakeKamailio
@@ -249,7 +249,7 @@ def test_a_page_that_is_loaded_anew_leaves_nothing_of_before(
     kamailio: FakeKamailio, page: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It draws another Contact and begins all subscriptions again; who notified the old ones is told that at once."""
-    monkeypatch.setattr(standalone, "MOST_DIALOGS", 3)
+    monkeypatch.setattr(page_dialogs, "MOST_DIALOGS", 3)
     for name in ("tcpops.tcp_conid_alive", "websocket.close_conid", "tcpops.tcp_close_connection_id"):
         kamailio.script(name, 1)
     for load, connection in enumerate(range(8, 12)):
@@ -263,7 +263,7 @@ def test_pages_that_did_not_come_back_make_room(
     kamailio: FakeKamailio, page: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The core still has them, and until the room is needed they may come back to what they began."""
-    monkeypatch.setattr(standalone, "MOST_DIALOGS", 2)
+    monkeypatch.setattr(page_dialogs, "MOST_DIALOGS", 2)
     kamailio.script("tcpops.tcp_conid_alive", 1)
     flows = FlowStore(HtableTable)
     registers(kamailio, page, 8, "y")

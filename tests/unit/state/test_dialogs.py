@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from kemi.core.standalone import LINGER_S, PageDialog
+from kemi.core.page_dialogs import LINGER_S, PageDialog
 from kemi.state.dialogs import DialogStore
 from tests.fakes.table import MemoryTable
 
