@@ -74,6 +74,8 @@ class PageDialog:
     """Who the page is to a core that began it, as that wrote it in To; "": the page began it, or the release before."""
     far_uri: str = ""
     """From of that core's request: the page may know a number in another form."""
+    first_cseq: int = 0
+    """CSeq of the request that begins it, the last of them where one was challenged."""
 
     @property
     def contact_of_binding(self) -> str:
@@ -115,6 +117,7 @@ def begin_by_page(request: Request, registration: Registration, user: str, now: 
         expires_at=now + UNANSWERED_S,
         longest_s=_asked_s(request),
         registered_contact=registration.contact,
+        first_cseq=request.cseq,
     )
 
 
@@ -137,6 +140,7 @@ def begin_by_core(
         registered_contact=registration.contact,
         page_uri=request.to_uri,
         far_uri=request.from_uri,
+        first_cseq=request.cseq,
     )
 
 
@@ -230,6 +234,10 @@ def _last_for(dialog: PageDialog, seconds: int, now: float) -> None:
 
 def learn_from_reply(dialog: PageDialog, reply: Reply, now: float) -> bool:
     """A final response to SUBSCRIBE, REFER or NOTIFY; return whether the dialog goes on."""
+    answers_beginner = dialog.by_page is (reply.side is Side.IMS)
+    if answers_beginner and reply.status >= 300 and reply.cseq < dialog.first_cseq:
+        # A copy of the challenge that the beginning request answers with the same Call-ID and tag (RFC 3261 §22.2).
+        return True
     if reply.status == 481:  # ends it with one far end: pages may refuse all forks but one (RFC 6665 §5.4.9)
         dialog.far_ends.pop(_tags(reply)[1], None)
         if not dialog.far_ends and dialog.by_page and reply.side is Side.WIC:

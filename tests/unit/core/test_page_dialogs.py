@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.core.call.from_page.forks import MOST_FORKS
@@ -13,6 +15,7 @@ from kemi.core.page_dialogs import (
     UNANSWERED_S,
     FarEnd,
     begin_by_core,
+    begin_by_page,
     dialog_keys,
     end_with_registration,
     learn_from_core_request,
@@ -69,6 +72,15 @@ class TestLearning:
     @pytest.mark.parametrize("status", [302, 403, 481, 489, 503])
     def test_a_refusal_ends_what_has_not_begun(self, status: int) -> None:
         assert not learn_from_reply(dialog(), reply(Side.IMS, "SUBSCRIBE", "a", "b", status), NOW)
+
+    @pytest.mark.parametrize("status", [401, 407, 481])
+    def test_a_late_copy_of_a_challenge_leaves_what_was_begun_again(self, status: int) -> None:
+        """RFC 3261 §22.2: with the same Call-ID and tag; over UDP the challenge comes once more for each copy."""
+        again = replace(request(Side.WIC, "SUBSCRIBE", "a"), cseq=2)
+        begun = begin_by_page(again, binding(), "user", NOW)
+        late = reply(Side.IMS, "SUBSCRIBE", "a", "b", status)
+        assert learn_from_reply(begun, late, NOW)
+        assert not learn_from_reply(begun, replace(late, cseq=2), NOW)
 
     @pytest.mark.parametrize(("status", "stays"), [(481, False), (403, True), (500, True)])
     def test_a_refused_refresh_ends_it_only_where_the_far_end_knows_nothing(
