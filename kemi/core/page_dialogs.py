@@ -165,6 +165,11 @@ def too_many_dialogs(status: int, reason_phrase: str) -> SipReject:
     return SipReject(why, status=status, reason_phrase=reason_phrase)
 
 
+def of_another() -> SipReject:
+    """Return the answer to a request that would begin a dialog by the Call-ID and tag of somebody else's."""
+    return SipReject("a dialog with this Call-ID is another's", status=482, reason_phrase="Loop Detected")
+
+
 def end_with_registration(dialog: PageDialog, now: float) -> None:
     """The registration of its page is over: nothing makes the dialog longer, but the last NOTIFY still passes."""
     dialog.owner, dialog.longest_s = "", 0
