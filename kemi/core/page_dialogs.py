@@ -25,6 +25,8 @@ from kemi.core.registration import Flow, Registration
 
 DIALOG_FORMING: Final = frozenset({"SUBSCRIBE", "REFER"})
 IN_DIALOG: Final = DIALOG_FORMING | {"NOTIFY"}
+REFER_EVENT: Final = "refer"
+"""Event package of what is told of a REFER (RFC 3515 §2.4.4)."""
 UNANSWERED_S: Final = 40.0
 """How long a dialog is remembered that has no answer yet."""
 IMPLICIT_S: Final = 300.0
@@ -76,6 +78,8 @@ class PageDialog:
     """From of that core's request: the page may know a number in another form."""
     first_cseq: int = 0
     """CSeq of the request that begins it, the last of them where one was challenged."""
+    of_refer: bool = False
+    """Whether it is about how a REFER ends: begun by one, or by a SUBSCRIBE to that (RFC 7614)."""
 
     @property
     def contact_of_binding(self) -> str:
@@ -118,6 +122,7 @@ def begin_by_page(request: Request, registration: Registration, user: str, now: 
         longest_s=_asked_s(request),
         registered_contact=registration.contact,
         first_cseq=request.cseq,
+        of_refer=_event_of(request) == REFER_EVENT,
     )
 
 
@@ -141,6 +146,7 @@ def begin_by_core(
         page_uri=request.to_uri,
         far_uri=request.from_uri,
         first_cseq=request.cseq,
+        of_refer=_event_of(request) == REFER_EVENT,
     )
 
 
@@ -211,30 +217,49 @@ def learn_from_page_request(
 def _learn_state(dialog: PageDialog, request: Request, now: float) -> None:
     """Read a NOTIFY's Subscription-State (RFC 6665 §4.1.3), and how long a SUBSCRIBE asks for.
 
-    What shortens or ends the subscription at one of several forks leaves the others (§4.4.1).
+    What shortens or ends one of several subscriptions in the dialog leaves the others (§4.4.1, §4.5.2).
     """
-    forks = len(dialog.far_ends)
+    is_all = _is_all_of(dialog, request)
     if request.method in DIALOG_FORMING and dialog.owner:
         asked = _asked_s(request)
-        dialog.longest_s = asked if forks <= 1 else max(asked, dialog.longest_s)
+        dialog.longest_s = asked if is_all else max(asked, dialog.longest_s)
     if request.method != "NOTIFY":
         return
     state, _, rest = "".join(request.headers("Subscription-State")).partition(";")
     if state.strip().lower() == "terminated":
-        if forks > 1:
-            dialog.far_ends.pop(_tags(request)[1], None)
-        else:
+        if is_all:
             dialog.expires_at = min(dialog.expires_at, now + LINGER_S)
+        elif _is_its_own(dialog, request):
+            dialog.far_ends.pop(_tags(request)[1], None)
         return
     expires = parameters(f"<>;{rest}").get("expires", "")
     if is_number(expires):
-        _last_for(dialog, int(expires), now)
+        _last_for(dialog, request, int(expires), now)
 
 
-def _last_for(dialog: PageDialog, seconds: int, now: float) -> None:
+def _last_for(dialog: PageDialog, message: Message, seconds: int, now: float) -> None:
     """One far end says for how long."""
     ends_at = now + min(seconds, dialog.longest_s) + LINGER_S
-    dialog.expires_at = ends_at if len(dialog.far_ends) <= 1 else max(ends_at, dialog.expires_at)
+    dialog.expires_at = ends_at if _is_all_of(dialog, message) else max(ends_at, dialog.expires_at)
+
+
+def _is_all_of(dialog: PageDialog, message: Message) -> bool:
+    """Whether a message is about the only subscription that there is in the dialog, as far as it is known."""
+    return len(dialog.far_ends) <= 1 and _is_its_own(dialog, message)
+
+
+def _is_its_own(dialog: PageDialog, message: Message) -> bool:
+    """Whether a message is about what the dialog was begun for: some clients REFER inside a subscription to a
+    conference, and what is told of that ends long before the subscription."""
+    event = _event_of(message)
+    return not event or (event == REFER_EVENT) is dialog.of_refer
+
+
+def _event_of(message: Message) -> str:
+    """Return the event package that a message is about; "": it does not say."""
+    if message.method == "REFER":
+        return REFER_EVENT
+    return "".join(message.headers("Event")).partition(";")[0].strip().lower()
 
 
 def learn_from_reply(dialog: PageDialog, reply: Reply, now: float) -> bool:
@@ -269,7 +294,7 @@ def learn_from_reply(dialog: PageDialog, reply: Reply, now: float) -> bool:
         dialog.page_contact = uri_from_address(reply.contact)
     expires = expires_of(reply)
     if expires is not None:
-        _last_for(dialog, expires, now)
+        _last_for(dialog, reply, expires, now)
     elif dialog.expires_at < now + IMPLICIT_S:
         dialog.expires_at = now + IMPLICIT_S
     return True

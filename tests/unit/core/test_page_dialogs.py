@@ -102,6 +102,46 @@ class TestLearning:
         learn_from_core_request(found, last, NOW)
         assert found.expires_at == NOW + LINGER_S
 
+    @pytest.mark.parametrize(("begun", "other"), [("presence", "refer;id=7"), ("refer", "presence")])
+    @pytest.mark.parametrize("state", ["terminated;reason=noresource", "active;expires=60"])
+    def test_what_is_told_of_something_else_in_the_dialog_leaves_it(
+        self, begun: str, other: str, state: str
+    ) -> None:
+        """RFC 6665 §4.5.2 advises against a REFER inside a subscription, and yet some send one."""
+        asked = request(Side.WIC, "SUBSCRIBE", "a", Event=[begun])
+        found = begin_by_page(asked, binding(), "user", NOW)
+        learn_from_reply(found, reply(Side.IMS, "SUBSCRIBE", "a", "b"), NOW)
+        told = request(Side.IMS, "NOTIFY", "b", "a", Event=[other], Subscription_State=[state])
+        learn_from_core_request(found, told, NOW)
+        assert (set(found.far_ends), found.expires_at) == ({"b"}, NOW + 600 + LINGER_S)
+        last = request(Side.IMS, "NOTIFY", "b", "a", Event=[begun], Subscription_State=["terminated"])
+        learn_from_core_request(found, last, NOW)
+        assert found.expires_at == NOW + LINGER_S
+
+    def test_a_refer_inside_takes_no_time_away_and_ends_no_fork(self) -> None:
+        found = begun_with("600")
+        for tag in "bc":
+            learn_from_reply(found, reply(Side.IMS, "SUBSCRIBE", "a", tag), NOW)
+        told = request(
+            Side.IMS, "NOTIFY", "c", "a", Event=["refer"], Subscription_State=["terminated;reason=noresource"]
+        )
+        learn_from_core_request(found, told, NOW)
+        assert set(found.far_ends) == set("bc")
+        del found.far_ends["c"]
+        taken = reply(Side.IMS, "REFER", "a", "b", 202)
+        taken.headers = lambda name: ["60"] if name == "Expires" else []
+        assert learn_from_reply(found, taken, NOW)
+        assert found.expires_at == NOW + 600 + LINGER_S
+
+    def test_a_refer_ends_with_its_last_notify(self) -> None:
+        begun = begin_by_page(request(Side.WIC, "REFER", "a"), binding(), "user", NOW)
+        learn_from_reply(begun, reply(Side.IMS, "REFER", "a", "b", 202), NOW)
+        last = request(
+            Side.IMS, "NOTIFY", "b", "a", Event=["refer"], Subscription_State=["terminated;reason=noresource"]
+        )
+        learn_from_core_request(begun, last, NOW)
+        assert begun.expires_at == NOW + LINGER_S
+
     @pytest.mark.parametrize(
         "refusal", [reply(Side.WIC, "NOTIFY", "c", "a", 481), reply(Side.IMS, "SUBSCRIBE", "a", "c", 481)]
     )
