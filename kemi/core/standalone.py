@@ -73,12 +73,11 @@ def outside_for_core(
         request_uri=target_for_core(request.request_uri, settings.realm),
         next_hop=uri_from_address(routes[0]) if routes else None,
         from_value=boundary.from_for_core(request),
-        remove=("Priority", *_FROM_PAGE, *removed),
+        remove=(*_FROM_REQUEST, *removed),
         insert=(
             *(f"Route: {route}" for route in routes),
             *_said_for_page(request, asserted, settings, icid),
             *_contact(dialog, settings),
-            *trust.priority_lines(request.headers),
             *shortened,
         ),
     )
@@ -108,7 +107,7 @@ def inside_for_core(
         next_hop=uri_from_address(far_end.route_set[0]) if far_end.route_set else far_end.target,
         from_value=from_value,
         to_value=to_value,
-        remove=(*_FROM_PAGE, *removed),
+        remove=(*_FROM_REQUEST, *removed),
         insert=(
             *(f"Route: {route}" for route in far_end.route_set),
             *_said_for_page(request, asserted, settings, icid),
@@ -119,6 +118,7 @@ def inside_for_core(
 
 
 _FROM_PAGE: Final = ("Route", "Contact", *trust.FROM_PAGE)
+_FROM_REQUEST: Final = ("Priority", *_FROM_PAGE)
 
 
 def _said_for_page(request: Request, asserted: Asserted, settings: CallSettings, icid: str) -> list[str]:
@@ -126,6 +126,7 @@ def _said_for_page(request: Request, asserted: Asserted, settings: CallSettings,
     return [
         *(f"P-Asserted-Identity: {identity}" for identity in asserted.identities),
         *boundary.credential_lines(request),
+        *trust.priority_lines(request.headers),
         f"P-Charging-Vector: {headers.charging_vector(icid, settings.ims_host, network)}",
         *headers.access_network_info(settings.access_network_info),
     ]

@@ -49,10 +49,14 @@ def test_both_sides_hear_how_long_a_subscription_may_be(asked: str, passes: bool
 @pytest.mark.parametrize(("value", "passes"), [("urgent", True), ("emergency", False)])
 def test_a_page_does_not_say_that_a_message_comes_first(value: str, passes: bool) -> None:
     registration = Registration("sip:alice@ims.example", "sip:a@x", NOW + 60)
-    asks = request(Side.WIC, "MESSAGE", "a", Priority=[value])
-    edits = outside_for_core(asks, registration, None, SETTINGS, "icid")
-    assert "Priority" in edits.remove
-    assert (f"Priority: {value}" in edits.insert) is passes
+    begins = request(Side.WIC, "MESSAGE", "a", Priority=[value])
+    inside = request(Side.WIC, "NOTIFY", "a", "b", Priority=[value])
+    for edits in (
+        outside_for_core(begins, registration, None, SETTINGS, "icid"),
+        inside_for_core(inside, registration, dialog(b=FarEnd("sip:b")), SETTINGS, "icid"),
+    ):
+        assert "Priority" in edits.remove
+        assert edits.insert.count(f"Priority: {value}") == passes
 
 
 class TestTowardsTheCore:
