@@ -117,8 +117,8 @@ def inside_for_core(
     )
 
 
-_FROM_PAGE: Final = ("Route", "Contact", *trust.FROM_PAGE)
-_FROM_REQUEST: Final = ("Priority", *_FROM_PAGE)
+_FROM_PAGE: Final = ("Route", *trust.FROM_PAGE)
+_FROM_REQUEST: Final = ("Contact", "Priority", *_FROM_PAGE)
 
 
 def _said_for_page(request: Request, asserted: Asserted, settings: CallSettings, icid: str) -> list[str]:
@@ -142,9 +142,19 @@ def reply_for_core(
     called: str,
     dialog: PageDialog | None,
     settings: CallSettings,
+    forbidden: str = "",
 ) -> MessageEdits:
     """Return how a page's response goes to the core; one that begins a dialog with the request's Record-Route (RFC 3261
-    §12.1.1), which the page has not seen.  ``called``: whom the request was for, as a name-addr; "": nobody said."""
+    §12.1.1), which the page has not seen.
+
+    Args:
+        reply: the page's response.
+        registration: the live registration of its connection.
+        called: whom the request was for, as a name-addr; "": nobody said.
+        dialog: what the request is inside of, or begins.
+        settings: the site.
+        forbidden: why a redirection's targets are not for the core to see; "" for no reason.
+    """
     insert: tuple[str, ...] = ()
     if registration is not None:
         called = called or (dialog.page_uri if dialog is not None else "")
@@ -154,7 +164,10 @@ def reply_for_core(
     insert += tuple(_contact(dialog if reply.contact and reply.status < 300 else None, settings))
     if dialog is not None and not dialog.by_page and reply.method in DIALOG_FORMING and reply.status < 300:
         insert += tuple(f"Record-Route: {route}" for route in dialog.far_ends[reply.from_tag].route_set)
-    return MessageEdits(remove=_FROM_PAGE, insert=insert)
+    if 300 <= reply.status < 400 and not forbidden:
+        return MessageEdits(remove=_FROM_PAGE, insert=insert)  # the Contact is its content (RFC 3261 §21.3)
+    insert += headers.explanation(forbidden, settings.realm)
+    return MessageEdits(remove=("Contact", *_FROM_PAGE), insert=insert)
 
 
 # ---------------------------------------------------------------- towards the page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -179,8 +180,11 @@ class StandaloneRequests:
 
     # ------------------------------------------------------------ responses
 
-    def answered(self, reply: Reply) -> None:
-        """A response goes back to page or core; of a page only where it was asked, and about no dialog but its own."""
+    def answered(self, reply: Reply, forbidden: Callable[[Reply, str], str]) -> None:
+        """A response goes back to page or core; of a page only where it was asked, and about no dialog but its own.
+
+        ``forbidden`` returns why who asked is not sent where the page on a connection wants, "" for no reason.
+        """
         connection_id, asked = "", None
         if reply.side is Side.WIC:
             connection_id = ksr.connection_id()
@@ -205,7 +209,12 @@ class StandaloneRequests:
         else:
             called, *vias = asked.split("\n")
             edits = standalone.reply_for_core(
-                reply, registration, called, found[1] if found else None, self._settings
+                reply,
+                registration,
+                called,
+                found[1] if found else None,
+                self._settings,
+                forbidden(reply, connection_id),
             )
             edits = replace(edits, vias=tuple(vias))
         self._executor.perform(reply.call_id, ForwardReply(edits))

@@ -90,6 +90,16 @@ class TestTowardsTheCore:
         inserted = [line for line in edits.insert if line.startswith("Record-Route")]
         assert inserted == ["Record-Route: <sip:one;lr>", "Record-Route: <sip:two;lr>"][:routes]
 
+    @pytest.mark.parametrize("method", ["MESSAGE", "SUBSCRIBE"])
+    def test_who_is_redirected_hears_where_to(self, method: str) -> None:
+        sends = reply(Side.WIC, method, "a", "b", 302)
+        edits = reply_for_core(sends, binding(), "", None, SETTINGS)
+        assert "Contact" not in edits.remove
+        assert not any(line.startswith(("Contact", "Warning")) for line in edits.insert)
+        edits = reply_for_core(sends, binding(), "", None, SETTINGS, "not there")
+        assert "Contact" in edits.remove
+        assert edits.insert[-1] == 'Warning: 399 ims.example "not there"'
+
     @pytest.mark.parametrize(
         ("preferred", "called", "begun_with", "asserted"),
         [
