@@ -405,7 +405,7 @@ class Gateway(OwnRequestCallbacks, UnansweredCallbacks, FrontCallbacks, PassingO
             ksr.drop()
             raise
         if not known and method in standalone.FROM_PAGES and not self._notifications.is_answer(reply):
-            self._standalone.answered(reply)
+            self._standalone.answered(reply, self._new_calls.forbidden_outside)
         if not known and method == "INVITE" and 100 < status < 300:
             ksr.drop()  # the call is over here; untranslated it would open a dialog the page knows nothing of
 

@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+from kemi.core.page_dialogs import PageDialog, end_with_registration, of_another
 from kemi.core.registration import same_contact
-from kemi.core.standalone import PageDialog, end_with_registration
 from kemi.state.index import Index
 from kemi.state.records import RecordTable
 from kemi.state.table import Table
@@ -24,7 +24,10 @@ class DialogStore:
         self._index = Index(table("dialog_of"))
 
     def begin(self, key: str, dialog: PageDialog, most: int, now: float) -> bool:
-        """Write a new one; False, and nothing is written, where its owner has as many as ``most`` on its side."""
+        """Write a new one; False, and nothing is written, where its owner has as many as ``most`` on its side.
+
+        Raise SipReject (482) where the name is one of another owner's.
+        """
         owner = _owned(dialog.owner, by_page=dialog.by_page)
         known = self._index.names(owner)
         if key not in known:
@@ -32,8 +35,12 @@ class DialogStore:
                 known = self._living(owner, known)
             if len(known) >= most:
                 return False
+        with self._records.locked(key):
+            found = self._records.get(key)
+            if found is not None and found.owner not in ("", dialog.owner):
+                raise of_another()
             self._index.add(owner, key)
-        self._write(key, dialog, now)
+            self._write(key, dialog, now)
         return True
 
     def rename(self, key: str, to: str, now: float) -> None:

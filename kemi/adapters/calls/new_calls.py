@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from kemi.adapters.calls.dialog_ids import DialogIds
 from kemi.adapters.calls.dispatcher import Dispatcher
@@ -153,14 +155,17 @@ class NewCalls:
         if request.method in FROM_PAGES and not request.to_tag:
             registration = self._flows.registration(request.connection_id, time.time())
             if registration is not None:
-                user_class = registration.grant.user_class
-                try:
-                    number = self._routes.check_message(request.request_uri, self._settings.realm, user_class)
-                except CallDenied as error:
-                    self._denied(request, registration, error)
-                    raise
-                if self._settings.targets is not None:
-                    self._settings.targets.check_meaning(number)
+                self._check_message(request, registration, request.request_uri)
+
+    def _check_message(self, request: Request, registration: Registration, uri: str) -> None:
+        """Raise SipReject where nobody of a page's class may write to a number, or subscribe there."""
+        try:
+            number = self._routes.check_message(uri, self._settings.realm, registration.grant.user_class)
+        except CallDenied as error:
+            self._denied(request, registration, error)
+            raise
+        if self._settings.targets is not None:
+            self._settings.targets.check_meaning(number)
 
     def _check_recipients(self, request: Request) -> None:
         """The same of the lists in a body, by which a service calls or writes to several (RFC 5366, RFC 5365)."""
@@ -177,26 +182,48 @@ class NewCalls:
 
     def forbidden(self, reply: Reply, connection_id: str) -> str:
         """Return why a caller is not sent where the page that was called wants, "" for no reason against it."""
-        if reply.method != "INVITE" or not 300 <= reply.status < 400:
+        if reply.method != "INVITE":
+            return ""
+        return self._forbidden(reply, connection_id, partial(self._way, begins=False))
+
+    def forbidden_outside(self, reply: Reply, connection_id: str) -> str:
+        """The same of a request outside calls, which goes where its page might send one itself."""
+        return self._forbidden(reply, connection_id, self._check_redirected)
+
+    def _forbidden(
+        self,
+        reply: Reply,
+        connection_id: str,
+        check: Callable[[Request, Registration | None, str], object],
+    ) -> str:
+        if not 300 <= reply.status < 400:
             return ""
         registration = self._flows.registration(connection_id, time.time())
-        request = Request(Side.WIC, "INVITE", reply.call_id, reply.from_tag, reply.to_tag, reply.cseq)
+        request = Request(Side.WIC, reply.method, reply.call_id, reply.from_tag, reply.to_tag, reply.cseq)
         try:
             for address in addresses_from_headers(reply.headers("Contact")):
                 uri = uri_from_address(address).partition("?")[0]
                 if self._emergency.refuses() and self._emergency.knows(uri):
                     return WHY
-                self._way(request, registration, uri, begins=False)
+                check(request, registration, uri)
         except GatewayError as refused:
             return refused.detail
         return ""
+
+    def _check_redirected(self, request: Request, registration: Registration | None, uri: str) -> None:
+        _check_routing(uri)
+        if registration is None:
+            raise SipReject("this connection has no registration (any more)")
+        if self._settings.targets is not None:
+            self._settings.targets.check_uri(uri)
+        self._check_message(request, registration, uri)
 
     def _way(
         self, request: Request, registration: Registration | None, uri: str, *, begins: bool
     ) -> Way | None:
         """Return what the routing table says of a call to ``uri``; raise SipReject where it says no."""
-        if not begins and has_routing_parameters(uri):  # they are taken from what a page calls itself
-            raise SipReject("where a number is, or how it is reached, is for the network to say (RFC 4694)")
+        if not begins:
+            _check_routing(uri)
         if registration is None:
             return None
         user_class = registration.grant.user_class
@@ -274,3 +301,8 @@ class NewCalls:
             kinds = tuple(medium.kind for medium in record.media)
             self._executor.perform(call_id, ReleaseMedia(record.key, record.node, kinds))
         self._executor.perform(call_id, ForgetCall(call_id))
+
+
+def _check_routing(uri: str) -> None:
+    if has_routing_parameters(uri):  # they are taken from what a page calls itself
+        raise SipReject("where a number is, or how it is reached, is for the network to say (RFC 4694)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +15,7 @@ from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.network.entry_points import EntryPoints
 from kemi.adapters.pages.flows import LiveFlows
 from kemi.adapters.pages.registrar import Registrar
-from kemi.core import standalone
+from kemi.core import page_dialogs, standalone
 from kemi.core.call.actions import ForwardReply
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.towards_page.incoming import called_registration
@@ -23,9 +24,9 @@ from kemi.core.errors import SipReject
 from kemi.core.flow_token import token_from_routes
 from kemi.core.headers import ALLOW, vias_of_response
 from kemi.core.messages import Message, Reply, Request, Side
+from kemi.core.page_dialogs import DIALOG_FORMING, IN_DIALOG, PageDialog, dialog_keys
 from kemi.core.registration import Flow
 from kemi.core.registration.states import BindingState
-from kemi.core.standalone import DIALOG_FORMING, IN_DIALOG, PageDialog, dialog_keys
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import FlowStore
 
@@ -68,12 +69,12 @@ class StandaloneRequests:
             return
         dialog = None
         if registration is not None and request.method in DIALOG_FORMING:
-            dialog = standalone.begin_by_page(request, registration, secrets.token_hex(8), now)
+            dialog = page_dialogs.begin_by_page(request, registration, secrets.token_hex(8), now)
         edits = standalone.outside_for_core(
             request, registration, dialog, self._settings, secrets.token_hex(16)
         )
         if dialog is not None and not self._begin(dialog_keys(request)[0], dialog, now):
-            raise standalone.too_many_dialogs(403, "Forbidden")
+            raise page_dialogs.too_many_dialogs(403, "Forbidden")
         self._relay_to_core(edits)
 
     def from_core(self, request: Request) -> None:
@@ -90,17 +91,17 @@ class StandaloneRequests:
         registration = called_registration(request, self._flows.registration(flow.connection_id, now))
         self._dialog_ids.translate(request, lambda: registration.owner)
         if request.method in DIALOG_FORMING:
-            dialog = standalone.begin_by_core(request, registration, flow, secrets.token_hex(8), now)
+            dialog = page_dialogs.begin_by_core(request, registration, flow, secrets.token_hex(8), now)
             if not self._begin(dialog_keys(request, flow.connection_id)[2], dialog, now):
-                raise standalone.too_many_dialogs(480, "Temporarily Unavailable")
+                raise page_dialogs.too_many_dialogs(480, "Temporarily Unavailable")
         self._relay_to_page(request, flow, request.request_uri)
 
     def _begin(self, key: str, dialog: PageDialog, now: float) -> bool:
-        if self._dialogs.begin(key, dialog, standalone.MOST_DIALOGS, now):
+        if self._dialogs.begin(key, dialog, page_dialogs.MOST_DIALOGS, now):
             return True
         for contact in self._flows.abandoned(dialog.owner):  # those who did not come back make room
             self._dialogs.end_of_page(dialog.owner, set(), contact, now)
-        return self._dialogs.begin(key, dialog, standalone.MOST_DIALOGS, now)
+        return self._dialogs.begin(key, dialog, page_dialogs.MOST_DIALOGS, now)
 
     # ------------------------------------------------------------ inside a dialog
 
@@ -122,16 +123,16 @@ class StandaloneRequests:
         now = time.time()
         registration = self._flows.registration(request.connection_id, now)
         if registration is None and dialog.owner:
-            raise standalone.not_registered_yet("this connection has no registration (yet)")
+            raise page_dialogs.not_registered_yet("this connection has no registration (yet)")
         if registration is None or registration.owner != dialog.owner:
-            raise standalone.no_dialog()
+            raise page_dialogs.no_dialog()
         if not self._registrar.check_token(request, registration):
             return
         edits = standalone.inside_for_core(
             request, registration, dialog, self._settings, secrets.token_hex(16)
         )
         learning = partial(
-            standalone.learn_from_page_request, request=request, registration=registration, now=now
+            page_dialogs.learn_from_page_request, request=request, registration=registration, now=now
         )
         self._dialogs.change(key, learning, now)
         self._relay_to_core(edits)
@@ -140,9 +141,9 @@ class StandaloneRequests:
         now = time.time()
         flow = self._flow_of(dialog, now)
         self._dialog_ids.translate(request, lambda: dialog.owner)
-        learning = partial(standalone.learn_from_core_request, request=request, now=now)
+        learning = partial(page_dialogs.learn_from_core_request, request=request, now=now)
         if self._dialogs.change(key, learning, now) is None:
-            raise standalone.no_dialog()
+            raise page_dialogs.no_dialog()
         self._relay_to_page(request, flow, dialog.page_contact)
 
     def _flow_of(self, dialog: PageDialog, now: float) -> Flow:
@@ -157,11 +158,11 @@ class StandaloneRequests:
         detail = "the page's connection is gone"
         match self._flows.state_of(dialog.owner, dialog.contact_of_binding, now):
             case None:
-                raise standalone.no_dialog()
+                raise page_dialogs.no_dialog()
             case BindingState.ABANDONED:
                 raise SipReject(detail, status=480, reason_phrase="Temporarily Unavailable")
             case _:
-                raise standalone.not_registered_yet(detail)
+                raise page_dialogs.not_registered_yet(detail)
 
     def _relay_to_page(self, request: Request, flow: Flow, target: str) -> None:
         called = "".join(request.headers("P-Called-Party-ID")[:1])
@@ -179,8 +180,11 @@ class StandaloneRequests:
 
     # ------------------------------------------------------------ responses
 
-    def answered(self, reply: Reply) -> None:
-        """A response goes back to page or core; of a page only where it was asked, and about no dialog but its own."""
+    def answered(self, reply: Reply, forbidden: Callable[[Reply, str], str]) -> None:
+        """A response goes back to page or core; of a page only where it was asked, and about no dialog but its own.
+
+        ``forbidden`` returns why who asked is not sent where the page on a connection wants, "" for no reason.
+        """
         connection_id, asked = "", None
         if reply.side is Side.WIC:
             connection_id = ksr.connection_id()
@@ -196,7 +200,7 @@ class StandaloneRequests:
             found = None  # its To-tag is of somebody else's dialog
         if found is not None and reply.status >= 200:
             self._dialogs.change(
-                found[0], lambda dialog: standalone.learn_from_reply(dialog, reply, now), now
+                found[0], lambda dialog: page_dialogs.learn_from_reply(dialog, reply, now), now
             )
             if found[0] == keys[2] and reply.status < 300:
                 self._dialogs.rename(keys[2], keys[1], now)
@@ -205,7 +209,12 @@ class StandaloneRequests:
         else:
             called, *vias = asked.split("\n")
             edits = standalone.reply_for_core(
-                reply, registration, called, found[1] if found else None, self._settings
+                reply,
+                registration,
+                called,
+                found[1] if found else None,
+                self._settings,
+                forbidden(reply, connection_id),
             )
             edits = replace(edits, vias=tuple(vias))
         self._executor.perform(reply.call_id, ForwardReply(edits))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kemi.core.standalone import LINGER_S, LONGEST_S, MOST_DIALOGS
+from kemi.core.page_dialogs import LINGER_S, LONGEST_S, MOST_DIALOGS
 from tests.integration.calls.stage import ALICE, BOB, CAROL, warning_of
 from tests.integration.registration.registering import RegistrationStage
 from tests.lab.subscribers import REALM

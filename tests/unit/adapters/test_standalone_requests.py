@@ -9,8 +9,10 @@ import pytest
 
 from kemi.adapters.gateway import Gateway
 from kemi.adapters.kamailio.htable import HtableTable
-from kemi.core import standalone
+from kemi.adapters.network.routing import RouteReader
+from kemi.core import page_dialogs
 from kemi.core.registration.states import BindingState
+from kemi.core.routing.permissions import CallDenied
 from kemi.state.flows import FlowStore
 from tests.fakes.ksr import FakeKamailio
 from tests.fakes.sip import FakeMessage
@@ -184,6 +186,71 @@ def test_the_refusal_of_one_page_leaves_the_dialog_of_the_other(
     notified(kamailio, pages, 7)
 
 
+def redirected(kamailio: FakeKamailio, pages: Gateway, target: str) -> FakeMessage:
+    """Let the core write to a page and that answer 302; return what goes to the core."""
+    token = json.loads(kamailio.tables["flow"]["7"])["token"]
+    asks = f"""MESSAGE sip:x@page.invalid;transport=ws SIP/2.0
+Via: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bKmessage
+From: <sip:bob@ims.example>;tag=bob
+To: <sip:alice@ims.example>
+Call-ID: text
+CSeq: 1 MESSAGE
+Max-Forwards: 70
+Route: <sip:{token}@192.0.2.1:5060;lr>
+
+"""
+    kamailio.receive(from_core(asks))
+    pages.ksr_request_route(MESSAGE)
+    assert kamailio.relayed
+    answer = from_page(
+        f"""SIP/2.0 302 Moved Temporarily
+Via: SIP/2.0/WS 127.0.0.1:8080;branch=z9hG4bKours
+From: <sip:bob@ims.example>;tag=bob
+To: <sip:alice@ims.example>;tag=page
+Call-ID: text
+CSeq: 1 MESSAGE
+Contact: <{target}>
+
+""",
+        connection_id=7,
+    )
+    kamailio.receive(answer)
+    pages.ksr_reply_route(MESSAGE)
+    assert not kamailio.dropped
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("target", "passes"),
+    [
+        pytest.param("sip:carol@ims.example", True, id="a colleague"),
+        pytest.param("tel:+4930123456", True, id="a number"),
+        pytest.param("tel:+8816123456", False, id="a satellite telephone"),
+        pytest.param("tel:112", False, id="an emergency"),
+        pytest.param("sip:carol@elsewhere.example", False, id="another domain"),
+        pytest.param("tel:+4930123456;rn=+4989", False, id="where a number is"),
+    ],
+)
+def test_a_page_sends_a_message_only_where_it_may_write_itself(
+    kamailio: FakeKamailio, pages: Gateway, target: str, passes: bool
+) -> None:
+    answer = redirected(kamailio, pages, target)
+    assert answer.sent_values("Contact") == ([f"<{target}>"] if passes else [])
+    assert bool(answer.sent_values("Warning")) is not passes
+
+
+def test_nor_where_its_class_may_not(
+    kamailio: FakeKamailio, pages: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denies(*_: object) -> str:
+        raise CallDenied("you may not call Berlin")
+
+    monkeypatch.setattr(RouteReader, "check_message", denies)
+    answer = redirected(kamailio, pages, "tel:+4930123456")
+    assert answer.sent_values("Contact") == []
+    assert "you may not call Berlin" in answer.sent_values("Warning")[0]
+
+
 def test_a_page_that_is_not_registered_again_yet_keeps_its_dialog(
     kamailio: FakeKamailio, pages: Gateway
 ) -> None:
@@ -249,7 +316,7 @@ def test_a_page_that_is_loaded_anew_leaves_nothing_of_before(
     kamailio: FakeKamailio, page: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It draws another Contact and begins all subscriptions again; who notified the old ones is told that at once."""
-    monkeypatch.setattr(standalone, "MOST_DIALOGS", 3)
+    monkeypatch.setattr(page_dialogs, "MOST_DIALOGS", 3)
     for name in ("tcpops.tcp_conid_alive", "websocket.close_conid", "tcpops.tcp_close_connection_id"):
         kamailio.script(name, 1)
     for load, connection in enumerate(range(8, 12)):
@@ -263,7 +330,7 @@ def test_pages_that_did_not_come_back_make_room(
     kamailio: FakeKamailio, page: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The core still has them, and until the room is needed they may come back to what they began."""
-    monkeypatch.setattr(standalone, "MOST_DIALOGS", 2)
+    monkeypatch.setattr(page_dialogs, "MOST_DIALOGS", 2)
     kamailio.script("tcpops.tcp_conid_alive", 1)
     flows = FlowStore(HtableTable)
     registers(kamailio, page, 8, "y")

@@ -1,262 +1,62 @@
-"""Dialogs outside calls: what they are named by, and what they learn."""
+"""Requests outside calls: what each side gets of the other's."""
 
 from __future__ import annotations
 
 import pytest
 
-from kemi.core.call.from_page.forks import MOST_FORKS
-from kemi.core.call.settings import CallSettings
 from kemi.core.errors import RemoteProtocolError, SipReject
-from kemi.core.messages import Message, Reply, Request, Side
-from kemi.core.registration import Flow, Registration
-from kemi.core.standalone import (
-    LINGER_S,
+from kemi.core.messages import Side
+from kemi.core.page_dialogs import (
     LONGEST_NAME,
     LONGEST_S,
-    UNANSWERED_S,
     FarEnd,
-    PageDialog,
     begin_by_core,
     begin_by_page,
+    learn_from_reply,
+)
+from kemi.core.registration import Flow, Registration
+from kemi.core.standalone import (
     check_method,
-    dialog_keys,
-    end_with_registration,
     for_page,
     inside_for_core,
-    learn_from_core_request,
-    learn_from_page_request,
-    learn_from_reply,
     outside_for_core,
     reply_for_core,
     reply_for_page,
 )
+from tests.unit.core.outside_calls import NOW, SETTINGS, begun_with, dialog, reply, request
 from tests.unit.core.registration.bindings import OURS, binding
 
-NOW = 1000.0
-SETTINGS = CallSettings("ims.example", "192.0.2.1:5060", "192.0.2.1", ("opus",), ("H264",))
-HEADERS = {
-    "Contact": ["<sip:there@core>"],
-    "Record-Route": ["<sip:one;lr>, <sip:two;lr>"],
-    "Expires": ["600"],
-    "Subscription-State": ["active;expires=60"],
-}
 
-
-def request(side: Side, method: str, from_tag: str, to_tag: str = "", **headers: list[str]) -> Request:
-    found = {**HEADERS, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    return Request(
-        side, method, "call-1", from_tag, to_tag, 1,
-        contact=found["Contact"][0] if found["Contact"] else "",
-        headers=lambda name: found.get(name, []),
-        request_uri="sip:bob@ims.example", from_uri="sip:alice@ims.example", connection_id="7",
-    )  # fmt: skip
-
-
-def reply(side: Side, method: str, from_tag: str, to_tag: str, status: int = 200) -> Reply:
-    contact = HEADERS["Contact"][0]
-    return Reply(
-        side, method, "call-1", from_tag, to_tag, 1, contact=contact,
-        headers=lambda name: HEADERS.get(name, []), status=status,
-    )  # fmt: skip
-
-
-def dialog(**far_ends: FarEnd) -> PageDialog:
-    return PageDialog("sip:alice@ims.example", "sip:a@x", "7", "user", True, NOW + UNANSWERED_S, far_ends)
-
-
-class TestNames:
-    """Who began tells two dialogs with the same Call-ID and tags apart: alice and bob may both be pages here."""
-
-    @pytest.mark.parametrize(
-        ("message", "by_page"),
-        [
-            pytest.param(request(Side.WIC, "SUBSCRIBE", "a"), "page call-1 a", id="begins"),
-            pytest.param(request(Side.IMS, "NOTIFY", "b", "a"), "page call-1 a", id="told"),
-            pytest.param(reply(Side.IMS, "SUBSCRIBE", "a", "b"), "page call-1 a", id="taken"),
-            pytest.param(reply(Side.WIC, "NOTIFY", "b", "a"), "page call-1 a", id="heard"),
-        ],
-    )
-    def test_are_the_same_in_every_message(self, message: Message, by_page: str) -> None:
-        assert dialog_keys(message)[0] == by_page
-
-    @pytest.mark.parametrize(
-        "message",
-        [
-            pytest.param(reply(Side.WIC, "SUBSCRIBE", "a", "b"), id="takes"),
-            pytest.param(request(Side.IMS, "SUBSCRIBE", "a", "b"), id="watched"),
-            pytest.param(request(Side.WIC, "NOTIFY", "b", "a"), id="tells"),
-            pytest.param(reply(Side.IMS, "NOTIFY", "b", "a"), id="was heard"),
-        ],
-    )
-    def test_that_the_core_began_are_the_same_too(self, message: Message) -> None:
-        assert dialog_keys(message)[1] == "core call-1 a b"
-
-    def test_until_a_page_answers_its_connection_tells_the_forks_of_one_request_apart(self) -> None:
-        asked = request(Side.IMS, "SUBSCRIBE", "a")
-        names = [dialog_keys(asked, connection)[2] for connection in ("7", "8")]
-        assert names == ["fork call-1 a 7", "fork call-1 a 8"]
-        assert dialog_keys(reply(Side.WIC, "SUBSCRIBE", "a", "b"), "7")[2] == names[0]
-        assert dialog_keys(request(Side.WIC, "NOTIFY", "b", "a"), "8")[2] == names[1]
-
-
-class TestLearning:
-    def test_a_2xx_tells_the_way_to_the_far_end(self) -> None:
-        found = dialog()
-        assert learn_from_reply(found, reply(Side.IMS, "SUBSCRIBE", "a", "b"), NOW)
-        assert found.far_ends == {"b": FarEnd("sip:there@core", ["<sip:two;lr>", "<sip:one;lr>"])}
-        assert found.expires_at == NOW + 600 + LINGER_S
-
-    @pytest.mark.parametrize("status", [302, 403, 481, 489, 503])
-    def test_a_refusal_ends_what_has_not_begun(self, status: int) -> None:
-        assert not learn_from_reply(dialog(), reply(Side.IMS, "SUBSCRIBE", "a", "b", status), NOW)
-
-    @pytest.mark.parametrize(("status", "stays"), [(481, False), (403, True), (500, True)])
-    def test_a_refused_refresh_ends_it_only_where_the_far_end_knows_nothing(
-        self, status: int, stays: bool
-    ) -> None:
-        found = dialog(b=FarEnd("sip:b"))
-        assert learn_from_reply(found, reply(Side.IMS, "SUBSCRIBE", "a", "b", status), NOW) is stays
-
-    def test_a_notify_of_another_fork_is_another_far_end(self) -> None:
-        found = dialog(b=FarEnd("sip:b"))
-        learn_from_core_request(found, request(Side.IMS, "NOTIFY", "c", "a"), NOW)
-        assert found.far_ends["c"] == FarEnd("sip:there@core", ["<sip:one;lr>", "<sip:two;lr>"])
-        assert found.expires_at == NOW + 60 + LINGER_S
-
-    def test_the_last_notify_leaves_a_little_time(self) -> None:
-        found = dialog(b=FarEnd("sip:b"))
-        found.expires_at = NOW + 5000
-        last = request(Side.IMS, "NOTIFY", "b", "a", Subscription_State=["Terminated ;reason=timeout"])
-        learn_from_core_request(found, last, NOW)
-        assert found.expires_at == NOW + LINGER_S
-
-    @pytest.mark.parametrize(
-        "refusal", [reply(Side.WIC, "NOTIFY", "c", "a", 481), reply(Side.IMS, "SUBSCRIBE", "a", "c", 481)]
-    )
-    def test_a_fork_that_one_side_does_not_know_leaves_the_others(self, refusal: Reply) -> None:
-        """RFC 6665 §5.4.9: a page may take one fork only; SIP.js and JsSIP answer the NOTIFYs of all others so."""
-        found = dialog(b=FarEnd("sip:b"), c=FarEnd("sip:c"))
-        found.expires_at = NOW + 600
-        assert learn_from_reply(found, refusal, NOW)
-        assert (set(found.far_ends), found.expires_at) == ({"b"}, NOW + 600)
-
-    def test_the_fork_that_a_page_takes_may_answer_after_one_that_it_refused(self) -> None:
-        found = begun_with("600")
-        learn_from_core_request(found, request(Side.IMS, "NOTIFY", "c", "a"), NOW)
-        assert learn_from_reply(found, reply(Side.WIC, "NOTIFY", "c", "a", 481), NOW)
-        assert (found.far_ends, found.expires_at) == ({}, NOW + UNANSWERED_S)
-        assert learn_from_reply(found, reply(Side.IMS, "SUBSCRIBE", "a", "b"), NOW)
-        assert (set(found.far_ends), found.expires_at) == ({"b"}, NOW + 600 + LINGER_S)
-
-    def test_one_that_the_core_began_ends_with_its_only_far_end(self) -> None:
-        begun = begin_by_core(
-            request(Side.IMS, "SUBSCRIBE", "b"), binding(), Flow("7", "n", "a", "b"), "u", NOW
-        )
-        assert not learn_from_reply(begun, reply(Side.WIC, "SUBSCRIBE", "b", "a", 481), NOW)
-
-    def test_what_one_fork_shortens_or_ends_leaves_the_others(self) -> None:
-        found = begun_with("600")
-        for tag in "bc":
-            learn_from_reply(found, reply(Side.IMS, "SUBSCRIBE", "a", tag), NOW)
-        learn_from_core_request(found, request(Side.IMS, "NOTIFY", "c", "a"), NOW)  # for 60 s
-        ends = request(Side.WIC, "SUBSCRIBE", "a", "c", Expires=["0"])
-        learn_from_page_request(found, ends, binding(), NOW)
-        last = request(Side.IMS, "NOTIFY", "c", "a", Subscription_State=["terminated;reason=timeout"])
-        learn_from_core_request(found, last, NOW)
-        assert (set(found.far_ends), found.expires_at) == ({"b"}, NOW + 600 + LINGER_S)
-        told = request(Side.IMS, "NOTIFY", "b", "a", Subscription_State=["active;expires=500"])
-        learn_from_core_request(found, told, NOW + 100)
-        assert found.expires_at == NOW + 600 + LINGER_S
-
-    @pytest.mark.parametrize("method", ["SUBSCRIBE", "REFER"])
-    def test_nothing_else_comes_from_a_stranger(self, method: str) -> None:
-        with pytest.raises(SipReject):
-            learn_from_core_request(dialog(), request(Side.IMS, method, "c", "a"), NOW)
-
-    def test_forks_are_counted(self) -> None:
-        found = dialog()
-        for number in range(MOST_FORKS):
-            learn_from_core_request(found, request(Side.IMS, "NOTIFY", f"f{number}", "a"), NOW)
-        with pytest.raises(SipReject) as caught:
-            learn_from_core_request(found, request(Side.IMS, "NOTIFY", "one more", "a"), NOW)
-        assert caught.value.status == 481
-        learn_from_core_request(found, request(Side.IMS, "NOTIFY", "f0", "a"), NOW)
-        assert learn_from_reply(found, reply(Side.IMS, "SUBSCRIBE", "a", "one more"), NOW)
-        assert len(found.far_ends) == MOST_FORKS
-
-
-class TestHowLong:
-    """Whoever is watched says how long, within what was asked for and what any dialog may last."""
-
-    FOR_EVER = "9" * 20
-
-    def test_nobody_says_for_ever(self) -> None:
-        begun = begun_with(self.FOR_EVER)
-        told = request(Side.IMS, "NOTIFY", "b", "a", Subscription_State=[f"active;expires={self.FOR_EVER}"])
-        learn_from_core_request(begun, told, NOW)
-        assert begun.expires_at == NOW + LONGEST_S + LINGER_S
-        answer = reply(Side.IMS, "SUBSCRIBE", "a", "b")
-        answer.headers = lambda name: [self.FOR_EVER] if name == "Expires" else []
-        learn_from_reply(begun, answer, NOW + 1)
-        assert begun.expires_at == NOW + 1 + LONGEST_S + LINGER_S
-
-    @pytest.mark.parametrize(
-        ("asked", "lasts"), [("60", 60), ("0", 0), ("600", 600), ("x", 600), ("", 600), ("700", 600)]
-    )
-    def test_an_answer_shortens_only_what_was_asked_for(self, asked: str, lasts: int) -> None:
-        begun = begun_with(asked)
-        learn_from_reply(begun, reply(Side.IMS, "SUBSCRIBE", "a", "b"), NOW)
-        assert begun.expires_at == NOW + lasts + LINGER_S
-
-    def test_a_refresh_asks_anew(self) -> None:
-        begun = begun_with("60")
-        again = request(Side.WIC, "SUBSCRIBE", "a", "b", Expires=["500"], Contact=["<sip:gruu;gr>"])
-        learn_from_page_request(begun, again, binding(), NOW)
-        assert (begun.page_contact, begun.contact_of_binding) == ("sip:gruu;gr", OURS)
-        learn_from_reply(begun, reply(Side.IMS, "SUBSCRIBE", "a", "b"), NOW)
-        assert begun.expires_at == NOW + 500 + LINGER_S
-
-    def test_after_the_registration_the_last_notify_passes_and_nothing_makes_it_longer(self) -> None:
-        begun = begun_with("600")
-        learn_from_reply(begun, reply(Side.IMS, "SUBSCRIBE", "a", "b"), NOW)
-        end_with_registration(begun, NOW)
-        assert (begun.owner, begun.expires_at) == ("", NOW + LINGER_S)
-        learn_from_core_request(begun, request(Side.IMS, "SUBSCRIBE", "b", "a"), NOW)
-        learn_from_core_request(begun, request(Side.IMS, "NOTIFY", "b", "a"), NOW)
-        assert begun.expires_at == NOW + LINGER_S
-
-    @pytest.mark.parametrize(
-        ("asked", "passes"),
-        [("600000", False), (FOR_EVER, False), (str(LONGEST_S), True), ("0", True), ("x", True), ("", True)],
-    )
-    def test_both_sides_hear_of_it(self, asked: str, passes: bool) -> None:
-        registration = Registration("sip:alice@ims.example", "sip:a@x", NOW + 60)
-        ends = dialog(b=FarEnd("sip:b"))
-        asks = request(Side.WIC, "SUBSCRIBE", "a", "b", Expires=[asked] if asked else [])
-        asked_too = request(Side.IMS, "SUBSCRIBE", "b", "a", Expires=[asked] if asked else [])
-        for edits in (
-            outside_for_core(asks, registration, None, SETTINGS, "icid"),
-            inside_for_core(asks, registration, ends, SETTINGS, "icid"),
-            for_page(asked_too, Flow("7", "n", "192.0.2.1", "127.0.0.1:7"), "sip:a@x", SETTINGS),
-        ):
-            assert ("Expires" not in edits.remove) is passes
-            assert (f"Expires: {LONGEST_S}" not in edits.insert) is passes
+@pytest.mark.parametrize(
+    ("asked", "passes"),
+    [("600000", False), ("9" * 20, False), (str(LONGEST_S), True), ("0", True), ("x", True), ("", True)],
+)
+def test_both_sides_hear_how_long_a_subscription_may_be(asked: str, passes: bool) -> None:
+    registration = Registration("sip:alice@ims.example", "sip:a@x", NOW + 60)
+    ends = dialog(b=FarEnd("sip:b"))
+    asks = request(Side.WIC, "SUBSCRIBE", "a", "b", Expires=[asked] if asked else [])
+    asked_too = request(Side.IMS, "SUBSCRIBE", "b", "a", Expires=[asked] if asked else [])
+    for edits in (
+        outside_for_core(asks, registration, None, SETTINGS, "icid"),
+        inside_for_core(asks, registration, ends, SETTINGS, "icid"),
+        for_page(asked_too, Flow("7", "n", "192.0.2.1", "127.0.0.1:7"), "sip:a@x", SETTINGS),
+    ):
+        assert ("Expires" not in edits.remove) is passes
+        assert (f"Expires: {LONGEST_S}" not in edits.insert) is passes
 
 
 @pytest.mark.conformance("S-04", "S-24")
 @pytest.mark.parametrize(("value", "passes"), [("urgent", True), ("emergency", False)])
 def test_a_page_does_not_say_that_a_message_comes_first(value: str, passes: bool) -> None:
     registration = Registration("sip:alice@ims.example", "sip:a@x", NOW + 60)
-    asks = request(Side.WIC, "MESSAGE", "a", Priority=[value])
-    edits = outside_for_core(asks, registration, None, SETTINGS, "icid")
-    assert "Priority" in edits.remove
-    assert (f"Priority: {value}" in edits.insert) is passes
-
-
-def begun_with(expires: str) -> PageDialog:
-    registration = Registration("sip:alice@ims.example", "sip:a@x", NOW + 60)
-    asked = request(Side.WIC, "SUBSCRIBE", "a", Expires=[expires] if expires else [])
-    return begin_by_page(asked, registration, "user", NOW)
+    begins = request(Side.WIC, "MESSAGE", "a", Priority=[value])
+    inside = request(Side.WIC, "NOTIFY", "a", "b", Priority=[value])
+    for edits in (
+        outside_for_core(begins, registration, None, SETTINGS, "icid"),
+        inside_for_core(inside, registration, dialog(b=FarEnd("sip:b")), SETTINGS, "icid"),
+    ):
+        assert "Priority" in edits.remove
+        assert edits.insert.count(f"Priority: {value}") == passes
 
 
 class TestTowardsTheCore:
@@ -289,6 +89,16 @@ class TestTowardsTheCore:
         edits = reply_for_core(reply(Side.WIC, method, "a", "b", status), None, "", begun, SETTINGS)
         inserted = [line for line in edits.insert if line.startswith("Record-Route")]
         assert inserted == ["Record-Route: <sip:one;lr>", "Record-Route: <sip:two;lr>"][:routes]
+
+    @pytest.mark.parametrize("method", ["MESSAGE", "SUBSCRIBE"])
+    def test_who_is_redirected_hears_where_to(self, method: str) -> None:
+        sends = reply(Side.WIC, method, "a", "b", 302)
+        edits = reply_for_core(sends, binding(), "", None, SETTINGS)
+        assert "Contact" not in edits.remove
+        assert not any(line.startswith(("Contact", "Warning")) for line in edits.insert)
+        edits = reply_for_core(sends, binding(), "", None, SETTINGS, "not there")
+        assert "Contact" in edits.remove
+        assert edits.insert[-1] == 'Warning: 399 ims.example "not there"'
 
     @pytest.mark.parametrize(
         ("preferred", "called", "begun_with", "asserted"),

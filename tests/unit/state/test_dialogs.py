@@ -6,7 +6,8 @@ from collections import defaultdict
 
 import pytest
 
-from kemi.core.standalone import LINGER_S, PageDialog
+from kemi.core.errors import SipReject
+from kemi.core.page_dialogs import LINGER_S, PageDialog
 from kemi.state.dialogs import DialogStore
 from tests.fakes.table import MemoryTable
 
@@ -66,6 +67,26 @@ class TestNames:
         store.rename("fork", "core", NOW)
         assert store.lasting == {}
         assert store.indexed() == {}
+
+
+class TestOwners:
+    """Who was sent a SUBSCRIBE or REFER knows its Call-ID and tag."""
+
+    def test_nobody_takes_the_name_of_anothers(self, store: Store) -> None:
+        store.begins("a")
+        with pytest.raises(SipReject) as caught:
+            store.begins("a", owner=BOB, connection_id="66")
+        assert caught.value.status == 482
+        found = store.find(("a",))
+        assert found is not None
+        assert found[1] == dialog()
+        assert list(store.indexed()) == [f"by {ALICE}"]
+
+    def test_what_is_nobodys_any_more_is_in_nobodys_way(self, store: Store) -> None:
+        store.begins("a")
+        store.end_of_page(ALICE, {"7"}, "", NOW)
+        assert store.begins("a", owner=BOB)
+        assert store.lasting == {"a": 600}
 
 
 class TestTime:
