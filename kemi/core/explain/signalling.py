@@ -34,6 +34,8 @@ def _nobody_answered(call: Reading) -> Found | None:
     if call.answered or call.status not in (408, 480, 504):
         return None
     last = call.heard or call.told
+    if last is not None and last is call.told and last.warning not in ("", "nobody answered"):
+        return None  # we ended it for another reason while it rang
     if call.rang or (last is not None and last.q850 in _NOBODY):
         rang = next(call.messages(call.callee, "INVITE", incoming=True, status=range(180, 181)), None)
         return found(call.quoted(rang), call.quoted(last))

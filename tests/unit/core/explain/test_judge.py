@@ -11,16 +11,33 @@ import pytest
 from kemi.core.explain.judge import RULES, explain
 from kemi.core.explain.verdict import Gravity
 from kemi.core.trace.entries import CallTrace, What
-from tests.unit.core.explain.built import CORE_SDP, PAGE_SDP, Built, ims, turned, wic
+from tests.unit.core.explain.built import BACK_SDP, CORE_SDP, PAGE_SDP, Built, ims, turned, wic
 from tests.unit.core.explain.cases import CASES
 
 GRAVITY = {rule.code: rule.gravity for rule in RULES}
 WITH = {"request-too-large": ["core-does-not-answer"]}
 """What goes with a verdict."""
+BOTH_WAYS = turned(PAGE_SDP, "sendrecv")
 
 
 def codes_of(trace: CallTrace) -> list[str]:
     return [verdict.code for verdict in explain(trace)]
+
+
+def second_try(built: Built) -> Built:
+    """Add the INVITE that answers a challenge."""
+    built.sip("page>", "INVITE", "Supported: 100rel", sdp=BOTH_WAYS, cseq="2 INVITE", tag="")
+    return built.sip(">core", "INVITE", sdp=CORE_SDP, cseq="2 INVITE", tag="")
+
+
+def challenged(status: str = "407 Proxy Authentication Required") -> Built:
+    """Return a call that the core has challenged, up to its second INVITE."""
+    built = (
+        Built()
+        .sip("page>", "INVITE", "Supported: 100rel", sdp=BOTH_WAYS)
+        .sip(">core", "INVITE", sdp=CORE_SDP)
+    )
+    return second_try(built.sip("core>", status).sip(">page", status))
 
 
 def test_each_rule_has_a_case_and_a_name_of_its_own() -> None:
@@ -140,6 +157,62 @@ def test_who_never_sent_though_it_once_wanted_to_is_missed_in_a_trace_that_is_no
     trace = built.talked(audio_wic=wic(0), audio_ims=ims(500)).trace
     assert "page-sends-no-media" not in codes_of(trace)
     assert "page-sends-no-media" in codes_of(replace(trace, left_out=9))
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "407 Proxy Authentication Required"])
+def test_a_challenge_that_the_page_answered_is_no_end(status: str) -> None:
+    built = challenged(status)
+    running = codes_of(built.sip("core>", "180 Ringing", cseq="2 INVITE").trace)
+    assert running == []
+    built.sip("core>", "200 OK", cseq="2 INVITE", sdp=CORE_SDP).sip(
+        ">page", "200 OK", cseq="2 INVITE", sdp=BACK_SDP
+    )
+    built.trace.answered_at = built.now
+    assert codes_of(built.talked(audio_wic=wic(), audio_ims=ims()).trace) == ["transcoded"]
+
+
+def test_our_own_challenge_that_the_page_answered_is_no_end() -> None:
+    built = Built().sip("page>", "INVITE", sdp=PAGE_SDP).decided("token_refused", "expired", method="INVITE")
+    built.sip(">page", "407 Proxy Authentication Required")
+    assert codes_of(second_try(built).refused("486 Busy Here", cseq="2 INVITE").trace) == ["busy"]
+
+
+def test_a_challenge_that_nobody_answered_is_an_end() -> None:
+    trace = Built().begun().refused("407 Proxy Authentication Required").trace
+    assert codes_of(trace) == ["refused"]
+
+
+@pytest.mark.parametrize(
+    ("status", "why", "code"),
+    [
+        ("504 Server Time-out", "no PRACK came for the answer", "no-prack"),
+        ("504 Server Time-out", "the IMS core does not answer", "core-does-not-answer"),
+        ("502 Bad Gateway", "3 lines", "answer-unusable"),
+        ("488 Not Acceptable Here", "The audio line has no ICE credentials", "description-refused"),
+        ("400 Bad Request", "line 7: m=audio has no port", "malformed-request"),
+    ],
+)
+def test_how_a_call_ended_after_a_challenge_is_what_the_page_was_told_last(
+    status: str, why: str, code: str
+) -> None:
+    built = challenged().sip(">page", status, f'Warning: 399 gateway "{why}"', cseq="2 INVITE")
+    (verdict,) = explain(built.ended("gateway", why, int(status[:3])).trace)
+    assert verdict.code == code
+    assert not [line for line in verdict.because if "407" in line]
+
+
+@pytest.mark.parametrize(
+    ("status", "why", "code"),
+    [
+        ("504 Server Time-out", "no PRACK came for the answer", "no-prack"),
+        ("480 Page Gone", "the WebSocket closed", "page-connection-lost"),
+        ("480 Not Registered", "registration logged out", "registration-ended"),
+        ("480 No Answer", "nobody answered", "nobody-answered"),
+    ],
+)
+def test_a_call_that_we_ended_while_it_rang_was_not_left_unanswered(status: str, why: str, code: str) -> None:
+    built = Built().begun().sip("core>", "180 Ringing").sip("core>", "487 Request Terminated")
+    assert codes_of(built.rejected(status, why).trace) == [code]
 
 
 @pytest.mark.parametrize("cause", [17, 21, 18])
