@@ -259,11 +259,13 @@ class Reading:
 
     @cached_property
     def detail(self) -> str:
-        """Why we refused a call, in our own words; "" where we did not."""
+        """Why we refused or ended a call, in our own words; "" where we did not."""
+        if self.answered:
+            return self.trace.why if self.by_gateway else ""
         told, heard = self.told, self.heard
         if told is not None and told.warning and (heard is None or heard.warning != told.warning):
             return told.warning
-        rejected = self.decision("request_rejected")
+        rejected = self.on_invite("request_rejected")
         if rejected is not None:
             return rejected.why or str(rejected.values.get("detail", ""))
         return self.trace.why if self.by_gateway else ""
@@ -285,6 +287,21 @@ class Reading:
     def decision(self, *names: str) -> Entry | None:
         """Return the last decision of one of these names."""
         return next(iter(reversed(self.decisions(*names))), None)
+
+    def on_invite(self, name: str) -> Entry | None:
+        """Return the last decision of a name on the INVITE of a call that was not answered.
+
+        What a page asks for beside it, as a transfer, is refused without any harm to the call.
+        """
+        decisions = [] if self.answered else self.decisions(name)
+        return next(
+            (
+                one
+                for one in reversed(decisions)
+                if one.values.get("method") == "INVITE" and one.at >= self._since
+            ),
+            None,
+        )
 
     # ------------------------------------------------------------ media
 

@@ -39,7 +39,7 @@ def _row_refuses(call: Reading) -> Found | None:
 
 
 def _denied(call: Reading) -> Found | None:
-    denied = call.decision("call_denied")
+    denied = call.on_invite("call_denied")
     said = call.detail.startswith(("you may not call", "calls to ", "whom this calls"))
     if _LIMITS.search(call.detail) or _row_refuses(call) is not None or not (said or denied):
         return None
@@ -73,7 +73,7 @@ def _token(call: Reading) -> Found | None:
     told = call.told
     if told is None or told.side != PAGE or told.status not in (401, 407) or call.heard is not None:
         return None
-    refused = call.decision("token_refused")
+    refused = call.on_invite("token_refused")
     why = refused.why if refused is not None and refused.why else "it is not good (any more)"
     return found(call.shown(refused), call.quoted(told), why=why)
 

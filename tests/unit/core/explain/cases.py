@@ -200,7 +200,9 @@ CASES: Final[Mapping[str, CallTrace]] = {
     # ---- way
     "emergency-refused": _rejected("380 Alternative Service", "emergency calls are not possible from here"),
     "page-not-registered": _rejected("403 Not Registered", "this connection has no registration: REGISTER first"),
-    "token-refused": Built().sip("page>", "INVITE", sdp=PAGE_SDP).decided("token_refused", "expired").rejected(
+    "token-refused": Built().sip("page>", "INVITE", sdp=PAGE_SDP).decided(
+        "token_refused", "expired", method="INVITE"
+    ).rejected(
         "407 Proxy Authentication Required", "get another token"
     ).trace,
     "registration-ended": _called().answered().decided("registration_ended", "logged out").talked(**_HEALTHY).ended(
@@ -213,7 +215,7 @@ CASES: Final[Mapping[str, CallTrace]] = {
         "503 Too Many Requests", "you may make no more than 3 calls in a minute", "Retry-After: 4"
     ),
     "not-permitted": Built().sip("page>", "INVITE", sdp=PAGE_SDP).decided(
-        "call_denied", "you may not call premium numbers", cost="premium"
+        "call_denied", "class", method="INVITE", cost="premium"
     ).rejected("403 Forbidden", "you may not call premium numbers").trace,
     "route-refuses": _rejected("403 Forbidden", "calls to this number are not allowed here"),
     "no-route": _rejected("404 Not Found", "no route to this number"),

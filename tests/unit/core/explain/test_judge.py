@@ -159,6 +159,41 @@ def test_who_never_sent_though_it_once_wanted_to_is_missed_in_a_trace_that_is_no
     assert "page-sends-no-media" in codes_of(replace(trace, left_out=9))
 
 
+REFUSALS = (
+    "too many requests of this connection",
+    "you may not call premium numbers",
+    "calls to this number are not allowed here",
+    "no route to this number",
+    "none of the codecs offered is known",
+    "this connection has no registration: REGISTER first",
+    "the page's connection is gone",
+    "registration logged out",
+    "no trunk has room for this call",
+)
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+@pytest.mark.parametrize("method", ["REFER", "INFO", "INVITE"])
+def test_what_is_refused_in_a_good_call_is_no_cause(why: str, method: str) -> None:
+    built = Built().begun().answered().decided("request_rejected", why, method=method)
+    built.decided("call_denied", "class", detail=why, method=method)
+    assert codes_of(built.talked(audio_wic=wic(), audio_ims=ims()).trace) == ["transcoded"]
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+def test_what_was_refused_before_a_call_failed_is_not_why(why: str) -> None:
+    built = Built().begun().decided("request_rejected", why, method="INFO")
+    built.decided("call_denied", "class", detail=why, method="REFER")
+    assert codes_of(built.refused("486 Busy Here").trace) == ["busy"]
+
+
+def test_an_invite_that_was_refused_counts_though_nobody_noted_the_answer() -> None:
+    built = (
+        Built().sip("page>", "INVITE", sdp=PAGE_SDP).decided("request_rejected", REFUSALS[0], method="INVITE")
+    )
+    assert codes_of(built.ended("gateway", "Too Many Requests", 503).trace) == ["limit-reached"]
+
+
 @pytest.mark.parametrize("status", ["401 Unauthorized", "407 Proxy Authentication Required"])
 def test_a_challenge_that_the_page_answered_is_no_end(status: str) -> None:
     built = challenged(status)
