@@ -278,6 +278,10 @@ class Reading:
         until = self.trace.ended_at or max((entry.at for entry in self.trace.entries), default=0.0)
         return max(0.0, until - self.trace.answered_at)
 
+    def talked_until(self, entry: Entry) -> float:
+        """Return how long an answered call had been talked on when something happened."""
+        return max(0.0, entry.at - self.trace.answered_at)
+
     # ------------------------------------------------------------ decisions
 
     def decisions(self, *names: str) -> list[Entry]:

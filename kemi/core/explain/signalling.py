@@ -7,11 +7,14 @@ from typing import Final
 from kemi.core.explain.reading import CORE, PAGE, Reading, Sip
 from kemi.core.explain.rules import Found, Rule, found
 from kemi.core.explain.verdict import Gravity
+from kemi.core.trace.entries import Entry
 
 _BUSY: Final = frozenset({486, 600})
 _NOBODY: Final = frozenset({18, 19})
 _LARGEST_DATAGRAM: Final = 1300
 """RFC 3261 §18.1.1: beyond it a request has to go over TCP."""
+_LONGEST_WAIT_S: Final = 3600
+"""What a site may let a call wait for its page at most (timers.flow_recovery_s)."""
 _NAMES: Final = {PAGE: "the page", CORE: "the far end"}
 
 
@@ -220,15 +223,24 @@ def _page_lost(call: Reading) -> Found | None:
     gone = call.detail in ("the WebSocket closed", "the page's connection is gone") or call.trace.why in (
         "connection lost", "flow_recovery",
     )  # fmt: skip
-    if not gone and (lost is None or not (call.failed or call.by_gateway)):
+    if not gone and (lost is None or not call.ended or (call.answered and _was_back(call, lost))):
         return None
-    when = f"after {call.lasted_s:.0f} s of the call" if call.answered else "before it was answered"
+    when = "before it was answered"
+    if call.answered:
+        when = "during the call" if lost is None else f"after {call.talked_until(lost):.0f} s of the call"
     return found(call.shown(lost), call.quoted(call.told), call.trace.why, when=when)
+
+
+def _was_back(call: Reading, lost: Entry) -> bool:
+    """Whether the page said anything after its connection was lost, or the call outlived every wait for it."""
+    if call.trace.by == PAGE or call.trace.ended_at - lost.at > _LONGEST_WAIT_S:
+        return True
+    return any(one.entry.at > lost.at for one in call.messages(PAGE, incoming=True))
 
 
 def _page_came_back(call: Reading) -> Found | None:
     lost = call.decision("flow_lost")
-    if lost is None or not call.answered or _page_lost(call) is not None:
+    if lost is None or not call.answered or _page_lost(call) is not None or not _was_back(call, lost):
         return None
     return found(call.shown(lost), "the call went on")
 

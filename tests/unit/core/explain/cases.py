@@ -156,8 +156,11 @@ def _cancelled(*lines: str, to_page: bool = False) -> CallTrace:
 
 
 def _lost_in_call(*, came_back: bool) -> CallTrace:
-    built = _called().answered().decided("flow_lost", state="confirmed").talked(**_HEALTHY)
-    return built.trace if came_back else built.ended("gateway", "flow_recovery").trace
+    built = _called().answered().decided("flow_lost", state="confirmed")
+    if not came_back:
+        return built.talked(**_HEALTHY).ended("gateway", "flow_recovery").trace
+    built.sip(">page", "UPDATE", cseq="7 UPDATE").sip("page>", "200 OK", cseq="7 UPDATE")
+    return built.talked(**_HEALTHY).trace
 
 
 def _no_figures() -> CallTrace:

@@ -159,6 +159,50 @@ def test_who_never_sent_though_it_once_wanted_to_is_missed_in_a_trace_that_is_no
     assert "page-sends-no-media" in codes_of(replace(trace, left_out=9))
 
 
+@pytest.mark.parametrize(
+    ("why", "decision", "code"),
+    [
+        ("ended by an operator", "call_forbidden", "ended-by-operator"),
+        ("longer than a call may be", "call_forbidden", "ended-by-operator"),
+        ("session_expired", "session_expired", "session-timer-unanswered"),
+        ("the media relay has lost the call", "media_lost", "relay-lost-the-call"),
+        ("no media for 60 s", "media_lost", "media-lost"),
+    ],
+)
+def test_a_page_that_came_back_is_not_why_we_ended_its_call_later(why: str, decision: str, code: str) -> None:
+    trace = CASES["page-came-back"]
+    built = Built()
+    built.trace, built.now = replace(trace, entries=list(trace.entries)), trace.ended_at
+    built.decided(decision, why).ended("gateway", why, after_s=3600.0)
+    grave = [verdict.code for verdict in explain(built.trace) if verdict.gravity is not Gravity.NOTE]
+    assert grave == [code, "page-came-back"]
+
+
+def test_a_page_is_back_only_where_it_said_something() -> None:
+    built = Built().begun().answered().decided("flow_lost", state="confirmed")
+    assert "page-came-back" not in codes_of(built.trace)
+    built.talked(audio_wic=wic(), audio_ims=ims()).ended("core", "BYE")
+    assert codes_of(built.trace)[0] == "page-connection-lost"
+    built.sip("core>", "BYE", cseq="9 BYE").sip(">page", "BYE", cseq="9 BYE").sip(
+        "page>", "200 OK", cseq="9 BYE"
+    )
+    assert codes_of(built.trace)[0] == "page-came-back"
+
+
+def test_a_call_that_outlived_every_wait_for_its_page_had_it() -> None:
+    built = Built().begun().answered().decided("flow_lost", state="confirmed")
+    built.decided("call_forbidden", "ended by an operator").talked(3601, audio_wic=wic(), audio_ims=ims())
+    codes = codes_of(built.ended("gateway", "ended by an operator").trace)
+    assert codes[:2] == ["ended-by-operator", "page-came-back"]
+
+
+def test_when_the_page_was_lost_is_not_when_the_call_ended() -> None:
+    built = Built().begun().answered()
+    built.now += 12.0
+    built.decided("flow_lost", state="confirmed").ended("gateway", "flow_recovery", after_s=30.0)
+    assert "closed after 12 s of the call" in explain(built.trace)[0].says
+
+
 REFUSALS = (
     "too many requests of this connection",
     "you may not call premium numbers",
