@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from kemi.core.entry_points import UNAVAILABLE
 from kemi.core.explain.reading import CORE, PAGE, Reading, Sip
 from kemi.core.explain.rules import Found, Rule, found
 from kemi.core.explain.verdict import Gravity
@@ -47,7 +48,7 @@ def _nobody_answered(call: Reading) -> Found | None:
 
 def _not_reachable(call: Reading) -> Found | None:
     heard = call.heard
-    if heard is None or heard.status not in (404, 410, 480, 604) or call.rang or heard.q850 in _NOBODY:
+    if heard is None or heard.status not in (404, 408, 410, 480, 604) or call.rang or heard.q850 in _NOBODY:
         return None
     return found(call.quoted(heard), status=str(heard.status))
 
@@ -84,11 +85,13 @@ def _core_silent(call: Reading) -> Found | None:
 
 def _core_unavailable(call: Reading) -> Found | None:
     heard = call.heard
-    if heard is None or call.callee != CORE or heard.status not in (408, 502, 503, 504) or call.rang:
+    if heard is None or call.callee != CORE or heard.status != UNAVAILABLE or call.rang:
         return None
-    if heard.entry.leg.startswith("trunk:"):
+    if (
+        heard.entry.leg.startswith("trunk:") or heard.q850
+    ):  # the cause is of a telephone network behind the core
         return None
-    return found(call.quoted(heard), call.quoted(call.told), status=str(heard.status))
+    return found(call.quoted(heard), call.quoted(call.told))
 
 
 def _fragments_lost(call: Reading) -> Found | None:
@@ -347,7 +350,7 @@ RULES: Final = (
     ),
     Rule(
         code="core-unavailable", gravity=_CAUSE, check=_core_unavailable, unless=("trunks-exhausted",),
-        says="The IMS core answered {status}: it cannot take calls now, and no other entry point was left.",
+        says="The IMS core answered 503: it cannot take calls now, and no other entry point was left.",
         do="Core: see the log of the entry point; operator: add a second entry point.",
     ),
     Rule(
@@ -381,8 +384,8 @@ RULES: Final = (
         do="Nobody: call again later.",
     ),
     Rule(
-        code="callee-not-reachable", gravity=_CAUSE, check=_not_reachable,
-        says="The callee is not known or not registered anywhere ({status}).",
+        code="callee-not-reachable", gravity=_CAUSE, check=_not_reachable, unless=("trunks-exhausted",),
+        says="The callee is not known, not registered anywhere or does not answer there ({status}).",
         do="Caller: check the number; operator: has the callee registered (gwctl registrations)?",
     ),
     Rule(

@@ -300,6 +300,22 @@ def test_a_cause_of_q850_counts_more_than_the_status(cause: int) -> None:
     assert codes_of(trace)[0] == {17: "busy", 21: "declined", 18: "nobody-answered"}[cause]
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "code"),
+    [
+        ("408 Request Timeout", "", "callee-not-reachable"),
+        ("502 Bad Gateway", "", "refused"),
+        ("503 Service Unavailable", "Reason: Q.850;cause=34", "refused"),
+        ("504 Server Time-out", "", "refused"),
+    ],
+)
+def test_who_is_behind_the_core_is_not_the_core(status: str, reason: str, code: str) -> None:
+    """No other entry point is asked for these."""
+    (verdict,) = explain(Built().begun().refused(status, *([reason] if reason else [])).trace)
+    assert verdict.code == code
+    assert status[:3] in verdict.says
+
+
 def test_an_empty_trace_says_nothing() -> None:
     assert explain(Built().trace) == []
 
