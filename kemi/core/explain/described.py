@@ -62,15 +62,15 @@ def _description_refused(call: Reading) -> Found | None:
 
 
 def _answer_unusable(call: Reading) -> Found | None:
-    decision = call.decision("core_answer_unusable", "page_answer_unusable", "own_offer_misunderstood")
+    decision = call.decision("core_answer_unusable", "own_offer_misunderstood")
     told = call.told
     said = any(one.has_sdp for one in call.messages(call.callee, "INVITE", incoming=True))
     bad = told is not None and call.heard is None and bool(told.warning)
     bad = bad and told is not None and (told.status == 502 or (told.status == 488 and said))
     if decision is None and not bad:
         return None
-    if decision is not None and not (call.failed or call.by_gateway):
-        return None
+    if decision is not None and not (call.failed or decision.why == call.trace.why):
+        return None  # inside a call it comes to nothing, and the call goes on
     detail = decision.why if decision is not None else call.detail
     who = (
         "the page"

@@ -17,6 +17,8 @@ _LARGEST_DATAGRAM: Final = 1300
 _LONGEST_WAIT_S: Final = 3600
 """What a site may let a call wait for its page at most (timers.flow_recovery_s)."""
 _NAMES: Final = {PAGE: "the page", CORE: "the far end"}
+_OUT_OF_ACKS: Final = {"page_answer_unusable": _NAMES[PAGE], "late_answer_refused": _NAMES[CORE]}
+"""Decisions on an answer in an ACK inside a call, which goes on as it was -> whose ACK."""
 
 
 def _busy(call: Reading) -> Found | None:
@@ -183,11 +185,16 @@ def _change_refused(call: Reading) -> Found | None:
         if one.status in (481, 408) and call.trace.why not in ("BYE",):
             continue
         who = "the gateway" if one.is_ours or not one.incoming else _NAMES[one.side]
-        return found(call.quoted(one), who=who, method=one.method, status=str(one.status))
-    return None
+        return found(call.quoted(one), who=who, what=f"{one.status} to {one.method}")
+    answer = call.decision(*_OUT_OF_ACKS)
+    if answer is None:
+        return None
+    return found(call.shown(answer), who=_OUT_OF_ACKS[answer.name], what="its ACK had no answer of use")
 
 
 def _precondition(call: Reading) -> Found | None:
+    if call.answered:  # another device of the callee had its resources, or a later offer lacked them
+        return None
     failed = next(call.messages(method="INVITE", status=range(580, 581)), None)
     if failed is None and call.status != 580:
         return None
@@ -196,11 +203,10 @@ def _precondition(call: Reading) -> Found | None:
 
 def _late_offer(call: Reading) -> Found | None:
     """The caller sent no description in its INVITE and none in its ACK either."""
-    refused = call.decision("late_answer_refused", "page_answer_unusable")
-    if refused is None and "the ACK has no session description" not in call.trace.why:
+    if "the ACK has no session description" not in call.trace.why:
         return None
     ack = next(call.messages(call.caller, "ACK", incoming=True), None)
-    return found(call.shown(refused) or call.trace.why, call.quoted(ack), who=_NAMES[call.caller])
+    return found(call.trace.why, call.quoted(ack), who=_NAMES[call.caller])
 
 
 def _session_timer(call: Reading) -> Found | None:
@@ -401,7 +407,7 @@ RULES: Final = (
     ),
     Rule(
         code="change-refused", gravity=_TROUBLE, check=_change_refused, unless=("ice-restart-refused",),
-        says="A change inside the call (hold, video, codec) was refused by {who}: {status} to {method}.",
+        says="A change inside the call (hold, video, codec) was refused by {who}: {what}.",
         do="The developer of the side that refused; the call went on as it was before.",
     ),
     Rule(

@@ -282,9 +282,9 @@ CASES: Final[Mapping[str, CallTrace]] = {
     "update-unanswered": _update("408 Request Timeout"),
     "glare-unsolved": _update("491 Request Pending"),
     "precondition-failed": _called().refused("580 Precondition Failure").trace,
-    "late-offer-unanswered": _called(to_page=True).answered().decided(
-        "late_answer_refused", "the ACK has no session description to answer ours"
-    ).talked(**_HEALTHY).ended("gateway", "the ACK has no session description to answer ours").trace,
+    "late-offer-unanswered": _called(to_page=True).answered().talked(**_HEALTHY).ended(
+        "gateway", "the ACK has no session description to answer ours"
+    ).trace,
     "session-timer-unanswered": _called().answered().decided("session_expired", _ANSWERED_BYE).talked(
         **_HEALTHY
     ).ended("gateway", "session_expired").trace,

@@ -316,6 +316,41 @@ def test_who_is_behind_the_core_is_not_the_core(status: str, reason: str, code: 
     assert status[:3] in verdict.says
 
 
+@pytest.mark.parametrize("to_page", [False, True])
+@pytest.mark.parametrize(
+    ("name", "who"), [("late_answer_refused", "the far end"), ("page_answer_unusable", "the page")]
+)
+@pytest.mark.parametrize(
+    ("by", "why"), [("page", "BYE"), ("core", "BYE"), ("gateway", "ended by an operator")]
+)
+def test_a_bad_answer_in_an_ack_inside_a_call_ends_nothing(
+    to_page: bool, name: str, who: str, by: str, why: str
+) -> None:
+    built = Built(to_page=to_page).begun().answered()
+    built.decided(name, "the ACK has no session description to answer ours")
+    verdict, *rest = explain(built.talked(audio_wic=wic(), audio_ims=ims()).ended(by, why).trace)
+    assert (verdict.code, f"by {who}: its ACK" in verdict.says) == ("change-refused", True)
+    assert [one.code for one in rest] == ["transcoded"]
+
+
+@pytest.mark.parametrize("name", ["core_answer_unusable", "own_offer_misunderstood"])
+def test_a_bad_answer_inside_a_call_is_not_why_it_ended_later(name: str) -> None:
+    built = (
+        Built().begun().answered().decided(name, "3 lines").decided("call_forbidden", "ended by an operator")
+    )
+    trace = built.talked(audio_wic=wic(), audio_ims=ims()).ended("gateway", "ended by an operator").trace
+    assert codes_of(trace) == ["ended-by-operator", "transcoded"]
+
+
+def test_resources_that_an_answered_call_lacked_later_are_no_cause() -> None:
+    built = Built().begun().sip("core>", "580 Precondition Failure", tag="other").answered()
+    built.sip("core>", "INVITE", sdp=CORE_SDP, cseq="21 INVITE").sip(
+        ">core", "580 Precondition Failure", cseq="21 INVITE"
+    )
+    trace = built.talked(audio_wic=wic(), audio_ims=ims()).trace
+    assert codes_of(trace) == ["change-refused", "transcoded"]
+
+
 def test_an_empty_trace_says_nothing() -> None:
     assert explain(Built().trace) == []
 
