@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from kemi.core.dtmf import TYPES, type_of
 from kemi.core.explain.reading import CORE, PAGE, Reading, Sip
 from kemi.core.explain.rules import Found, Rule, found
 from kemi.core.explain.verdict import Gravity
@@ -136,13 +137,18 @@ def _digits_in_band(call: Reading) -> Found | None:
     """Digits were pressed, and the far end has no telephone-event."""
     line = call.last_line(CORE, "audio", incoming=True)
     pressed = [one for one in call.relays if one.name == "play DTMF"]
-    asked = call.requests(PAGE, "INFO", incoming=True)
+    asked = [one for one in call.requests(PAGE, "INFO", incoming=True) if _is_digit(one)]
     if line is None or not (pressed or asked):
         return None
     if any(codec.encoding.lower().startswith("telephone-event") for codec in line.codecs):
         return None
     shown = [call.shown(one) for one in pressed[:3]] or [call.quoted(one) for one in asked[:3]]
     return found(*shown, f"far end's last audio line: {', '.join(codecs_of(line))}, no telephone-event")
+
+
+def _is_digit(info: Sip) -> bool:
+    """Whether an INFO has a digit; others ask for a picture, or bring ICE candidates."""
+    return any(type_of(kind) in TYPES for kind in info.headers.get("content-type", ()))
 
 
 def _transcoded(call: Reading) -> Found | None:

@@ -351,6 +351,25 @@ def test_resources_that_an_answered_call_lacked_later_are_no_cause() -> None:
     assert codes_of(trace) == ["change-refused", "transcoded"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "is_digit"),
+    [
+        (["Content-Type: application/dtmf-relay"], True),
+        (["c: Application/DTMF"], True),
+        (["Info-Package: infoDtmf", "Content-Type: application/session-info"], True),
+        (["Content-Type: application/media_control+xml"], False),
+        (["Info-Package: trickle-ice", "Content-Type: application/trickle-ice-sdpfrag"], False),
+        ([], False),
+    ],
+)
+def test_an_info_is_missed_as_a_digit_where_it_is_one(lines: list[str], is_digit: bool) -> None:
+    without = CORE_SDP.replace("a=rtpmap:101 telephone-event/8000\r\n", "").replace(" 101", "")
+    built = Built().begun().answered(without).sip("page>", "INFO", *lines, cseq="9 INFO")
+    built.sip(">page", "200 OK", cseq="9 INFO")
+    codes = codes_of(built.talked(audio_wic=wic(), audio_ims=ims()).trace)
+    assert ("digits-without-telephone-event" in codes) is is_digit
+
+
 def test_an_empty_trace_says_nothing() -> None:
     assert explain(Built().trace) == []
 
