@@ -370,6 +370,14 @@ def test_an_info_is_missed_as_a_digit_where_it_is_one(lines: list[str], is_digit
     assert ("digits-without-telephone-event" in codes) is is_digit
 
 
+@pytest.mark.parametrize(
+    "why", ["'block media' refused: no such tag", "no reply to 'block media' within 0.300 s"]
+)
+def test_a_gate_that_the_relay_did_not_close_is_open(why: str) -> None:
+    built = Built().begun().answered().relay("block media", why, **{"call-id": "c@x", "from-tag": "wic"})
+    assert "gate-closed" not in codes_of(built.talked(audio_wic=wic(), audio_ims=ims()).trace)
+
+
 def test_an_empty_trace_says_nothing() -> None:
     assert explain(Built().trace) == []
 
