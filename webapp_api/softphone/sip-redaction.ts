@@ -15,7 +15,7 @@ const CREDENTIALS =
   /^((?:(?:proxy-)?(?:authorization|authenticate|authentication-info)|www-authenticate)[ \t]*:)(.*(?:\r?\n[ \t].*)*)/gim;
 const TEXTS: readonly (readonly [RegExp, string])[] = [
   [/\b(bearer[ \t]+)(?!(?:realm|scope|error|authz_server)=)[\w.~+/=-]+/gi, `$1${MASK}`],
-  [/^(p-access-network-info[ \t]*:[ \t]*[^;,\s]*;).*(?:\r?\n[ \t].*)*/gim, `$1${MASK}`],
+  [/^((?:p-access|cellular)-network-info[ \t]*:[ \t]*[^;,\s]*;).*(?:\r?\n[ \t].*)*/gim, `$1${MASK}`],
   // Flow tokens, and passwords in addresses.
   [/(sips?:)[\w-]{38,}(?=[@;:])/gi, `$1${MASK}`],
   [/(sips?:[^@:;>\s"]+:)[^@>\s"]+(?=@)/gi, `$1${MASK}`],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from kemi.core.dtmf import TYPES, type_of
 from kemi.core.explain.reading import CORE, PAGE, Reading, Sip
 from kemi.core.explain.rules import Found, Rule, found
 from kemi.core.explain.verdict import Gravity
@@ -62,15 +63,15 @@ def _description_refused(call: Reading) -> Found | None:
 
 
 def _answer_unusable(call: Reading) -> Found | None:
-    decision = call.decision("core_answer_unusable", "page_answer_unusable", "own_offer_misunderstood")
+    decision = call.decision("core_answer_unusable", "own_offer_misunderstood")
     told = call.told
     said = any(one.has_sdp for one in call.messages(call.callee, "INVITE", incoming=True))
     bad = told is not None and call.heard is None and bool(told.warning)
     bad = bad and told is not None and (told.status == 502 or (told.status == 488 and said))
     if decision is None and not bad:
         return None
-    if decision is not None and not (call.failed or call.by_gateway):
-        return None
+    if decision is not None and not (call.failed or decision.why == call.trace.why):
+        return None  # inside a call it comes to nothing, and the call goes on
     detail = decision.why if decision is not None else call.detail
     who = (
         "the page"
@@ -136,13 +137,18 @@ def _digits_in_band(call: Reading) -> Found | None:
     """Digits were pressed, and the far end has no telephone-event."""
     line = call.last_line(CORE, "audio", incoming=True)
     pressed = [one for one in call.relays if one.name == "play DTMF"]
-    asked = call.requests(PAGE, "INFO", incoming=True)
+    asked = [one for one in call.requests(PAGE, "INFO", incoming=True) if _is_digit(one)]
     if line is None or not (pressed or asked):
         return None
     if any(codec.encoding.lower().startswith("telephone-event") for codec in line.codecs):
         return None
     shown = [call.shown(one) for one in pressed[:3]] or [call.quoted(one) for one in asked[:3]]
     return found(*shown, f"far end's last audio line: {', '.join(codecs_of(line))}, no telephone-event")
+
+
+def _is_digit(info: Sip) -> bool:
+    """Whether an INFO has a digit; others ask for a picture, or bring ICE candidates."""
+    return any(type_of(kind) in TYPES for kind in info.headers.get("content-type", ()))
 
 
 def _transcoded(call: Reading) -> Found | None:

@@ -173,29 +173,42 @@ class Reading:
 
     @cached_property
     def invite(self) -> Sip | None:
-        """The caller's INVITE, as it came."""
-        return next((one for one in self.requests(self.caller, "INVITE", incoming=True)), None)
+        """The caller's INVITE, as it came: its last one, after a challenge that it answered (RFC 3261 §22.2)."""
+        begun = [one for one in self.requests(self.caller, "INVITE", incoming=True) if not one.to_tag]
+        return max(begun, key=lambda one: one.cseq, default=None)
 
     @cached_property
     def sent(self) -> list[Sip]:
         """Our INVITEs to the callee, before it answered: one for each hop that was tried."""
         invites = self.requests(self.callee, "INVITE", incoming=False)
-        return [one for one in invites if not one.to_tag]
+        return [one for one in invites if not one.to_tag and one.entry.at >= self._since]
+
+    @property
+    def _since(self) -> float:
+        """When the INVITE came that the call was made by; what is before belongs to one that was challenged."""
+        return self.invite.entry.at if self.invite is not None else 0.0
 
     @cached_property
     def told(self) -> Sip | None:
-        """The final response other than 2xx that the caller got to its first INVITE."""
+        """The final response other than 2xx that the caller got to its INVITE."""
         finals = self.messages(self.caller, "INVITE", incoming=False, status=range(300, 700))
-        first = self.invite.cseq if self.invite is not None else 0
-        return next((one for one in finals if not first or one.cseq == first), None)
+        cseq = self.invite.cseq if self.invite is not None else 0
+        return next((one for one in finals if not cseq or one.cseq == cseq), None)
 
     @cached_property
     def heard(self) -> Sip | None:
-        """The last final response other than 2xx that the callee gave before any answer; 487 only says of a CANCEL."""
+        """The last final response other than 2xx that the callee gave before any answer.
+
+        487 only says of a CANCEL, and a challenge nothing where it was answered.
+        """
         if self.answered:
             return None
-        refusals = self.messages(self.callee, "INVITE", incoming=True, status=range(300, 700))
-        return self.last(one for one in refusals if one.status != 487)
+        sent_at = self.sent[-1].entry.at if self.sent else 0.0
+        return self.last(
+            one
+            for one in self.messages(self.callee, "INVITE", incoming=True, status=range(300, 700))
+            if one.status != 487 and one.entry.at >= (sent_at if one.status in (401, 407) else self._since)
+        )
 
     @staticmethod
     def last(messages: Iterable[Sip]) -> Sip | None:
@@ -246,11 +259,13 @@ class Reading:
 
     @cached_property
     def detail(self) -> str:
-        """Why we refused a call, in our own words; "" where we did not."""
+        """Why we refused or ended a call, in our own words; "" where we did not."""
+        if self.answered:
+            return self.trace.why if self.by_gateway else ""
         told, heard = self.told, self.heard
         if told is not None and told.warning and (heard is None or heard.warning != told.warning):
             return told.warning
-        rejected = self.decision("request_rejected")
+        rejected = self.on_invite("request_rejected")
         if rejected is not None:
             return rejected.why or str(rejected.values.get("detail", ""))
         return self.trace.why if self.by_gateway else ""
@@ -263,6 +278,10 @@ class Reading:
         until = self.trace.ended_at or max((entry.at for entry in self.trace.entries), default=0.0)
         return max(0.0, until - self.trace.answered_at)
 
+    def talked_until(self, entry: Entry) -> float:
+        """Return how long an answered call had been talked on when something happened."""
+        return max(0.0, entry.at - self.trace.answered_at)
+
     # ------------------------------------------------------------ decisions
 
     def decisions(self, *names: str) -> list[Entry]:
@@ -272,6 +291,21 @@ class Reading:
     def decision(self, *names: str) -> Entry | None:
         """Return the last decision of one of these names."""
         return next(iter(reversed(self.decisions(*names))), None)
+
+    def on_invite(self, name: str) -> Entry | None:
+        """Return the last decision of a name on the INVITE of a call that was not answered.
+
+        What a page asks for beside it, as a transfer, is refused without any harm to the call.
+        """
+        decisions = [] if self.answered else self.decisions(name)
+        return next(
+            (
+                one
+                for one in reversed(decisions)
+                if one.values.get("method") == "INVITE" and one.at >= self._since
+            ),
+            None,
+        )
 
     # ------------------------------------------------------------ media
 

@@ -120,9 +120,11 @@ def _gate_closed(call: Reading) -> Found | None:
     closed: dict[tuple[str, str], str] = {}
     for one in call.relays:
         scope = (str(one.values.get("call-id", "")), str(one.values.get("from-tag", "")))
+        if one.why:  # not carried out
+            continue
         if one.name == _BLOCK and scope[1] in _PARTIES:
             closed[scope] = call.shown(one)
-        elif one.name == _UNBLOCK and not one.why:
+        elif one.name == _UNBLOCK:
             closed.pop(scope, None)
     return found(*closed.values()) if closed else None
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
+from kemi.core.entry_points import UNAVAILABLE
 from kemi.core.explain.reading import CORE, PAGE, Reading, Sip
 from kemi.core.explain.rules import Found, Rule, found
 from kemi.core.explain.verdict import Gravity
+from kemi.core.trace.entries import Entry
 
 _BUSY: Final = frozenset({486, 600})
 _NOBODY: Final = frozenset({18, 19})
 _LARGEST_DATAGRAM: Final = 1300
 """RFC 3261 §18.1.1: beyond it a request has to go over TCP."""
+_LONGEST_WAIT_S: Final = 3600
+"""What a site may let a call wait for its page at most (timers.flow_recovery_s)."""
 _NAMES: Final = {PAGE: "the page", CORE: "the far end"}
+_OUT_OF_ACKS: Final = {"page_answer_unusable": _NAMES[PAGE], "late_answer_refused": _NAMES[CORE]}
+"""Decisions on an answer in an ACK inside a call, which goes on as it was -> whose ACK."""
 
 
 def _busy(call: Reading) -> Found | None:
@@ -34,6 +40,8 @@ def _nobody_answered(call: Reading) -> Found | None:
     if call.answered or call.status not in (408, 480, 504):
         return None
     last = call.heard or call.told
+    if last is not None and last is call.told and last.warning not in ("", "nobody answered"):
+        return None  # we ended it for another reason while it rang
     if call.rang or (last is not None and last.q850 in _NOBODY):
         rang = next(call.messages(call.callee, "INVITE", incoming=True, status=range(180, 181)), None)
         return found(call.quoted(rang), call.quoted(last))
@@ -42,7 +50,7 @@ def _nobody_answered(call: Reading) -> Found | None:
 
 def _not_reachable(call: Reading) -> Found | None:
     heard = call.heard
-    if heard is None or heard.status not in (404, 410, 480, 604) or call.rang or heard.q850 in _NOBODY:
+    if heard is None or heard.status not in (404, 408, 410, 480, 604) or call.rang or heard.q850 in _NOBODY:
         return None
     return found(call.quoted(heard), status=str(heard.status))
 
@@ -79,11 +87,13 @@ def _core_silent(call: Reading) -> Found | None:
 
 def _core_unavailable(call: Reading) -> Found | None:
     heard = call.heard
-    if heard is None or call.callee != CORE or heard.status not in (408, 502, 503, 504) or call.rang:
+    if heard is None or call.callee != CORE or heard.status != UNAVAILABLE or call.rang:
         return None
-    if heard.entry.leg.startswith("trunk:"):
+    if (
+        heard.entry.leg.startswith("trunk:") or heard.q850
+    ):  # the cause is of a telephone network behind the core
         return None
-    return found(call.quoted(heard), call.quoted(call.told), status=str(heard.status))
+    return found(call.quoted(heard), call.quoted(call.told))
 
 
 def _fragments_lost(call: Reading) -> Found | None:
@@ -175,11 +185,16 @@ def _change_refused(call: Reading) -> Found | None:
         if one.status in (481, 408) and call.trace.why not in ("BYE",):
             continue
         who = "the gateway" if one.is_ours or not one.incoming else _NAMES[one.side]
-        return found(call.quoted(one), who=who, method=one.method, status=str(one.status))
-    return None
+        return found(call.quoted(one), who=who, what=f"{one.status} to {one.method}")
+    answer = call.decision(*_OUT_OF_ACKS)
+    if answer is None:
+        return None
+    return found(call.shown(answer), who=_OUT_OF_ACKS[answer.name], what="its ACK had no answer of use")
 
 
 def _precondition(call: Reading) -> Found | None:
+    if call.answered:  # another device of the callee had its resources, or a later offer lacked them
+        return None
     failed = next(call.messages(method="INVITE", status=range(580, 581)), None)
     if failed is None and call.status != 580:
         return None
@@ -188,11 +203,10 @@ def _precondition(call: Reading) -> Found | None:
 
 def _late_offer(call: Reading) -> Found | None:
     """The caller sent no description in its INVITE and none in its ACK either."""
-    refused = call.decision("late_answer_refused", "page_answer_unusable")
-    if refused is None and "the ACK has no session description" not in call.trace.why:
+    if "the ACK has no session description" not in call.trace.why:
         return None
     ack = next(call.messages(call.caller, "ACK", incoming=True), None)
-    return found(call.shown(refused) or call.trace.why, call.quoted(ack), who=_NAMES[call.caller])
+    return found(call.trace.why, call.quoted(ack), who=_NAMES[call.caller])
 
 
 def _session_timer(call: Reading) -> Found | None:
@@ -218,15 +232,24 @@ def _page_lost(call: Reading) -> Found | None:
     gone = call.detail in ("the WebSocket closed", "the page's connection is gone") or call.trace.why in (
         "connection lost", "flow_recovery",
     )  # fmt: skip
-    if not gone and (lost is None or not (call.failed or call.by_gateway)):
+    if not gone and (lost is None or not call.ended or (call.answered and _was_back(call, lost))):
         return None
-    when = f"after {call.lasted_s:.0f} s of the call" if call.answered else "before it was answered"
+    when = "before it was answered"
+    if call.answered:
+        when = "during the call" if lost is None else f"after {call.talked_until(lost):.0f} s of the call"
     return found(call.shown(lost), call.quoted(call.told), call.trace.why, when=when)
+
+
+def _was_back(call: Reading, lost: Entry) -> bool:
+    """Whether the page said anything after its connection was lost, or the call outlived every wait for it."""
+    if call.trace.by == PAGE or call.trace.ended_at - lost.at > _LONGEST_WAIT_S:
+        return True
+    return any(one.entry.at > lost.at for one in call.messages(PAGE, incoming=True))
 
 
 def _page_came_back(call: Reading) -> Found | None:
     lost = call.decision("flow_lost")
-    if lost is None or not call.answered or _page_lost(call) is not None:
+    if lost is None or not call.answered or _page_lost(call) is not None or not _was_back(call, lost):
         return None
     return found(call.shown(lost), "the call went on")
 
@@ -333,7 +356,7 @@ RULES: Final = (
     ),
     Rule(
         code="core-unavailable", gravity=_CAUSE, check=_core_unavailable, unless=("trunks-exhausted",),
-        says="The IMS core answered {status}: it cannot take calls now, and no other entry point was left.",
+        says="The IMS core answered 503: it cannot take calls now, and no other entry point was left.",
         do="Core: see the log of the entry point; operator: add a second entry point.",
     ),
     Rule(
@@ -367,8 +390,8 @@ RULES: Final = (
         do="Nobody: call again later.",
     ),
     Rule(
-        code="callee-not-reachable", gravity=_CAUSE, check=_not_reachable,
-        says="The callee is not known or not registered anywhere ({status}).",
+        code="callee-not-reachable", gravity=_CAUSE, check=_not_reachable, unless=("trunks-exhausted",),
+        says="The callee is not known, not registered anywhere or does not answer there ({status}).",
         do="Caller: check the number; operator: has the callee registered (gwctl registrations)?",
     ),
     Rule(
@@ -384,7 +407,7 @@ RULES: Final = (
     ),
     Rule(
         code="change-refused", gravity=_TROUBLE, check=_change_refused, unless=("ice-restart-refused",),
-        says="A change inside the call (hold, video, codec) was refused by {who}: {status} to {method}.",
+        says="A change inside the call (hold, video, codec) was refused by {who}: {what}.",
         do="The developer of the side that refused; the call went on as it was before.",
     ),
     Rule(

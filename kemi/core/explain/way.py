@@ -39,7 +39,7 @@ def _row_refuses(call: Reading) -> Found | None:
 
 
 def _denied(call: Reading) -> Found | None:
-    denied = call.decision("call_denied")
+    denied = call.on_invite("call_denied")
     said = call.detail.startswith(("you may not call", "calls to ", "whom this calls"))
     if _LIMITS.search(call.detail) or _row_refuses(call) is not None or not (said or denied):
         return None
@@ -70,11 +70,10 @@ def _not_registered(call: Reading) -> Found | None:
 
 
 def _token(call: Reading) -> Found | None:
-    refused = call.decision("token_refused")
     told = call.told
-    asked = told is not None and told.side == PAGE and told.status in (401, 407) and call.heard is None
-    if refused is None and not asked:
+    if told is None or told.side != PAGE or told.status not in (401, 407) or call.heard is not None:
         return None
+    refused = call.on_invite("token_refused")
     why = refused.why if refused is not None and refused.why else "it is not good (any more)"
     return found(call.shown(refused), call.quoted(told), why=why)
 

@@ -34,8 +34,8 @@ _VALUE: Final = r"([^\n]*(?:\n[ \t][^\n]*)*)"
 _PARAMETER: Final = re.compile(
     r"(?<![\w.!%*+`'~-])([\w.!%*+`'~-]+)\s*=\s*(\"(?:[^\"\\]|\\.)*(?:\"|$)|[^\s,\"]*)"
 )
-
-
+_PLACES: Final = re.compile(r"((?<![\w.+-])(?!cid:)[a-z][\w.+-]*:)[^>\r\n]+", re.IGNORECASE)
+"""URIs of Geolocation that say where somebody is, or where that is told (RFC 6442 §4.1)."""
 _INLINE: Final = re.compile("inline:", re.IGNORECASE)
 _FLOW: Final = r"(?:[\w-]{38,}(?=[@;:])|([\w-]+\.)[0-9a-f]{16}(?=@))"
 _FLOWS: Final = re.compile(rf"(sips?:){_FLOW}", re.IGNORECASE)
@@ -78,6 +78,10 @@ def _location(found: re.Match[str]) -> str:
     return f"{found[1]}{f';{MASK}' if rest.strip() else ''}{chr(13) if rest.endswith(chr(13)) else ''}"
 
 
+def _place(found: re.Match[str]) -> str:
+    return found[1] + _PLACES.sub(rf"\g<1>{MASK}", found[2])
+
+
 def _user_part(found: re.Match[str]) -> str:
     scheme, flow, name, is_password = found.groups()
     if name is None:
@@ -107,8 +111,10 @@ _SECRETS: Final = (
     ),
     _Secret(r"\b(bearer[ \t]+)[\w.~+/=-]+", rf"\g<1>{MASK}", "bearer"),
     _Secret(
-        rf"^(p-access-network-info[ \t]*:[ \t]*[^;,\s]*){_VALUE}", _location, "p-access-network-info"
+        rf"^((?:p-access|cellular)-network-info[ \t]*:[ \t]*[^;,\s]*){_VALUE}", _location,
+        "p-access-network-info", "cellular-network-info",
     ),
+    _Secret(rf"^(geolocation[ \t]*:){_VALUE}", _place, "geolocation"),
     # Flow tokens (kemi/core/flow_token.py), our own name at a trunk (kemi/core/trunk/names.py), passwords.  With the
     # scheme before all alternatives it is searched for as a text, which is several times faster.
     _Secret(
@@ -137,20 +143,28 @@ _MEDIA_KEYS: Final = (
 _EVERYTHING: Final = (*_SECRETS, *_MEDIA_KEYS)
 _END_OF_HEAD: Final = re.compile(r"\r?\n\r?\n")
 _METHOD: Final = re.compile(r"(?im)^cseq[ \t]*:\s*\d+\s+(\w+)")
-_TYPE: Final = re.compile(r"(?im)^(?:content-type|c)[ \t]*:\s*([^\s;,]+)")
+_TYPE: Final = re.compile(rf"(?im)^(?:content-type|c)[ \t]*:\s*([^\s;,]+){_VALUE}")
 _PERSONAL: Final = frozenset({"INFO", "MESSAGE"})
-_DIGITS: Final = re.compile(
-    r"(?im)^(?:content-type|c)[ \t]*:\s*application/(?:kpml-response|dtmf|vnd\.nortelnetworks\.digits)"
-)
+_DIGITS: Final = ("application/kpml-response", "application/dtmf", "application/vnd.nortelnetworks.digits")
 """Keys that somebody pressed, in whatever message: KPML comes by NOTIFY (RFC 4730 §5)."""
+_PRESENCE: Final = "application/pidf"
+"""Where somebody is (RFC 4119), in whatever message."""
+_NO_TYPE: Final = "no type"
+_OF_BODIES: Final = (*_DIGITS, _PRESENCE)
+_OF_PARTS: Final = (*_OF_BODIES, "text/", "message/cpim", _NO_TYPE)
+"""Beginnings of types of which nothing is kept; a part without a type is text (RFC 2046 §5.1)."""
+_MULTIPART: Final = "multipart/"
+_HINTS: Final = ("kpml", "dtmf", "digits", "pidf", _MULTIPART)
+_BOUNDARY: Final = re.compile(r"(?i)boundary\s*=\s*(?:\"([^\"\n]+)\"|([^\s;,\"]+))")
+_MOST_NESTED: Final = 4
 _PICTURES: Final = "application/media_control+xml"
 
 
 def redact_sip(message: str) -> str:
     """Return a SIP message without its secrets; everything else stays as it is, Content-Length too."""
     head, body = _parts(message)
-    if body and _is_personal(head):
-        body = _personal(head, body)
+    if body:
+        body = _personal(head, body) if _is_personal(head) else _impersonal(head, body)
     # A description has no header fields; behind a head that ends in an odd way somebody may read them nevertheless.
     if body.startswith("v=0") and head.endswith("\r\n\r\n"):
         return _masked(head, _SECRETS) + _masked(body, _MEDIA_KEYS)
@@ -192,8 +206,6 @@ def _is_personal(head: str) -> bool:
     if head.partition(" ")[0].upper() in _PERSONAL:
         return True
     upper = head.upper()
-    if ("KPML" in upper or "DTMF" in upper or "DIGITS" in upper) and _DIGITS.search(head):
-        return True
     if "INFO" not in upper and "MESSAGE" not in upper:
         return False
     found = _METHOD.search(head)
@@ -201,6 +213,42 @@ def _is_personal(head: str) -> bool:
 
 
 def _personal(head: str, body: str) -> str:
-    found = _TYPE.search(head)
-    kind = found[1].lower() if found else "no type"
-    return body if kind == _PICTURES else f"[{len(body)} characters of {kind}, not kept]\r\n"
+    kind = next(iter(_types(head)))
+    return body if kind == _PICTURES else _not_kept(kind, body)
+
+
+def _types(head: str) -> dict[str, str]:
+    """Return the type of a body, in lower case, with its parameters; several where a head says several."""
+    return {found[1].lower(): found[2] for found in _TYPE.finditer(head)} or {_NO_TYPE: ""}
+
+
+def _not_kept(kind: str, body: str) -> str:
+    return f"[{len(body)} characters of {kind}, not kept]\r\n"
+
+
+def _impersonal(head: str, body: str) -> str:
+    """Return the body of a message that may carry something personal beside what it is there for."""
+    lower = head.lower()
+    return _kept(head, body, _OF_BODIES, 0) if any(hint in lower for hint in _HINTS) else body
+
+
+def _kept(head: str, body: str, personal: tuple[str, ...], nested: int) -> str:
+    types = _types(head)
+    if any(kind.startswith(personal) for kind in types):
+        return _not_kept(next(iter(types)), body)
+    whole = next((kind for kind in types if kind.startswith(_MULTIPART)), "")
+    if not whole:
+        return body
+    found = _BOUNDARY.search(types[whole])
+    if found is None or nested == _MOST_NESTED:
+        return _not_kept(whole, body)
+    mark = re.escape(found[1] or found[2])
+    pieces = re.split(rf"((?:\A|\r?\n)--{mark}(?:--)?[ \t]*(?=\r?\n|\Z))", body)
+    return "".join(piece if place % 2 else _part(piece, nested + 1) for place, piece in enumerate(pieces))
+
+
+def _part(piece: str, nested: int) -> str:
+    head, body = _parts(piece)
+    if not body:  # nothing parts the two: any line may be what it carries
+        head, body = "", piece
+    return head + _kept(head or piece, body, _OF_PARTS, nested) if body.strip() else piece

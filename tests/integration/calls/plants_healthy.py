@@ -10,13 +10,16 @@ from typing import Final
 from tests.integration.calls import incoming
 from tests.integration.calls.offers import AUDIO, AUDIO_AND_VIDEO, AUDIO_BOTH_WAYS
 from tests.integration.calls.planted import Plant, World, planting
-from tests.integration.calls.plants import BERLIN, answered, called, device, hung_up
+from tests.integration.calls.plants import BERLIN, answered, called, device, hung_up, taken
 from tests.integration.calls.plants_media import talking
 from tests.integration.calls.stage import ALICE, BOB
+from tests.lab.subscribers import REALM
 from tests.peers.aiortc_wic import AiortcMedia
-from tests.peers.core_script import CoreScript, answers, early_media, forks
+from tests.peers.core_script import CoreScript, answers, early_media, forks, rejects
 from tests.peers.device_sdp import DeviceMedia, device_offer
+from tests.peers.digest import Challenge, Credentials, challenge_to_text
 from tests.peers.sdp import offer_again, sdp_from_text
+from tests.peers.wic import ScriptedWic, WicIdentity
 from tests.peers.wic_call import TextMedia
 
 PLANTS: Final[dict[str, Plant]] = {}
@@ -94,6 +97,20 @@ _scripted("early media, reliable", early_media())
 _scripted("early media, unreliable", early_media(reliable=False))
 _scripted("video that both have", answers(DeviceMedia(video="VP8")), AUDIO_AND_VIDEO)
 _scripted("a page without UPDATE", answers(), AUDIO_BOTH_WAYS, allow="INVITE, ACK, BYE, CANCEL, PRACK")
+
+
+@plants("the core challenges the page, which answers")
+async def challenged(world: World) -> str:
+    core, stage = world.stage.core, world.stage
+    challenge = challenge_to_text(Challenge(REALM, "0123456789abcdef"))
+    core.script = rejects(407, ("Proxy-Authenticate", challenge), ringing=False)
+    secret = Credentials(f"alice@{REALM}", "secret-alice")
+    page = await stage.join(ScriptedWic(stage.handshake, WicIdentity(ALICE, credentials=secret)))
+    wic = await page.invite(BOB, AUDIO_BOTH_WAYS)
+    while (await core.wait_call()).invite.call_id != wic.call_id:
+        pass
+    core.script = answers()
+    return await hung_up(await taken(world, wic))
 
 
 @plants("devices of the callee that fork")

@@ -31,6 +31,7 @@ for (const [what, message, left] of [
   ["a challenge", request([`WWW-Authenticate: Digest realm="ims.example", nonce="${SECRET}", algorithm=MD5`]), "algorithm=MD5\r\n"],
   ["a Bearer challenge", request(['WWW-Authenticate: Bearer realm="ims.example", error="invalid_token"']), 'realm="ims.example", error="invalid_token"'],
   ["where the page is", request([`P-Access-Network-Info: IEEE-802.11;i-wlan-node-id=${SECRET}`]), "IEEE-802.11;***\r\n"],
+  ["the cell of whoever calls", request([`Cellular-Network-Info: 3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=${SECRET}`]), "3GPP-E-UTRAN-FDD;***\r\n"],
   ["a flow token", request([`Route: <sip:${FLOW}@gw.example;lr>,<sip:orig@scscf.example;lr>`]), `<sip:${MASK}@gw.example;lr>,<sip:orig@`],
   ["a password of an address", request([`Refer-To: <sip:carol:${FLOW}@ims.example>`]), `<sip:carol:${MASK}@ims.example>`],
   ["a token of an address", request([`Refer-To: <sip:carol@ims.example;token=${FLOW}>`]), `;token=${MASK}>`],

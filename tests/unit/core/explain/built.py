@@ -135,10 +135,13 @@ class Built:
         self.trace.answered_at = self.now
         return self
 
-    def refused(self, status: str, *lines: str, told: str = "", more: tuple[str, ...] = ()) -> Self:
+    def refused(
+        self, status: str, *lines: str, told: str = "", more: tuple[str, ...] = (), cseq: str = ""
+    ) -> Self:
         """The callee refuses, the caller hears the same or something else."""
         callee, caller = ("page", "core") if self.trace.direction == "to_page" else ("core", "page")
-        self.sip(f"{callee}>", status, *lines).sip(f">{caller}", told or status, *(more or lines))
+        self.sip(f"{callee}>", status, *lines, cseq=cseq)
+        self.sip(f">{caller}", told or status, *(more or lines), cseq=cseq)
         return self.ended(callee, "refused", int((told or status)[:3]))
 
     def rejected(self, status: str, warning: str = "", *lines: str) -> Self:

@@ -156,8 +156,11 @@ def _cancelled(*lines: str, to_page: bool = False) -> CallTrace:
 
 
 def _lost_in_call(*, came_back: bool) -> CallTrace:
-    built = _called().answered().decided("flow_lost", state="confirmed").talked(**_HEALTHY)
-    return built.trace if came_back else built.ended("gateway", "flow_recovery").trace
+    built = _called().answered().decided("flow_lost", state="confirmed")
+    if not came_back:
+        return built.talked(**_HEALTHY).ended("gateway", "flow_recovery").trace
+    built.sip(">page", "UPDATE", cseq="7 UPDATE").sip("page>", "200 OK", cseq="7 UPDATE")
+    return built.talked(**_HEALTHY).trace
 
 
 def _no_figures() -> CallTrace:
@@ -200,7 +203,9 @@ CASES: Final[Mapping[str, CallTrace]] = {
     # ---- way
     "emergency-refused": _rejected("380 Alternative Service", "emergency calls are not possible from here"),
     "page-not-registered": _rejected("403 Not Registered", "this connection has no registration: REGISTER first"),
-    "token-refused": Built().sip("page>", "INVITE", sdp=PAGE_SDP).decided("token_refused", "expired").rejected(
+    "token-refused": Built().sip("page>", "INVITE", sdp=PAGE_SDP).decided(
+        "token_refused", "expired", method="INVITE"
+    ).rejected(
         "407 Proxy Authentication Required", "get another token"
     ).trace,
     "registration-ended": _called().answered().decided("registration_ended", "logged out").talked(**_HEALTHY).ended(
@@ -213,7 +218,7 @@ CASES: Final[Mapping[str, CallTrace]] = {
         "503 Too Many Requests", "you may make no more than 3 calls in a minute", "Retry-After: 4"
     ),
     "not-permitted": Built().sip("page>", "INVITE", sdp=PAGE_SDP).decided(
-        "call_denied", "you may not call premium numbers", cost="premium"
+        "call_denied", "class", method="INVITE", cost="premium"
     ).rejected("403 Forbidden", "you may not call premium numbers").trace,
     "route-refuses": _rejected("403 Forbidden", "calls to this number are not allowed here"),
     "no-route": _rejected("404 Not Found", "no route to this number"),
@@ -277,9 +282,9 @@ CASES: Final[Mapping[str, CallTrace]] = {
     "update-unanswered": _update("408 Request Timeout"),
     "glare-unsolved": _update("491 Request Pending"),
     "precondition-failed": _called().refused("580 Precondition Failure").trace,
-    "late-offer-unanswered": _called(to_page=True).answered().decided(
-        "late_answer_refused", "the ACK has no session description to answer ours"
-    ).talked(**_HEALTHY).ended("gateway", "the ACK has no session description to answer ours").trace,
+    "late-offer-unanswered": _called(to_page=True).answered().talked(**_HEALTHY).ended(
+        "gateway", "the ACK has no session description to answer ours"
+    ).trace,
     "session-timer-unanswered": _called().answered().decided("session_expired", _ANSWERED_BYE).talked(
         **_HEALTHY
     ).ended("gateway", "session_expired").trace,

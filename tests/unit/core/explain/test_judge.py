@@ -11,16 +11,33 @@ import pytest
 from kemi.core.explain.judge import RULES, explain
 from kemi.core.explain.verdict import Gravity
 from kemi.core.trace.entries import CallTrace, What
-from tests.unit.core.explain.built import CORE_SDP, PAGE_SDP, Built, ims, turned, wic
+from tests.unit.core.explain.built import BACK_SDP, CORE_SDP, PAGE_SDP, Built, ims, turned, wic
 from tests.unit.core.explain.cases import CASES
 
 GRAVITY = {rule.code: rule.gravity for rule in RULES}
 WITH = {"request-too-large": ["core-does-not-answer"]}
 """What goes with a verdict."""
+BOTH_WAYS = turned(PAGE_SDP, "sendrecv")
 
 
 def codes_of(trace: CallTrace) -> list[str]:
     return [verdict.code for verdict in explain(trace)]
+
+
+def second_try(built: Built) -> Built:
+    """Add the INVITE that answers a challenge."""
+    built.sip("page>", "INVITE", "Supported: 100rel", sdp=BOTH_WAYS, cseq="2 INVITE", tag="")
+    return built.sip(">core", "INVITE", sdp=CORE_SDP, cseq="2 INVITE", tag="")
+
+
+def challenged(status: str = "407 Proxy Authentication Required") -> Built:
+    """Return a call that the core has challenged, up to its second INVITE."""
+    built = (
+        Built()
+        .sip("page>", "INVITE", "Supported: 100rel", sdp=BOTH_WAYS)
+        .sip(">core", "INVITE", sdp=CORE_SDP)
+    )
+    return second_try(built.sip("core>", status).sip(">page", status))
 
 
 def test_each_rule_has_a_case_and_a_name_of_its_own() -> None:
@@ -142,10 +159,223 @@ def test_who_never_sent_though_it_once_wanted_to_is_missed_in_a_trace_that_is_no
     assert "page-sends-no-media" in codes_of(replace(trace, left_out=9))
 
 
+@pytest.mark.parametrize(
+    ("why", "decision", "code"),
+    [
+        ("ended by an operator", "call_forbidden", "ended-by-operator"),
+        ("longer than a call may be", "call_forbidden", "ended-by-operator"),
+        ("session_expired", "session_expired", "session-timer-unanswered"),
+        ("the media relay has lost the call", "media_lost", "relay-lost-the-call"),
+        ("no media for 60 s", "media_lost", "media-lost"),
+    ],
+)
+def test_a_page_that_came_back_is_not_why_we_ended_its_call_later(why: str, decision: str, code: str) -> None:
+    trace = CASES["page-came-back"]
+    built = Built()
+    built.trace, built.now = replace(trace, entries=list(trace.entries)), trace.ended_at
+    built.decided(decision, why).ended("gateway", why, after_s=3600.0)
+    grave = [verdict.code for verdict in explain(built.trace) if verdict.gravity is not Gravity.NOTE]
+    assert grave == [code, "page-came-back"]
+
+
+def test_a_page_is_back_only_where_it_said_something() -> None:
+    built = Built().begun().answered().decided("flow_lost", state="confirmed")
+    assert "page-came-back" not in codes_of(built.trace)
+    built.talked(audio_wic=wic(), audio_ims=ims()).ended("core", "BYE")
+    assert codes_of(built.trace)[0] == "page-connection-lost"
+    built.sip("core>", "BYE", cseq="9 BYE").sip(">page", "BYE", cseq="9 BYE").sip(
+        "page>", "200 OK", cseq="9 BYE"
+    )
+    assert codes_of(built.trace)[0] == "page-came-back"
+
+
+def test_a_call_that_outlived_every_wait_for_its_page_had_it() -> None:
+    built = Built().begun().answered().decided("flow_lost", state="confirmed")
+    built.decided("call_forbidden", "ended by an operator").talked(3601, audio_wic=wic(), audio_ims=ims())
+    codes = codes_of(built.ended("gateway", "ended by an operator").trace)
+    assert codes[:2] == ["ended-by-operator", "page-came-back"]
+
+
+def test_when_the_page_was_lost_is_not_when_the_call_ended() -> None:
+    built = Built().begun().answered()
+    built.now += 12.0
+    built.decided("flow_lost", state="confirmed").ended("gateway", "flow_recovery", after_s=30.0)
+    assert "closed after 12 s of the call" in explain(built.trace)[0].says
+
+
+REFUSALS = (
+    "too many requests of this connection",
+    "you may not call premium numbers",
+    "calls to this number are not allowed here",
+    "no route to this number",
+    "none of the codecs offered is known",
+    "this connection has no registration: REGISTER first",
+    "the page's connection is gone",
+    "registration logged out",
+    "no trunk has room for this call",
+)
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+@pytest.mark.parametrize("method", ["REFER", "INFO", "INVITE"])
+def test_what_is_refused_in_a_good_call_is_no_cause(why: str, method: str) -> None:
+    built = Built().begun().answered().decided("request_rejected", why, method=method)
+    built.decided("call_denied", "class", detail=why, method=method)
+    assert codes_of(built.talked(audio_wic=wic(), audio_ims=ims()).trace) == ["transcoded"]
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+def test_what_was_refused_before_a_call_failed_is_not_why(why: str) -> None:
+    built = Built().begun().decided("request_rejected", why, method="INFO")
+    built.decided("call_denied", "class", detail=why, method="REFER")
+    assert codes_of(built.refused("486 Busy Here").trace) == ["busy"]
+
+
+def test_an_invite_that_was_refused_counts_though_nobody_noted_the_answer() -> None:
+    built = (
+        Built().sip("page>", "INVITE", sdp=PAGE_SDP).decided("request_rejected", REFUSALS[0], method="INVITE")
+    )
+    assert codes_of(built.ended("gateway", "Too Many Requests", 503).trace) == ["limit-reached"]
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "407 Proxy Authentication Required"])
+def test_a_challenge_that_the_page_answered_is_no_end(status: str) -> None:
+    built = challenged(status)
+    running = codes_of(built.sip("core>", "180 Ringing", cseq="2 INVITE").trace)
+    assert running == []
+    built.sip("core>", "200 OK", cseq="2 INVITE", sdp=CORE_SDP).sip(
+        ">page", "200 OK", cseq="2 INVITE", sdp=BACK_SDP
+    )
+    built.trace.answered_at = built.now
+    assert codes_of(built.talked(audio_wic=wic(), audio_ims=ims()).trace) == ["transcoded"]
+
+
+def test_our_own_challenge_that_the_page_answered_is_no_end() -> None:
+    built = Built().sip("page>", "INVITE", sdp=PAGE_SDP).decided("token_refused", "expired", method="INVITE")
+    built.sip(">page", "407 Proxy Authentication Required")
+    assert codes_of(second_try(built).refused("486 Busy Here", cseq="2 INVITE").trace) == ["busy"]
+
+
+def test_a_challenge_that_nobody_answered_is_an_end() -> None:
+    trace = Built().begun().refused("407 Proxy Authentication Required").trace
+    assert codes_of(trace) == ["refused"]
+
+
+@pytest.mark.parametrize(
+    ("status", "why", "code"),
+    [
+        ("504 Server Time-out", "no PRACK came for the answer", "no-prack"),
+        ("504 Server Time-out", "the IMS core does not answer", "core-does-not-answer"),
+        ("502 Bad Gateway", "3 lines", "answer-unusable"),
+        ("488 Not Acceptable Here", "The audio line has no ICE credentials", "description-refused"),
+        ("400 Bad Request", "line 7: m=audio has no port", "malformed-request"),
+    ],
+)
+def test_how_a_call_ended_after_a_challenge_is_what_the_page_was_told_last(
+    status: str, why: str, code: str
+) -> None:
+    built = challenged().sip(">page", status, f'Warning: 399 gateway "{why}"', cseq="2 INVITE")
+    (verdict,) = explain(built.ended("gateway", why, int(status[:3])).trace)
+    assert verdict.code == code
+    assert not [line for line in verdict.because if "407" in line]
+
+
+@pytest.mark.parametrize(
+    ("status", "why", "code"),
+    [
+        ("504 Server Time-out", "no PRACK came for the answer", "no-prack"),
+        ("480 Page Gone", "the WebSocket closed", "page-connection-lost"),
+        ("480 Not Registered", "registration logged out", "registration-ended"),
+        ("480 No Answer", "nobody answered", "nobody-answered"),
+    ],
+)
+def test_a_call_that_we_ended_while_it_rang_was_not_left_unanswered(status: str, why: str, code: str) -> None:
+    built = Built().begun().sip("core>", "180 Ringing").sip("core>", "487 Request Terminated")
+    assert codes_of(built.rejected(status, why).trace) == [code]
+
+
 @pytest.mark.parametrize("cause", [17, 21, 18])
 def test_a_cause_of_q850_counts_more_than_the_status(cause: int) -> None:
     trace = Built().begun().refused("480 Temporarily Unavailable", f"Reason: Q.850;cause={cause}").trace
     assert codes_of(trace)[0] == {17: "busy", 21: "declined", 18: "nobody-answered"}[cause]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "code"),
+    [
+        ("408 Request Timeout", "", "callee-not-reachable"),
+        ("502 Bad Gateway", "", "refused"),
+        ("503 Service Unavailable", "Reason: Q.850;cause=34", "refused"),
+        ("504 Server Time-out", "", "refused"),
+    ],
+)
+def test_who_is_behind_the_core_is_not_the_core(status: str, reason: str, code: str) -> None:
+    """No other entry point is asked for these."""
+    (verdict,) = explain(Built().begun().refused(status, *([reason] if reason else [])).trace)
+    assert verdict.code == code
+    assert status[:3] in verdict.says
+
+
+@pytest.mark.parametrize("to_page", [False, True])
+@pytest.mark.parametrize(
+    ("name", "who"), [("late_answer_refused", "the far end"), ("page_answer_unusable", "the page")]
+)
+@pytest.mark.parametrize(
+    ("by", "why"), [("page", "BYE"), ("core", "BYE"), ("gateway", "ended by an operator")]
+)
+def test_a_bad_answer_in_an_ack_inside_a_call_ends_nothing(
+    to_page: bool, name: str, who: str, by: str, why: str
+) -> None:
+    built = Built(to_page=to_page).begun().answered()
+    built.decided(name, "the ACK has no session description to answer ours")
+    verdict, *rest = explain(built.talked(audio_wic=wic(), audio_ims=ims()).ended(by, why).trace)
+    assert (verdict.code, f"by {who}: its ACK" in verdict.says) == ("change-refused", True)
+    assert [one.code for one in rest] == ["transcoded"]
+
+
+@pytest.mark.parametrize("name", ["core_answer_unusable", "own_offer_misunderstood"])
+def test_a_bad_answer_inside_a_call_is_not_why_it_ended_later(name: str) -> None:
+    built = (
+        Built().begun().answered().decided(name, "3 lines").decided("call_forbidden", "ended by an operator")
+    )
+    trace = built.talked(audio_wic=wic(), audio_ims=ims()).ended("gateway", "ended by an operator").trace
+    assert codes_of(trace) == ["ended-by-operator", "transcoded"]
+
+
+def test_resources_that_an_answered_call_lacked_later_are_no_cause() -> None:
+    built = Built().begun().sip("core>", "580 Precondition Failure", tag="other").answered()
+    built.sip("core>", "INVITE", sdp=CORE_SDP, cseq="21 INVITE").sip(
+        ">core", "580 Precondition Failure", cseq="21 INVITE"
+    )
+    trace = built.talked(audio_wic=wic(), audio_ims=ims()).trace
+    assert codes_of(trace) == ["change-refused", "transcoded"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_digit"),
+    [
+        (["Content-Type: application/dtmf-relay"], True),
+        (["c: Application/DTMF"], True),
+        (["Info-Package: infoDtmf", "Content-Type: application/session-info"], True),
+        (["Content-Type: application/media_control+xml"], False),
+        (["Info-Package: trickle-ice", "Content-Type: application/trickle-ice-sdpfrag"], False),
+        ([], False),
+    ],
+)
+def test_an_info_is_missed_as_a_digit_where_it_is_one(lines: list[str], is_digit: bool) -> None:
+    without = CORE_SDP.replace("a=rtpmap:101 telephone-event/8000\r\n", "").replace(" 101", "")
+    built = Built().begun().answered(without).sip("page>", "INFO", *lines, cseq="9 INFO")
+    built.sip(">page", "200 OK", cseq="9 INFO")
+    codes = codes_of(built.talked(audio_wic=wic(), audio_ims=ims()).trace)
+    assert ("digits-without-telephone-event" in codes) is is_digit
+
+
+@pytest.mark.parametrize(
+    "why", ["'block media' refused: no such tag", "no reply to 'block media' within 0.300 s"]
+)
+def test_a_gate_that_the_relay_did_not_close_is_open(why: str) -> None:
+    built = Built().begun().answered().relay("block media", why, **{"call-id": "c@x", "from-tag": "wic"})
+    assert "gate-closed" not in codes_of(built.talked(audio_wic=wic(), audio_ims=ims()).trace)
 
 
 def test_an_empty_trace_says_nothing() -> None:

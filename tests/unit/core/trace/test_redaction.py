@@ -132,6 +132,72 @@ def test_digits_in_whatever_message(method: str, kind: str) -> None:
         assert "SECRET7" not in redact_sip(message(f"{name}: {kind}\r\n", body, method))
 
 
+PLACE = "<presence><gml:pos>48.2082 16.3738</gml:pos></presence>"
+PERSONAL = [
+    "application/pidf+xml",
+    "application/pidf-diff+xml",
+    "application/dtmf-relay",
+    "text/plain",
+    "Message/CPIM",
+]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "NOTIFY", "PUBLISH", "UPDATE"])
+@pytest.mark.parametrize("kind", ["application/pidf+xml", "Application/PIDF-Diff+xml;charset=utf-8"])
+@pytest.mark.parametrize("name", ["Content-Type", "c", "Content-Type: x/y\r\nContent-Type"])
+def test_where_a_caller_is_in_whatever_message(method: str, kind: str, name: str) -> None:
+    kept = redact_sip(message(f"{name}: {kind}\r\n", PLACE, method))
+    assert "48.2" not in kept
+    assert f"[{len(PLACE)} characters of " in kept
+
+
+def parts(*bodies: tuple[str, str], mark: str = "b--1") -> str:
+    """Return a body of several parts."""
+    told = [
+        f"--{mark}\r\n{f'Content-Type: {kind}' if kind else 'X: y'}\r\n\r\n{body}\r\n"
+        for kind, body in bodies
+    ]
+    return "".join(told) + f"--{mark}--\r\n"
+
+
+@pytest.mark.parametrize("kind", [*PERSONAL, "text/html;charset=utf-8", ""])
+@pytest.mark.parametrize("boundary", ["b--1", '"b--1"', '"b--1";x=y'])
+@pytest.mark.parametrize("nested", [False, True])
+def test_parts_that_are_personal(kind: str, boundary: str, nested: bool) -> None:
+    """The description beside them stays, and so does what the gateway has nothing to do with."""
+    body = parts(
+        ("application/sdp", "v=0\r\na=ice-pwd:SECRET1\r\na=mid:0"),
+        (kind, "SECRET7\r\n--\r\nSECRET7\r\n\r\n-- b\r\nSECRET7"),
+        ("application/resource-lists+xml", "<list/>"),
+    )
+    if nested:
+        body = parts(("multipart/related;boundary=b--1", body), mark="outer")
+    head = f"Content-Type: multipart/mixed;boundary={'outer' if nested else boundary}\r\n"
+    for line_end in ("\r\n", "\n"):
+        kept = redact_sip(message(head, body).replace("\r\n", line_end))
+        assert "SECRET" not in kept
+        for left in ("v=0", "a=mid:0", "<list/>", "--b--1--", "characters of "):
+            assert left in kept
+
+
+@pytest.mark.parametrize("head", ["multipart/mixed", "multipart/mixed;boundary=other"])
+@pytest.mark.parametrize(
+    "body", [parts(("text/plain", "SECRET7")), "--b--1\r\nContent-Type: text/plain\r\nSECRET7"]
+)
+def test_parts_that_cannot_be_told_apart(head: str, body: str) -> None:
+    assert "SECRET7" not in redact_sip(message(f"Content-Type: {head}\r\n", body))
+    assert "SECRET7" not in redact_sip(message("Content-Type: multipart/mixed;boundary=b--1\r\n", body))
+
+
+def test_parts_within_parts_without_end() -> None:
+    body = "SECRET7"
+    for depth in range(40):
+        body = parts(
+            (f"multipart/mixed;boundary=m{depth - 1}" if depth else "text/plain", body), mark=f"m{depth}"
+        )
+    assert "SECRET7" not in redact_sip(message("Content-Type: multipart/mixed;boundary=m39\r\n", body))
+
+
 @pytest.mark.parametrize("empty", ["\r\n\r\n", "\n\n", "\n\r\n", "\r\n\n"])
 @pytest.mark.parametrize("body", ["Signal=SECRET7\r\n", "Signal=SECRET7\r\n\r\nSECRET7", "x\n\nSECRET7"])
 def test_digits_behind_any_end_of_the_head(empty: str, body: str) -> None:
@@ -170,6 +236,9 @@ def test_names_that_let_in_whoever_knows_them(secret: str, connection: int, nonc
         "To: <tel:+49301;postd=SECRETPASS>",
         "P-Access-Network-Info: IEEE-802.11;i-wlan-node-id=SECRETPASS",
         "P-Access-Network-Info: 3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=SECRETPASS\r\n ;network-provided",
+        "Cellular-Network-Info: 3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=SECRETPASS;cell-info-age=5",
+        "Geolocation: <geo:48.2,SECRETPASS;u=40>",
+        "Geolocation: <cid:a@b>, <https://held.example/SECRETPASS>",
         "X-Any: bearer SECRETPASS",
     ],
 )  # fmt: skip
@@ -203,6 +272,11 @@ def test_everything_else_stays(values: list[str], body: bytes) -> None:
     "text",
     [
         message("Content-Type: application/media_control+xml\r\n", "<picture_fast_update/>", "INFO"),
+        message("Geolocation: <cid:target@ims.example>\r\nGeolocation-Routing: yes\r\n"),
+        message(
+            "Content-Type: multipart/mixed;boundary=b\r\n",
+            "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b\r\nContent-Type: a/isup\r\n\r\n\x01\r\n--b--",
+        ),
         message("Contact: <sip:[2001:db8::1]:5060;transport=udp>\r\nRoute: <sip:h.example:5060;lr>,<sip:o@s;lr>\r\n"),
         message("Contact: <sip:550e8400-e29b-41d4-a716-446655440000@h.invalid;transport=ws>\r\n"),
         message('P-Charging-Vector: icid-value="1";orig-ioi=home\r\nAllow: INFO, MESSAGE\r\n'),
