@@ -19,6 +19,8 @@ PTIME_S: Final = 0.02
 _AMR_BITS: Final = (95, 103, 118, 134, 148, 159, 204, 244, 39)
 _AMR_WB_BITS: Final = (132, 177, 253, 285, 317, 365, 397, 461, 477, 40)
 NO_DATA: Final = 15
+_LOUD: Final = 500
+"""A sample of a tone, and of no comfort noise."""
 
 
 class Codec(NamedTuple):
@@ -140,11 +142,16 @@ def pcm_of(codec: str, payloads: list[bytes]) -> NDArray[np.int16]:
 
 
 def loudest_frequency_hz(codec: str, payloads: list[bytes]) -> int:
-    """Decode payloads and return the frequency of the strongest tone, 0 for silence."""
+    """Decode payloads and return the frequency of the strongest tone at their end, 0 for silence.
+
+    What the relay goes on with when nothing comes to it, which is silence, counts as nothing.
+    """
     facts = CODECS[codec]
-    wave = pcm_of(codec, payloads).astype(float)[-facts.sample_rate_hz // 2 :]
-    if np.sqrt(np.mean(wave**2)) < 100:
+    wave = pcm_of(codec, payloads).astype(float)
+    loud = np.flatnonzero(np.abs(wave) > _LOUD)
+    if not loud.size:
         return 0
+    wave = wave[: loud[-1] + 1][-facts.sample_rate_hz // 2 :]
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
     return round((int(np.argmax(spectrum[3:])) + 3) * facts.sample_rate_hz / len(wave))
 
@@ -176,6 +183,7 @@ class RtpPeer:
         self.port: int = self._socket.getsockname()[1]
         # Goes on from one `send` to the next, as a stream does.
         self._sent = sent
+        self._silent = 0
         self._closing = False
         self._arrived = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -207,10 +215,15 @@ class RtpPeer:
         started = time.monotonic()
         for index, payload in enumerate(payloads):
             self._sent += 1
-            timestamp = FIRST_TIMESTAMP + self._sent * step
+            timestamp = FIRST_TIMESTAMP + (self._sent + self._silent) * step
             header = struct.pack("!BBHII", 0x80, payload_type, self._sent & 0xFFFF, timestamp, ssrc)
             self._socket.sendto(self.sealed(header + payload), to)
             time.sleep(max(0.0, started + (index + 1) * PTIME_S * frames - time.monotonic()))
+
+    def pause(self, packets: int) -> None:
+        """Send nothing for as long as so many packets of 20 ms take; time stamps go on, sequence numbers do not."""
+        self._silent += packets
+        time.sleep(packets * PTIME_S)
 
     def sealed(self, packet: bytes) -> bytes:
         """Encrypt what is sent; here nothing is."""
