@@ -40,12 +40,12 @@ def packet_ms_of(
     20 ms later than it could be. Of frames of 10 ms one is complete at once.
 
     Where `passes_while_armed`, packets of different lengths keep audio that is armed for `digits` from being passed on:
-    what is transcoded has a clock that digits are not lost by.
+    what is transcoded has a clock that digits are not lost by. Not G.722, of which there are no other lengths.
     """
     daemon = capabilities(daemon_version)
     framed = not _FRAMED.isdisjoint({wic_codec, *far.codecs})
     to_ims = far.ptime_ms if far.ptime_ms in _PTIMES_MS and not framed else _USUAL_MS
-    if digits and daemon.passes_while_armed and wic_codec in far.codecs:
+    if digits and daemon.passes_while_armed and wic_codec in far.codecs and wic_codec not in _FRAMED:
         return to_ims, _USUAL_MS if to_ims == _SHORT_FRAME_MS else _SHORT_FRAME_MS
     if wic_codec != "opus" or daemon.opus_takes_all_rates:
         return (to_ims, to_ims) if framed else None

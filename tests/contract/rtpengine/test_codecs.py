@@ -18,6 +18,7 @@ from kemi.core.sdp.interwork import placeholder_answer
 from rtpengine.ng.commands import MediaOptions
 from rtpengine.packet_times import PLACEHOLDER
 from rtpengine.profiles import WIC_AUDIO_CODECS, MediaProfile, MediaProfiles
+from rtpengine.running import renew
 from rtpengine.sessions import (
     MediaSession,
     WicTransport,
@@ -115,6 +116,7 @@ class Sides:
         self.wic_codec, self.ims_codec = wic, ims
         self.wic_port = self.ims_port = 0
         self.ims_answer = ""
+        self.session: MediaSession | None = None
 
     def talk(self) -> None:
         """Let both send their tone."""
@@ -166,6 +168,7 @@ def page_calls(
     answer = answer_to(given.relay_offer, found[0], host=FAR_END, port=sides.ims.port)
     profile = plain(profiles.of("audio", wic.name.lower(), far=far_speech(answer), digits=digits))
     run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
+    sides.session, sides.ims_answer = session, answer
     sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
     return sides
 
@@ -281,6 +284,18 @@ def test_digits_cost_a_transcoding_even_of_opus(client: UdpClient, stack: ExitSt
     sides.heard(passing=False)
     sent = set(tones("opus", WIC_TONE_HZ, PACKETS))
     assert not sent & set(sides.ims.payloads(sides.ims_codec.payload_type))
+
+
+@pytest.mark.parametrize("wic", WIC, ids=lambda codec: codec.name)
+def test_each_hears_the_other_after_the_first_digit(client: UdpClient, stack: ExitStack, wic: Spoken) -> None:
+    """Where both ends have one codec, which passed until then."""
+    sides = page_calls(client, stack, wic, next(ims for ims in IMS if ims.name == wic.name))
+    assert sides.session is not None
+    profiles = MediaProfiles(ALL_IMS, daemon_version=daemon_version())
+    armed = plain(profiles.of("audio", wic.name.lower(), far=far_speech(sides.ims_answer), digits=True))
+    run(renew(sides.session, armed, sides.ims_answer, None, daemon_version=daemon_version()), client)
+    sides.talk()
+    sides.heard(passing=False)
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,12 @@ class TestWithoutTranscoding:
         )
         assert made.of("audio", "opus", digits=True) is armed
 
+    def test_g722_is_passed_on_all_the_same(self) -> None:
+        """A WIC would hear nothing more in packets of another length."""
+        far = FarSpeech(frozenset({"g722"}))
+        armed = MediaProfiles(daemon_version=(12, 5)).of("audio", "g722", far=far, digits=True).offer()
+        assert (armed.ptime, armed.ptime_reverse) == (20, 20)
+
     @pytest.mark.parametrize(
         ("version", "far", "to_ims_and_wic"),
         [
