@@ -386,17 +386,19 @@ class MediaProfiles:
         far: FarSpeech | None = None,
         *,
         digits: bool = False,
+        asking: bool = False,
     ) -> MediaProfile:
         """Return the profile of a medium; `wic_codec` is the page's first codec, lower case, where it has one already,
         `far_protocol` that of the far end's m-line and `far` what it speaks, where it has said so; `digits` as for
-        `audio_profile`.
+        `audio_profile`. `asking`: the page has not spoken yet, it is only to be asked for `wic_codec`.
         """
         far_leg = far_leg_of(far_protocol, self.far_leg) if far_protocol else self.far_leg
         speaks = wic_codec if wic_codec in WIC_AUDIO_CODECS or wic_codec in PASSING_ONLY else "opus"
         is_audio = medium == "audio"
         packet_ms = None
         if is_audio and far is not None:
-            packet_ms = packet_ms_of(speaks, far, self._version, digits=digits and speaks not in PASSING_ONLY)
+            spoken = "" if asking else speaks
+            packet_ms = packet_ms_of(spoken, far, self._version, digits=digits and speaks not in PASSING_ONLY)
         key = (medium, speaks if is_audio else "", far_leg, packet_ms, digits)
         if key not in self._made:
             source, version = self._source, self._version

@@ -53,7 +53,8 @@ class SiteProfiles:
         wanted = first_codec(ims_offer)
         takes = wanted in PASSING_ONLY or (wanted in WIC_AUDIO_CODECS and not rules.transcoding)
         speaks = wanted if takes or wanted == rules.audio_codecs[0].lower() else "opus"
-        return self._of(node, rules).of(kind, speaks, protocol_of(ims_offer), digits=terms.digits)
+        made, far = self._of(node, rules), far_speech(ims_offer)
+        return made.of(kind, speaks, protocol_of(ims_offer), far, digits=terms.digits, asking=True)
 
     def pinned(self, terms: MediaTerms) -> bool:
         """Whether the far end's packets come from where its SDP says, and only from there."""

@@ -37,6 +37,10 @@ _CONSTRAINED_BASELINE_BIT: Final = 0x40
 _BASELINE_IDC: Final = 0x42
 
 
+_UNREAD_AMR: Final = ("crc", "robust-sorting", "interleaving")
+"""What a payload type of AMR may say that the relay does not understand (RFC 4867 §8.1)."""
+
+
 class OnlyThese(tuple[str, ...]):
     """Audio codecs where nothing is transcoded: both sides have one of them in common, or no audio."""
 
@@ -123,6 +127,15 @@ def passing_and_others(codecs: Sequence[Codec]) -> tuple[tuple[Codec, ...], tupl
     events = [codec for codec in codecs if codec.name == TELEPHONE_EVENT and codec.clock_rate in rates]
     others = tuple(codec for codec in codecs if codec.name not in PASSING_AUDIO)
     return ((*passing, *events) if passing else ()), others
+
+
+def is_unread(codec: Codec) -> bool:
+    """Whether a codec is in a payload format that the relay neither reads nor writes: AMR with CRCs, interleaved or
+    sorted (RFC 4867 §4.4)."""
+    if codec.name not in ("amr", "amr-wb"):
+        return False
+    parameters = codec.fmtp_parameters()
+    return any(parameters.get(name, "0") != "0" for name in _UNREAD_AMR)
 
 
 def in_order(codecs: Sequence[Codec], audio_codecs: Sequence[str]) -> list[Codec]:

@@ -17,7 +17,8 @@ from kemi.adapters.relay.repertoires import far_speech
 from kemi.core.sdp.interwork import placeholder_answer
 from rtpengine.ng.commands import MediaOptions
 from rtpengine.packet_times import PLACEHOLDER
-from rtpengine.profiles import WIC_AUDIO_CODECS, MediaProfile, MediaProfiles, audio_profile
+from rtpengine.profiles import WIC_AUDIO_CODECS, MediaProfile, MediaProfiles
+from rtpengine.running import renew
 from rtpengine.sessions import (
     MediaSession,
     WicTransport,
@@ -115,6 +116,7 @@ class Sides:
         self.wic_codec, self.ims_codec = wic, ims
         self.wic_port = self.ims_port = 0
         self.ims_answer = ""
+        self.session: MediaSession | None = None
 
     def talk(self) -> None:
         """Let both send their tone."""
@@ -166,6 +168,7 @@ def page_calls(
     answer = answer_to(given.relay_offer, found[0], host=FAR_END, port=sides.ims.port)
     profile = plain(profiles.of("audio", wic.name.lower(), far=far_speech(answer), digits=digits))
     run(connect(session, profile, answer, None, daemon_version=daemon_version()), client)
+    sides.session, sides.ims_answer = session, answer
     sides.wic_port, sides.ims_port = section(given.relay_answer).port, section(given.relay_offer).port
     return sides
 
@@ -187,10 +190,11 @@ def core_calls(
 ) -> Sides:
     """Let IMS call with one codec, and the page answer with one of what it is offered; both with these events."""
     own = ims.name.lower() if ims.name.lower() in WIC_AUDIO_CODECS else "opus"
-    profile = plain(audio_profile(ALL_IMS, wic_codec=own, digits=False, daemon_version=daemon_version()))
     sides = Sides(stack, wic, ims)
     session = MediaSession(f"in {wic.name} {ims.name}", "audio", "", WicTransport.SHARED)
     offer = line(FAR_END, sides.ims.port, ims, *events, extra=extra)
+    profiles = MediaProfiles(ALL_IMS, daemon_version=daemon_version())
+    profile = plain(profiles.of("audio", own, far=far_speech(offer), asking=True))
     offered = section(run(reserve_terminating(session, profile, offer), client))
     (number,) = (number for number, encoding in offered.codecs.items() if encoding == wic.encoding)
     sides.wic_codec = wic._replace(payload_type=int(number))
@@ -282,6 +286,18 @@ def test_digits_cost_a_transcoding_even_of_opus(client: UdpClient, stack: ExitSt
     assert not sent & set(sides.ims.payloads(sides.ims_codec.payload_type))
 
 
+@pytest.mark.parametrize("wic", WIC, ids=lambda codec: codec.name)
+def test_each_hears_the_other_after_the_first_digit(client: UdpClient, stack: ExitStack, wic: Spoken) -> None:
+    """Where both ends have one codec, which passed until then."""
+    sides = page_calls(client, stack, wic, next(ims for ims in IMS if ims.name == wic.name))
+    assert sides.session is not None
+    profiles = MediaProfiles(ALL_IMS, daemon_version=daemon_version())
+    armed = plain(profiles.of("audio", wic.name.lower(), far=far_speech(sides.ims_answer), digits=True))
+    run(renew(sides.session, armed, sides.ims_answer, None, daemon_version=daemon_version()), client)
+    sides.talk()
+    sides.heard(passing=False)
+
+
 @pytest.mark.parametrize(
     ("ims", "modes", "highest"),
     [
@@ -321,16 +337,29 @@ def test_a_far_end_that_calls_and_names_no_mode_gets_the_best(
     sides.heard(passing=False)
 
 
-@pytest.mark.parametrize("ptime_ms", [10, 20, 40, 60])
+@pytest.mark.parametrize("ptime_ms", [10, 20, 30, 40, 60])
+@pytest.mark.parametrize("ims", IMS[1:7], ids=lambda codec: codec.name)
 def test_packets_have_the_length_the_far_end_wants(
-    client: UdpClient, stack: ExitStack, ptime_ms: int
+    client: UdpClient, stack: ExitStack, ims: Spoken, ptime_ms: int
 ) -> None:
-    sides = core_calls(client, stack, WIC[0], IMS[6], extra=(f"ptime:{ptime_ms}", f"maxptime:{ptime_ms}"))
-    assert section(sides.ims_answer).values("ptime") in ([], [str(ptime_ms)])
+    """Where the daemon can: it makes AMR and G.722 in packets of 20 ms alone."""
+    length_ms = ptime_ms if ims.name == "PCMA" else 20
+    sides = core_calls(
+        client, stack, WIC[0], ims, extra=(f"ptime:{ptime_ms}", f"maxptime:{max(20, ptime_ms)}")
+    )
+    assert section(sides.ims_answer).values("ptime") in ([], [str(length_ms)])
     sides.talk()
-    lengths = {len(payload) for payload in sides.ims.payloads(8)}
-    assert lengths == {8 * ptime_ms}
-    assert loudest_frequency_hz("PCMA", sides.ims.payloads(8)) == pytest.approx(WIC_TONE_HZ, abs=12)
+    for peer, codec, hz in (
+        (sides.ims, sides.ims_codec, WIC_TONE_HZ),
+        (sides.wic, sides.wic_codec, IMS_TONE_HZ),
+    ):
+        assert peer.wait_for(codec.payload_type, PACKETS * 20 // max(20, ptime_ms) - 4), codec.name
+        assert loudest_frequency_hz(codec.name, peer.payloads(codec.payload_type)) == pytest.approx(
+            hz, abs=12
+        )
+    lengths = {len(payload) for payload in sides.ims.payloads(ims.payload_type)}
+    assert lengths == {8 * length_ms} or ims.name.startswith("AMR")
+    assert len(sides.ims.packets) <= PACKETS * 20 // length_ms
 
 
 @pytest.mark.parametrize("frames", [2, 3], ids=["40 ms", "60 ms"])

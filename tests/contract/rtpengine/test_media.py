@@ -17,7 +17,7 @@ from kemi.core.sdp.interwork import repertoire, widened_offer
 from rtpengine.capabilities import capabilities
 from rtpengine.ng.commands import MediaOptions, PlayDtmf
 from rtpengine.packet_times import PLACEHOLDER, FarSpeech
-from rtpengine.profiles import MediaProfile, MediaProfiles
+from rtpengine.profiles import DEFAULT_IMS_AUDIO_CODECS, MediaProfile, MediaProfiles
 from rtpengine.running import gate, renew
 from rtpengine.sessions import (
     WIC_TAG,
@@ -61,6 +61,7 @@ OPUS = FarEnd("opus", 111, ("opus/48000/2", "telephone-event/48000"))
 AMR_WB = FarEnd("AMR-WB", 96, ("AMR-WB/16000", "telephone-event/16000"))
 AMR_WB_OA = FarEnd("AMR-WB-OA", 97, ("97", "telephone-event/16000"))
 PCMA = FarEnd("PCMA", 8, ("PCMA/8000", "telephone-event/8000"))
+G722 = FarEnd("G722", 9, ("G722/8000", "telephone-event/8000"))
 PCMU = FarEnd("PCMU", 0, ("PCMU/8000", "telephone-event/8000"))
 # Far ends may number dynamic payload types as they like (RFC 3264 §6.1).
 OPUS_AS_96 = FarEnd("opus", 96, OPUS.rtpmaps, {"111": "96", "110": "97"})
@@ -84,9 +85,14 @@ class PlainProfile(MediaProfile):
         )
 
 
-def plain_profile(far: FarSpeech | None = None, *, digits: bool = True) -> PlainProfile:
+def plain_profile(
+    far: FarSpeech | None = None,
+    *,
+    digits: bool = True,
+    offered: tuple[str, ...] = DEFAULT_IMS_AUDIO_CODECS,
+) -> PlainProfile:
     """Make the profile under test."""
-    audio = MediaProfiles(daemon_version=daemon_version()).of("audio", far=far, digits=digits)
+    audio = MediaProfiles(offered, daemon_version=daemon_version()).of("audio", far=far, digits=digits)
     return PlainProfile(**{item.name: getattr(audio, item.name) for item in fields(audio)})
 
 
@@ -101,10 +107,11 @@ class Call:
         name: str = "call",
         *,
         digits: bool = True,
+        offered: tuple[str, ...] = DEFAULT_IMS_AUDIO_CODECS,
     ) -> None:
         """Reserve, with the placeholder the gateway takes for this transport."""
-        self.client, self.digits = client, digits
-        self.profile = plain_profile(PLACEHOLDER, digits=digits)
+        self.client, self.digits, self.offered = client, digits, offered
+        self.profile = plain_profile(PLACEHOLDER, digits=digits, offered=offered)
         self.wic, self.reverse = (peers.enter_context(RtpPeer(WIC_ADDRESS)) for _ in range(2))
         self.ims = peers.enter_context(RtpPeer("127.0.0.9"))
         self.session = MediaSession(name, "audio", plain_offer(WIC_ADDRESS, self.wic.port), transport)
@@ -156,7 +163,7 @@ class Call:
         answer = self.answer_of(far_end) + ptime
         steps = connect(
             self.session,
-            plain_profile(far_speech(answer), digits=self.digits),
+            plain_profile(far_speech(answer), digits=self.digits, offered=self.offered),
             answer,
             self.reverse_answer,
             daemon_version=version or daemon_version(),
@@ -270,6 +277,23 @@ class TestPacketTimes:
         assert call.listener.wait_for(call.listener_type, PACKETS * 20 // max(20, wic_ms) - 3)
         assert {len(payload) for payload in call.ims.payloads(0)} == {320}
         assert packet_times_ms(call.listener) == {wic_ms}
+
+    @pytest.mark.parametrize("ptime_ms", [10, 40])
+    @pytest.mark.parametrize("far_end", [AMR_WB, G722], ids=lambda far_end: far_end.codec)
+    def test_but_where_there_are_only_those_of_20_ms(
+        self,
+        client: UdpClient,
+        peers: ExitStack,
+        transport: WicTransport,
+        far_end: FarEnd,
+        ptime_ms: int,
+    ) -> None:
+        call = Call(client, transport, peers, offered=(*DEFAULT_IMS_AUDIO_CODECS, "G722"))
+        call.connect(far_end, ptime=f"a=ptime:{ptime_ms}\r\n")
+        call.talk(far_end)
+        assert_tone(call.ims, far_end.codec, far_end.payload_type, WIC_TONE_HZ)
+        assert_tone(call.listener, "opus", call.listener_type, IMS_TONE_HZ)
+        assert packet_times_ms(call.listener) == {SHORTEST_MS}
 
 
 class TestGate:

@@ -194,7 +194,7 @@ async def test_evs_of_a_page_goes_to_the_core_as_it_is(stage: Stage) -> None:
     await call.hang_up()
 
 
-@pytest.mark.parametrize("ptime_ms", [20, 40, 60])
+@pytest.mark.parametrize("ptime_ms", [20, 30, 40, 60])
 async def test_packet_lengths_of_the_caller_are_told_and_kept(
     stage: Stage, page: AiortcWic, phone: RtpEndpoint, ptime_ms: int
 ) -> None:
@@ -210,4 +210,6 @@ async def test_packet_lengths_of_the_caller_are_told_and_kept(
     phone.start_tone(440)
     await phone.until_tone(TONE_HZ, timeout_s=10)
     assert {len(packet.payload) for packet in phone.packets(8)} == {8 * ptime_ms}
+    real = page.media[0]
+    await real.until_heard(440, mid=real.mids[0])
     await ims.bye()

@@ -81,6 +81,7 @@ class TestAudio:
 
 
 PCMA = FarSpeech(frozenset({"pcma", "telephone-event"}))
+AMR = frozenset({"amr-wb", "amr", "telephone-event"})
 RESAMPLES, TAKES_ALL_RATES = (11, 1), (11, 2)
 
 
@@ -96,6 +97,13 @@ class TestPacketTimes:
             pytest.param("opus", PCMA, TAKES_ALL_RATES, (None, None), id="a daemon that need not resample"),
             pytest.param("pcma", PCMA, RESAMPLES, (None, None), id="a WIC without Opus"),
             pytest.param("opus", None, RESAMPLES, (None, None), id="as they say themselves"),
+            pytest.param("opus", FarSpeech(AMR, 40), RESAMPLES, (20, 10), id="AMR has frames of 20 ms"),
+            pytest.param("opus", FarSpeech(AMR, 40), TAKES_ALL_RATES, (20, 20), id="AMR, no resampling"),
+            pytest.param("opus", FarSpeech(AMR), TAKES_ALL_RATES, (20, 20), id="AMR after another codec"),
+            pytest.param("pcma", FarSpeech(AMR, 10), RESAMPLES, (20, 20), id="AMR, PCMA at the WIC"),
+            pytest.param("opus", FarSpeech(AMR | {"opus"}, 40), RESAMPLES, (20, 20), id="Opus beside AMR"),
+            pytest.param("opus", FarSpeech(frozenset({"g722"}), 30), TAKES_ALL_RATES, (20, 20), id="G.722"),
+            pytest.param("g722", FarSpeech(PCMA.codecs, 40), RESAMPLES, (20, 20), id="G.722 at the WIC"),
         ],
     )
     def test_each_side_is_sent_packets_of(
@@ -109,6 +117,23 @@ class TestPacketTimes:
         offer, of_ims = profile.offer(), profile.terminating_offer()
         assert (offer.ptime, offer.ptime_reverse) == expected
         assert (of_ims.ptime_reverse, of_ims.ptime) == expected
+
+    @pytest.mark.parametrize("version", [RESAMPLES, TAKES_ALL_RATES], ids=str)
+    @pytest.mark.parametrize(
+        ("far", "expected"),
+        [
+            pytest.param(FarSpeech(AMR | {"pcma"}, 10), (20, 20), id="AMR"),
+            pytest.param(FarSpeech(PCMA.codecs, 40), (None, None), id="G.711"),
+            pytest.param(FarSpeech(frozenset({"opus"}), 40), (None, None), id="Opus"),
+        ],
+    )
+    def test_a_page_that_is_asked_gets_packets_of(
+        self, version: Version, far: FarSpeech, expected: tuple[int | None, int | None]
+    ) -> None:
+        """The offer to it settles them, before it has said anything."""
+        offer = MediaProfiles(daemon_version=version).of("audio", "opus", far=far, asking=True)
+        options = offer.terminating_offer(), offer.plain_terminating_offer()
+        assert {(one.ptime_reverse, one.ptime) for one in options} == {expected}
 
     def test_video_has_none(self) -> None:
         offer = MediaProfiles().of("video", far=FarSpeech(frozenset({"vp8"}))).offer()
@@ -198,6 +223,12 @@ class TestWithoutTranscoding:
             *plain.terminating_offer().flags,
         )
         assert made.of("audio", "opus", digits=True) is armed
+
+    def test_g722_is_passed_on_all_the_same(self) -> None:
+        """A WIC would hear nothing more in packets of another length."""
+        far = FarSpeech(frozenset({"g722"}))
+        armed = MediaProfiles(daemon_version=(12, 5)).of("audio", "g722", far=far, digits=True).offer()
+        assert (armed.ptime, armed.ptime_reverse) == (20, 20)
 
     @pytest.mark.parametrize(
         ("version", "far", "to_ims_and_wic"),

@@ -25,6 +25,7 @@ from kemi.core.sdp.codecs import (
     WIC_AUDIO_CODECS,
     OnlyThese,
     in_order,
+    is_unread,
     passing_and_others,
 )
 from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
@@ -152,9 +153,12 @@ def usable_core_line(
         return Usability(why, (), WarnCode.INCOMPATIBLE_TRANSPORT)
     if keyed and not usable_keys(media):
         return Usability(f"uses {media.proto} without keys of AES-CM (a=crypto)", ())
-    codecs = [codec for codec in media.codecs if codec.name in allowed or codec.name == TELEPHONE_EVENT]
+    known = [codec for codec in media.codecs if codec.name in allowed or codec.name == TELEPHONE_EVENT]
+    codecs = [codec for codec in known if not is_unread(codec)]
     if all(codec.name == TELEPHONE_EVENT for codec in codecs):
         why = f"offers none of the codecs {', '.join(sorted(allowed)).upper()}"
+        if len(codecs) < len(known):
+            why = "offers AMR with CRCs, interleaving or robust sorting alone"
         return Usability(why, (), WarnCode.INCOMPATIBLE_FORMAT)
     return Usability("", tuple(in_order(codecs, audio_codecs) if media.kind == "audio" else codecs))
 

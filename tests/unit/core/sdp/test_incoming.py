@@ -98,6 +98,11 @@ class TestTheCoresOffer:
             pytest.param(
                 [AUDIO.replace("AMR-WB", "iLBC").replace("PCMA", "x")], "none of the codecs", id="codec"
             ),
+            pytest.param(
+                [AUDIO.replace("PCMA", "x").replace("octet-align=1", "octet-align=1; crc=1")],
+                "AMR with CRCs",
+                id="AMR with CRCs",
+            ),
             pytest.param(["m=message 9 TCP/MSRP *\r\n"], "neither audio nor video", id="MSRP"),
             pytest.param(
                 [AUDIO.replace("RTP/AVP", "RTP/SAVP"), VIDEO], "audio line", id="video alone of both"
@@ -112,6 +117,21 @@ class TestTheCoresOffer:
     def test_what_cannot_be_offered(self, lines: list[str], words: str) -> None:
         with pytest.raises(NotAcceptableHere, match=words):
             chosen(*lines)
+
+    @pytest.mark.parametrize(
+        ("fmtp", "taken"),
+        [
+            ("octet-align=1;crc=1", False),
+            ("octet-align=1;robust-sorting=1", False),
+            ("octet-align=1;interleaving=4", False),
+            ("octet-align=1;crc=0;robust-sorting=0", True),
+        ],
+    )
+    def test_of_amr_the_formats_that_the_relay_knows(self, fmtp: str, taken: bool) -> None:
+        """RFC 4867 §4.4: with CRCs, sorted or interleaved it would not be understood."""
+        (audio,) = chosen(AUDIO.replace("octet-align=1", fmtp))
+        assert ("a=rtpmap:104 AMR-WB/16000" in audio.sdp) is taken
+        assert "a=rtpmap:8 PCMA/8000" in audio.sdp
 
     def test_audio_that_is_switched_off_is_not_offered(self) -> None:
         """RFC 3264 §5.1: a call moved with video alone keeps its place."""
