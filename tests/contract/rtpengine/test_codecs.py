@@ -408,11 +408,8 @@ def test_time_goes_on_in_pauses(client: UdpClient, stack: ExitStack, ims: Spoken
     """Else a browser takes a pause for lateness of the network, and plays everything later from then on."""
     sides = core_calls(client, stack, WIC[0], ims)
     speech = tones(ims.name, IMS_TONE_HZ, PACKETS)
-    comfort = (
-        [amr_payload(ims.name, (9 if "WB" in ims.name else 8) << 3 | 4, bytes(5))]
-        if "AMR" in ims.name
-        else []
-    )
+    kind = 9 if "WB" in ims.name else 8
+    comfort = [amr_payload(ims.name, kind << 3 | 4, bytes(5))] if "AMR" in ims.name else []
     to = (IMS_ADDRESS, sides.ims_port)
 
     def send(payloads: list[bytes]) -> None:
