@@ -1,6 +1,6 @@
 /** The calls of the person: made, answered, set aside, switched, handed on. One of them is on the card. */
 
-import { IncomingCall, PhoneError, type Call, type MediaKind, type MediaRequest, type Phone } from "../sdk/src/index.ts";
+import { IncomingCall, OutgoingCall, PhoneError, type Call, type MediaKind, type MediaRequest, type Phone } from "../sdk/src/index.ts";
 import { clearBanners, showBanner, showError } from "./banners.ts";
 import { renameCard, showCall } from "./call-view.ts";
 import { callerAddress, callerName } from "./caller-text.ts";
@@ -118,8 +118,11 @@ function watch(call: Call): void {
   watched.add(call);
   // Who was unplugged is heard again by whatever microphone the system has now.
   call.on("deviceLost", (kind) => void replaceDevice(call, kind));
+  let known = call.farEnd?.uri ?? (call instanceof OutgoingCall ? call.target : undefined);
   call.on("farEnd", (caller) => {
-    if (call.state !== "established") return; // whom the person has called stands there
+    const isAnother = call.state === "established" && caller.uri !== known;
+    known = caller.uri;
+    if (!isAnother) return; // whom the person has called stands there as they wrote it
     const name = callerName(caller);
     if (hook.call !== call) renameHeld(call, name);
     else renameCard((shownName = name));

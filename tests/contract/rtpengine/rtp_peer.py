@@ -19,8 +19,6 @@ PTIME_S: Final = 0.02
 _AMR_BITS: Final = (95, 103, 118, 134, 148, 159, 204, 244, 39)
 _AMR_WB_BITS: Final = (132, 177, 253, 285, 317, 365, 397, 461, 477, 40)
 NO_DATA: Final = 15
-_LOUD: Final = 500
-"""A sample of a tone, and of no comfort noise."""
 
 
 class Codec(NamedTuple):
@@ -142,16 +140,11 @@ def pcm_of(codec: str, payloads: list[bytes]) -> NDArray[np.int16]:
 
 
 def loudest_frequency_hz(codec: str, payloads: list[bytes]) -> int:
-    """Decode payloads and return the frequency of the strongest tone at their end, 0 for silence.
-
-    What the relay goes on with when nothing comes to it, which is silence, counts as nothing.
-    """
+    """Decode payloads and return the frequency of the strongest tone, 0 for silence."""
     facts = CODECS[codec]
-    wave = pcm_of(codec, payloads).astype(float)
-    loud = np.flatnonzero(np.abs(wave) > _LOUD)
-    if not loud.size:
+    wave = pcm_of(codec, payloads).astype(float)[-facts.sample_rate_hz // 2 :]
+    if np.sqrt(np.mean(wave**2)) < 100:
         return 0
-    wave = wave[: loud[-1] + 1][-facts.sample_rate_hz // 2 :]
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
     return round((int(np.argmax(spectrum[3:])) + 3) * facts.sample_rate_hz / len(wave))
 

@@ -252,7 +252,7 @@ class TestCore:
 
 
 class TestGate:
-    """Nothing of what is said passes in a direction that is closed; there may be silence."""
+    """No packet in a direction that is closed."""
 
     async def test_each_direction_alone(self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]) -> None:
         (call, spoken), peer = running, far_ends[0]
@@ -260,12 +260,12 @@ class TestGate:
             call.gate("audio", wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic)
             await asyncio.sleep(0.5)  # what was under way, and what the page's jitter buffer holds
             peer.packets.clear()
-            call.page.forget_received()
+            arrived = call.page.received
             await send(call, peer, spoken.codec, spoken.payload_type, 440)
-            sound = peer.payloads(spoken.payload_type)
-            assert (bool(sound) and loudest_frequency_hz(spoken.codec, sound) != 0) == wic_to_ims
-            peak = call.page.audio[call.media["audio"].heard].peak
-            assert (peak is not None and peak.is_near(440)) == ims_to_wic
+            assert (len(peer.packets) > PACKETS / 2) == bool(peer.packets) == wic_to_ims
+            assert (
+                (call.page.received - arrived > PACKETS / 2) == (call.page.received > arrived) == ims_to_wic
+            )
             call.renew("audio")  # opens both
         await talk(call, peer, spoken.codec, spoken.payload_type)
 

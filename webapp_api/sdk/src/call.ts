@@ -360,7 +360,8 @@ export abstract class Call {
     if (assertedIdentities.length === 0 && (from === "" || !named.withheld)) return;
     const before = this.farEnd;
     this.#farEnd = named;
-    if (named.uri !== before?.uri || named.displayName !== before?.displayName) this.#events.emit("farEnd", named);
+    const sameNumber = named.number !== undefined && named.number === before?.number;
+    if (before === undefined || (named.uri !== before.uri && !sameNumber)) this.#events.emit("farEnd", named);
   }
 
   /** @internal */
