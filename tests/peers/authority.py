@@ -21,6 +21,7 @@ class Authority:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self._name = name
+        self._signed = 0
         self._key = ec.generate_private_key(ec.SECP256R1())
         builder = self._builder(name, self._subject(name), self._key.public_key())
         constraints = x509.BasicConstraints(ca=True, path_length=0)
@@ -37,8 +38,9 @@ class Authority:
             .add_extension(names, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        stem = self._folder / f"{self._name}-{address}"
-        paths = stem.with_suffix(".crt"), stem.with_suffix(".key")
+        self._signed += 1  # of one address, too, each has files of its own: who has read one goes on showing it
+        stem = f"{self._name}-{address}-{self._signed}"
+        paths = self._folder / f"{stem}.crt", self._folder / f"{stem}.key"
         paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         paths[1].touch(mode=0o600)
         paths[1].write_bytes(
