@@ -38,7 +38,9 @@ class Authority:
             .add_extension(names, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        self._signed += 1  # of one address, too, each has files of its own: who has read one goes on showing it
+        self._signed += (
+            1  # of one address, too, each has files of its own: who has read one goes on showing it
+        )
         stem = f"{self._name}-{address}-{self._signed}"
         paths = self._folder / f"{stem}.crt", self._folder / f"{stem}.key"
         paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
