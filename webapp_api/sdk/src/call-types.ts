@@ -45,7 +45,7 @@ export interface CallEvents {
   transfer: TransferProgress;
   /** The far side asks this side to call somebody else. Without a listener it is refused (603). */
   transferRequest: TransferRequest<OutgoingCall>;
-  /** The network says that somebody else is at the far side now, as after a transfer (see `farEnd`). */
+  /** The network says who is at the far side: who has answered, or takes their place, as after a transfer. */
   farEnd: Caller;
   /** The call is over; comes after the last `state`. */
   end: CallEnd;

@@ -2,7 +2,7 @@
 
 import { CALL_TRANSITIONS, type CallEvent, type CallState } from "./call-state.ts";
 import { failure, whileRunning, type CallEnd, type CallEndCause } from "./call-end.ts";
-import { callerFromFields, type Caller } from "./caller.ts";
+import { callerFromMessage, isSameCaller, type Caller } from "./caller.ts";
 import { CallRecord } from "./call-record.ts";
 import { CallTransfers } from "./call-transfers.ts";
 import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
@@ -355,13 +355,11 @@ export abstract class Call {
    * is to stay unknown. @internal
    */
   farEndNamed(message: Pick<IncomingResponseMessage, "getHeaders">, from = ""): void {
-    const assertedIdentities = message.getHeaders("p-asserted-identity");
-    const named = callerFromFields({ from, assertedIdentities, privacy: message.getHeaders("privacy") });
-    if (assertedIdentities.length === 0 && (from === "" || !named.withheld)) return;
+    const named = callerFromMessage(message, from);
+    if (!named.asserted && (from === "" || !named.withheld)) return;
     const before = this.farEnd;
     this.#farEnd = named;
-    const sameNumber = named.number !== undefined && named.number === before?.number;
-    if (before === undefined || (named.uri !== before.uri && !sameNumber)) this.#events.emit("farEnd", named);
+    if (before === undefined || !isSameCaller(named, before)) this.#events.emit("farEnd", named);
   }
 
   /** @internal */

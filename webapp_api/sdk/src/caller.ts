@@ -28,6 +28,11 @@ export interface CallerFields {
   readonly privacy: readonly string[];
 }
 
+/** As much of a SIP message as says who sent it. */
+interface Fields {
+  getHeaders(name: string): string[];
+}
+
 interface Identity {
   readonly uri: string;
   readonly displayName: string | undefined;
@@ -56,6 +61,20 @@ export function callerFromFields(fields: CallerFields): Caller {
     withheld: false,
     verification,
   };
+}
+
+/** Whom a message names; `from` is its From, "" of a response, where that is this side. */
+export function callerFromMessage(message: Fields, from: string): Caller {
+  return callerFromFields({
+    from,
+    assertedIdentities: message.getHeaders("p-asserted-identity"),
+    privacy: message.getHeaders("privacy"),
+  });
+}
+
+/** Whether these are one person, however the network writes the number. */
+export function isSameCaller(one: Caller, other: Caller): boolean {
+  return one.uri === other.uri || (one.number !== undefined && one.number === other.number);
 }
 
 /** The name-addr and addr-spec values of one header line (RFC 3261 §25.1), `verstat` taken off; others are left out. */

@@ -6,7 +6,7 @@
 import { Call } from "./call.ts";
 import type { CallDependencies } from "./call-types.ts";
 import { endOfCancelledCall, failure, type CallEnd } from "./call-end.ts";
-import { callerFromFields, type Caller } from "./caller.ts";
+import { callerFromMessage, type Caller } from "./caller.ts";
 import { RECV_INFO_HEADER } from "./dtmf.ts";
 import { phoneErrorFromException, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, withoutTracks, type LocalMedia, type MediaRequest } from "./media.ts";
@@ -41,11 +41,7 @@ export class IncomingCall extends Call {
     super(dependencies, "alerting");
     const { request } = invitation;
     this.#invitation = invitation;
-    this.caller = callerFromFields({
-      from: request.getHeader("from") ?? "",
-      assertedIdentities: request.getHeaders("p-asserted-identity"),
-      privacy: request.getHeaders("privacy"),
-    });
+    this.caller = callerFromMessage(request, request.getHeader("from") ?? "");
     // Without a description the page is the one to offer (RFC 3261 §13.2.1), and may offer what it likes.
     this.#offersAudio = request.body === "" || offers(request.body, "audio");
     this.offersVideo = request.body === "" || offers(request.body, "video");

@@ -101,7 +101,7 @@ def _session_change(record: CallRecord, event: ImsRequest, settings: CallSetting
         answered = on_core_offer(record, event, settings)
         far_end.hear(record, request, answered, page_is_there=event.flow_alive)
         return [*gates, *exchange.unless_refused(record, before, was_open, answered, clock)]
-    if far_end.is_named(record, request) and event.flow_alive:
+    if far_end.learn(record, request) and event.flow_alive:
         forward = forward_to_page(record, request, settings)
         record.outstanding[str(record.gateway_cseq)].former = before
         # The clock is set with the page's 2xx.

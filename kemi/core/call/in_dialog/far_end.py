@@ -22,8 +22,8 @@ _CARRIED = act.ForwardRequest | act.ReserveIncoming
 """The core's own request goes to the page with its header fields, now or once the relay has ports."""
 
 
-def is_named(record: CallRecord, request: Request) -> bool:
-    """Take whom a request names at the far end; whether that is somebody else and the page can be told.
+def learn(record: CallRecord, request: Request) -> bool:
+    """Take whom a request names at the far end; return whether that is somebody else and the page can be told.
 
     From counts in a request that has nothing else to say (RFC 4916 §4.5); in others, which old equipment sends with
     any From, only whom the network asserts.
@@ -47,7 +47,7 @@ def is_named(record: CallRecord, request: Request) -> bool:
 def hear(record: CallRecord, request: Request, done: list[act.Action], *, page_is_there: bool) -> None:
     """Note whom a request with an offer, or that asks for one, names; ``done`` is what became of it."""
     refused = any(isinstance(action, act.SendReply) and action.status >= 300 for action in done)
-    if refused or record.dialog is not Dialog.CONFIRMED or not is_named(record, request) or not page_is_there:
+    if refused or record.dialog is not Dialog.CONFIRMED or not learn(record, request) or not page_is_there:
         return
     if not any(isinstance(action, _CARRIED) for action in done):
         record.far_end_untold = list(request.headers("P-Asserted-Identity"))
