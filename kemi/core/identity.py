@@ -206,6 +206,8 @@ def number_for_core(text: str) -> str:
     SIP.js and JsSIP escape ``;`` and ``=`` in the user part of whatever they are given, and so name another user (RFC
     3261 §19.1.4).
     """
+    if "%" not in text:
+        return text
     return _ESCAPED_NUMBER.sub(lambda match: match.group(1) + _unescaped(match.group(2)), text, count=1)
 
 
