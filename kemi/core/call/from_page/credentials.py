@@ -48,18 +48,27 @@ def line(asked: Asked, trunk: Trunk, method: str, uri: str) -> str:
     return f"{'Proxy-' if asked.by_proxy else ''}Authorization: {value}"
 
 
+def login(outbound: Outbound | None, settings: CallSettings) -> Trunk | None:
+    """Return the call's trunk where we have a user there; None: its challenges are not answered.
+
+    An answered call outlives a restart, and the site may have lost or renamed its trunk with it.
+    """
+    trunk = settings.trunks.get(outbound.trunk) if outbound is not None else None
+    return trunk if trunk is not None and trunk.user else None
+
+
 def lines(record: CallRecord, method: str, uri: str, settings: CallSettings) -> tuple[str, ...]:
     """Return our answer to what the call's trunk asked last, for one more request; () where it has not asked."""
-    outbound = record.trunk
-    if outbound is None or outbound.asked is None or method in ("ACK", "CANCEL"):
+    outbound, trunk = record.trunk, login(record.trunk, settings)
+    if outbound is None or outbound.asked is None or trunk is None or method in ("ACK", "CANCEL"):
         return ()
-    return (line(outbound.asked, settings.trunks[outbound.trunk], method, uri),)
+    return (line(outbound.asked, trunk, method, uri),)
 
 
 def sent(record: CallRecord, actions: Sequence[act.Action], settings: CallSettings) -> list[act.Action]:
     """Let requests of a call to its trunk be sent again should it ask who sends them; those of ours say so at once."""
     outbound = record.trunk
-    if outbound is None or not settings.trunks[outbound.trunk].user:
+    if outbound is None or login(outbound, settings) is None:
         return list(actions)
     dressed: list[act.Action] = []
     for one in actions:
@@ -85,7 +94,7 @@ def _may_be_asked(request: act.SendRequest) -> bool:
 def on_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action] | None:
     """Take a challenge of a forwarded request, which is answered once tm has it; None: it is no such response."""
     outbound = record.trunk
-    if outbound is None or reply.status not in CHALLENGES or not settings.trunks[outbound.trunk].user:
+    if outbound is None or reply.status not in CHALLENGES or login(outbound, settings) is None:
         return None
     if reply.cseq == outbound.answered_cseq:
         return None  # our answer was not good
@@ -121,8 +130,8 @@ def on_own_challenged(
     record: CallRecord, event: OwnRequestChallenged, settings: CallSettings
 ) -> list[act.Action]:
     """The same for a request of our own."""
-    outbound = record.trunk
-    if outbound is None:
+    outbound, trunk = record.trunk, login(record.trunk, settings)
+    if outbound is None or trunk is None:
         return []
     outbound.asked = asked_by(event.reply)
     cseq = outbound.answered_cseq = record.next_ims_cseq()
@@ -135,7 +144,6 @@ def on_own_challenged(
         opened.cseq = cseq
     if record.recovery is not None and record.recovery.core_cseq == event.cseq:
         record.recovery.core_cseq = cseq
-    trunk = settings.trunks[outbound.trunk]
     return [_note(outbound, event.request.method), once_more(event.request, cseq, outbound.asked, trunk)]
 
 

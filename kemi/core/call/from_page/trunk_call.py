@@ -118,7 +118,7 @@ def on_refusal(record: CallRecord, reply: Reply, settings: CallSettings) -> tupl
     if outbound is None:
         return ()
     outbound.reasons = reply.headers("Reason")
-    if reply.status in CHALLENGES and settings.trunks[outbound.trunk].user:
+    if reply.status in CHALLENGES and credentials.login(outbound, settings) is not None:
         with suppress(RemoteProtocolError):  # one that nobody can answer
             outbound.asked = asked_by(reply)
     return causes.of_response(reply.status, outbound.reasons, reply.headers("Warning"))

@@ -6,6 +6,7 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.from_page.outbound import Asked, Outbound
 from kemi.core.call.lifetime.revival import revive
 from kemi.core.call.record import Outstanding
 from kemi.core.call.states import OfferAnswer
@@ -123,3 +124,37 @@ def test_an_owner_is_spelt_as_this_release_does() -> None:
     record.acknowledged, record.owner = True, "sip:%61lice@IMS.Example.COM;user=phone"
     assert revive(record)
     assert record.owner == one_spelling("sip:alice@ims.example.com")
+
+
+@pytest.mark.parametrize(
+    ("event", "sends"),
+    [
+        (ev.FlowClosed(), ""),
+        (ev.CallForbidden("ended by the operator"), "BYE"),
+        (ev.MediaLost("no media for 60 s", True, None), "BYE"),
+        (ev.TimerFired(ev.Due.FLOW_RECOVERY, False, None), "BYE"),
+        (ev.RegistrationEnded("left", False), "BYE"),
+    ],
+)
+def test_a_call_of_a_trunk_that_the_site_has_lost_can_be_ended(event: ev.Event, sends: str) -> None:
+    """The settings have another list of trunks than those that the call began with."""
+    call = of_lost_trunk()
+    sent = [one.method for one in call.on(event).all(act.SendRequest) if one.to is Side.IMS]
+    assert sent == ([sends] if sends else [])
+
+
+@pytest.mark.parametrize("of_page", [True, False])
+def test_either_side_can_hang_up_a_call_of_a_trunk_that_the_site_has_lost(of_page: bool) -> None:
+    call = of_lost_trunk()
+    bye = call.wic_request("BYE", cseq=9, connection_id="8") if of_page else call.ims_request("BYE")
+    call.on(bye)
+    assert call.record.ended
+
+
+def of_lost_trunk() -> Call:
+    """An answered call of before a restart, whose trunk is not in the settings any more."""
+    call = Call.confirmed()
+    call.record.outbound = Outbound([], "+49301", trunk="lost", hops=["sip:192.0.2.9"])
+    call.record.outbound.asked = Asked(['Digest realm="r", nonce="n1", algorithm=SHA-256'], False)
+    assert revive(call.record)
+    return call
