@@ -8,6 +8,7 @@ addresses are counted in a table that all workers share.
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import math
 import time
@@ -49,7 +50,7 @@ from kemi.state.flows import FlowStore
 from kemi.state.tallies import TallyStore
 
 _LONGEST_KEPT: Final = 200
-"""Characters of a URI that is remembered with its key: who sends long ones fills no memory."""
+"""Characters of a URI that is remembered as it is: who sends long ones fills no memory."""
 
 
 @dataclass(slots=True)
@@ -137,7 +138,7 @@ class Admission:
     @staticmethod
     def _ask(connection: _Connection, request: Request) -> None:
         """Somebody who has not logged in asks for a user: who asks for one after the other is looking for some."""
-        user = _identity_key(request.to_uri)
+        user = _kept(_identity(request.to_uri))
         if connection.asked not in ("", user):
             BANS.offended(connection.address, Offence.SCAN, request.connection_id)
         connection.asked = user
@@ -170,7 +171,7 @@ class Admission:
             )
             return wait_s, admitted, not admitted and is_news(tally, now)
 
-        wait_s, admitted, news = self._tallies.change(f"identity {identity}", step)
+        wait_s, admitted, news = self._tallies.change(f"identity {_kept(identity)}", step)
         if wait_s:
             raise self._over("identity", identity, kind, wait_s, news)
         if not admitted:  # nobody knows when one of its calls ends: no time to come back could be named
@@ -193,7 +194,7 @@ class Admission:
         limits = self._limits
         if not limits.failed_logins_identity:
             return
-        identity = _identity_key(request.to_uri)
+        identity = _kept(_identity(request.to_uri))
         wait_s = locked_for_s(self._tallies.get(f"identity {identity}"), limits.lock_s, now, address)
         if wait_s:
             news = self._tallies.change(f"identity {identity}", lambda tally: is_news(tally, now))
@@ -213,7 +214,7 @@ class Admission:
         if self._hides_users and pending.grant.scheme == DIGEST and not pending.guessed and status >= 300:
             return  # nobody has tried a password: that the core knows no such user must not be felt
         address = self._connection(pending.connection_id).address
-        identity = _identity_key(pending.address_of_record)
+        identity = _kept(_identity(pending.address_of_record))
         if login_failed(status, challenges, guessed=pending.guessed):
             now = time.time()
             self._failed("address", address, now)
@@ -267,13 +268,20 @@ class Admission:
 
 def identity_on(flow: Flow | None) -> str:
     """Return who is registered over a connection, "" for nobody."""
-    return _identity_key(flow.binding.partition(" ")[0]) if flow is not None and flow.binding else ""
+    return _identity(flow.binding.partition(" ")[0]) if flow is not None and flow.binding else ""
 
 
-def _identity_key(uri: str) -> str:
-    return _kept_key(uri) if len(uri) <= _LONGEST_KEPT else canonical(uri) or uri.lower()
+def _identity(uri: str) -> str:
+    return _known_identity(uri) if len(uri) <= _LONGEST_KEPT else canonical(uri) or uri.lower()
 
 
 @functools.lru_cache(maxsize=4096)
-def _kept_key(uri: str) -> str:
+def _known_identity(uri: str) -> str:
     return canonical(uri) or uri.lower()
+
+
+def _kept(identity: str) -> str:
+    """Return what an identity is remembered by, which strangers may have made up."""
+    if len(identity) <= _LONGEST_KEPT:
+        return identity
+    return f"sha256:{hashlib.sha256(identity.encode(errors='surrogatepass')).hexdigest()}"

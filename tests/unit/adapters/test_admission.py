@@ -276,6 +276,17 @@ class TestLocks:
         assert door.ask(door.page(3, "192.0.2.1", registered=True)) == 0
         assert door.ask(door.page(4, "192.0.2.4"), to="sip:new@ims.example") == 0
 
+    def test_long_names_of_strangers_fill_no_memory(self, door: Door) -> None:
+        long = f"sip:{'a' * 10_000}@ims.example"
+        first, second, other = (door.page(number, f"192.0.2.{number}") for number in range(1, 4))
+        door.fail(first, 403, long)
+        door.fail(second, 403, long)
+        door.fail(second, 403, long)
+        assert door.ask(other, to=long) == 503  # and counts as one that is short
+        assert door.ask(other, to=long.replace("aa@", "ab@")) == 0
+        assert all(len(key) < 300 for key, _ in HtableTable("tally").items())
+        assert len(door.admission._connections[other].asked) < 300
+
     def test_bad_tokens_lock_nobody_out_whom_they_name(self, door: Door) -> None:
         page = door.page(1, "192.0.2.1")
         for _ in range(3):
