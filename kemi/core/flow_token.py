@@ -37,16 +37,22 @@ def token_from_flow(secret: str, connection_id: str, nonce: str, host: str = "")
 
 def flow_from_token(secret: str, token: str) -> FlowName:
     """Return what the token says; raise SipReject (403) when it is not ours or was changed."""
-    try:
-        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
-        connection_id, separator, rest = payload.decode("ascii").partition(".")
-    except (ValueError, UnicodeDecodeError):
-        raise SipReject("not a flow token", reason_phrase="Invalid Flow Token") from None
-    if not separator or not hmac.compare_digest(signature, _signature(secret, payload)):
+    signature, payload = _parts(token)
+    name = _name(payload)
+    if name is None:
+        raise SipReject("not a flow token", reason_phrase="Invalid Flow Token")
+    if not hmac.compare_digest(signature, _signature(secret, payload)):
         raise SipReject("flow token with a wrong signature", reason_phrase="Invalid Flow Token")
-    nonce, _, host = rest.partition(".")
-    return FlowName(connection_id, nonce, host)
+    return name
+
+
+def host_from_token(token: str) -> str:
+    """Return the gateway that a token names which a gateway of this site has kept; "" where it names none.
+
+    Its signature does not count: while the secret is changed node by node, each gateway signs with its own.
+    """
+    name = _name(_parts(token)[1])
+    return name.host if name is not None else ""
 
 
 def token_from_routes(values: list[str]) -> str:
@@ -61,6 +67,23 @@ def second_branch(values: list[str]) -> str:
     """Return the branch of the second Via of a response, "" when there is none: whose request it answers behind us."""
     branches = _BRANCH.findall(",".join(values))
     return branches[1] if len(branches) > 1 else ""
+
+
+def _parts(token: str) -> tuple[bytes, bytes]:
+    try:
+        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except ValueError:
+        return b"", b""
+    return raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+
+
+def _name(payload: bytes) -> FlowName | None:
+    try:
+        connection_id, separator, rest = payload.decode("ascii").partition(".")
+    except UnicodeDecodeError:
+        return None
+    nonce, _, host = rest.partition(".")
+    return FlowName(connection_id, nonce, host) if separator else None
 
 
 def _signature(secret: str, payload: bytes) -> bytes:

@@ -19,7 +19,7 @@ from kemi.adapters.calls.snapshots import CallSnapshots
 from kemi.adapters.kamailio import transactions
 from kemi.adapters.log import log_event
 from kemi.adapters.pages.passing_on import CONTINUE
-from kemi.core.flow_token import flow_from_token
+from kemi.core.flow_token import host_from_token
 from kemi.core.pace import is_early
 from kemi.core.registration import Registration
 from kemi.core.registration.states import BindingState, Cause
@@ -50,7 +50,6 @@ class Elsewhere:
         store: WaitingStore,
     ) -> None:
         self._own = f"{settings.sip.address}:{settings.sip.port}"
-        self._secret = settings.flow_secret
         self._timers = settings.timers
         self._link = link
         self._flows = flows
@@ -155,7 +154,7 @@ class Elsewhere:
         return min(binding.granted_at, binding.away_until - self._timers.flow_recovery_s)
 
     def _host(self, token: str) -> str:
-        return flow_from_token(self._secret, token).host or self._own
+        return host_from_token(token) or self._own
 
     def _found(self, keys: Sequence[str]) -> Iterator[tuple[str, str, str]]:
         for at in range(0, len(keys), MOST):

@@ -18,7 +18,7 @@ from kemi.adapters.kamailio import ksr, transactions
 from kemi.adapters.log import log_event
 from kemi.adapters.pages.flows import LiveFlows
 from kemi.core.errors import RemoteProtocolError, SipReject
-from kemi.core.flow_token import flow_from_token, second_branch, token_from_routes
+from kemi.core.flow_token import flow_from_token, host_from_token, second_branch, token_from_routes
 from kemi.core.messages import Request, Side, addresses_from_headers
 from kemi.core.registration.states import BindingState
 from kemi.core.standalone import FINAL_RESPONSE_S
@@ -90,7 +90,7 @@ class PassingOn:
         return True
 
     def _next(self, token: str) -> PassedOn:
-        return PassedOn(flow_from_token(self._secret, token).host or self._own, token)
+        return PassedOn(host_from_token(token) or self._own, token)
 
     def _wait(self, request: Request, token: str, connection_id: str, until: float) -> None:
         transaction = transactions.new_transaction()

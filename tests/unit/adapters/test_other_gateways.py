@@ -16,6 +16,7 @@ from kemi.adapters.gateway import Gateway
 from kemi.adapters.pages.elsewhere import Elsewhere
 from kemi.core.call.events import Due, Event, TimerFired
 from kemi.core.call.record import CallRecord
+from kemi.core.flow_token import token_from_flow
 from kemi.core.registration import Flow, Registration
 from kemi.core.registration.states import BindingState
 from kemi.settings import settings_from_text
@@ -103,7 +104,13 @@ class Leaving:
         self.here = self._binding()
         self.call = answered_call(self.here.owner, self.here.contact)
         assert self.world.calls.create(self.call)
-        there = replace(self.here, connection_id="3", granted_at=self.here.granted_at + 5)
+        token = token_from_flow("a secret that this gateway is still to get", "3", "n", "192.0.2.2:5060")
+        there = replace(
+            self.here,
+            connection_id="3",
+            granted_at=self.here.granted_at + 5,
+            sent=replace(self.here.sent, flow_token=token),
+        )
         self.link.there[self.key] = msgspec.json.encode(there).decode()
         snapshots: Any = self.world.shared._snapshots
         link: Any = self.link
@@ -128,9 +135,8 @@ class Leaving:
 
 
 @pytest.fixture
-def leaving(monkeypatch: pytest.MonkeyPatch) -> Leaving:
+def leaving() -> Leaving:
     """The page is found at once."""
-    monkeypatch.setattr(Elsewhere, "_host", lambda *_: "192.0.2.2:5060")
     return Leaving()
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi.core.errors import SipReject
-from kemi.core.flow_token import flow_from_token, token_from_flow
+from kemi.core.flow_token import flow_from_token, host_from_token, token_from_flow
 
 SECRET = "0123456789abcdef0123456789abcdef"
 NUMBERS = st.integers(0, 2**31).map(str)
@@ -51,6 +51,19 @@ def test_rubbish_gets_403_and_nothing_else(token: str) -> None:
 def test_a_token_of_another_gateway_gets_403() -> None:
     with pytest.raises(SipReject):
         flow_from_token(SECRET, token_from_flow("another secret" * 3, "7", "abc"))
+
+
+@pytest.mark.parametrize(
+    ("token", "host"),
+    [
+        (token_from_flow("another secret" * 3, "7", "abc", "192.0.2.1:5060"), "192.0.2.1:5060"),
+        (token_from_flow("another secret" * 3, "7", "abc"), ""),
+        ("", ""),
+        ("no token", ""),
+    ],
+)
+def test_the_gateway_of_a_token_that_was_kept_is_read_whoever_signed_it(token: str, host: str) -> None:
+    assert host_from_token(token) == host
 
 
 def test_the_error_does_not_repeat_the_token() -> None:
