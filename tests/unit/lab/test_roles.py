@@ -60,6 +60,7 @@ def test_an_override_that_the_role_does_not_know_is_refused() -> None:
             id="many",
         ),
         pytest.param({"haproxy_log_target": "stderr", "haproxy_hsts_max_age_s": 0}, id="to-stderr"),
+        pytest.param({"haproxy_web_more": ["192.0.2.2:8000", "192.0.2.3:8000"]}, id="three-instances"),
     ],
 )
 def test_haproxy_accepts_its_configuration_without_a_warning(
