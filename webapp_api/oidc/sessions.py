@@ -19,7 +19,7 @@ from webapp_api.logins import Logins, new_secret, not_logged_in
 from webapp_api.oidc.claims import checked_id_token, identity_in, name_in
 from webapp_api.oidc.keys import ProviderKeys
 from webapp_api.oidc.provider import Provider, RefusedGrantError, TokenAnswer
-from webapp_api.sealing import Seal
+from webapp_api.sealing import Seal, SealError
 
 REFRESH_BELOW_S: Final = 120
 """A token with less time left is exchanged for a new one, when the provider gave the means."""
@@ -112,23 +112,26 @@ class ProviderSessions:
         """The session's access token, exchanged for a new one when its end is near and the provider can be asked.
 
         Raises:
-            Unauthorized: it has run out and there is no new one; the session ends.
+            Unauthorized: it has run out and there is no new one, or was kept with another ``key_secret``; the session
+                ends.
             BadGateway, ServiceUnavailable: it has run out and the provider is away, or others are still asking it.
         """
         tokens = session.provider_tokens
         assert tokens is not None, "only sessions of a provider have its tokens"
-        if self._left_s(tokens) < REFRESH_BELOW_S and tokens.refresh_token:
-            try:
-                tokens = self._refreshed(secret, session)
-            except StateRefused:  # nothing new can be kept: what is good still, is given
-                if self._left_s(tokens) <= 0:
-                    raise
-        if self._left_s(tokens) <= 0:
+        try:
+            if self._left_s(tokens) < REFRESH_BELOW_S and tokens.refresh_token:
+                try:
+                    tokens = self._refreshed(secret, session)
+                except StateRefused:  # nothing new can be kept: what is good still, is given
+                    if self._left_s(tokens) <= 0:
+                        raise
+            access_token = self._seal.open(tokens.access_token, _SEAL_CONTEXT)
+        except SealError:
+            access_token = ""
+        if not access_token or self._left_s(tokens) <= 0:
             self._logins.end(secret)
             raise not_logged_in("OpenID Connect")
-        return msgspec.structs.replace(
-            tokens, access_token=self._seal.open(tokens.access_token, _SEAL_CONTEXT)
-        )
+        return msgspec.structs.replace(tokens, access_token=access_token)
 
     def _refreshed(self, secret: str, session: Session) -> ProviderTokens:
         """One request at a time: a provider may end everything when a refresh token is used twice (RFC 9700 §4.14)."""

@@ -179,6 +179,25 @@ def test_while_redis_takes_nothing_a_token_that_is_good_is_given(
     refresh.assert_not_called()
 
 
+@pytest.mark.parametrize("left_s", [30, 600], ids=["to be renewed", "good still"])
+def test_what_was_kept_with_another_key_secret_ends_the_session(
+    with_provider: Flask, make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch, left_s: int
+) -> None:
+    services: Services = with_provider.extensions[EXTENSION]
+    page = WebPage(with_provider)
+    cookie = _session_to_renew(services, page)
+    session = services.sessions.use(cookie, time.time())
+    assert session is not None
+    assert session.provider_tokens is not None
+    tokens = msgspec.structs.replace(session.provider_tokens, expires_at=time.time() + left_s)
+    services.sessions.change(cookie, msgspec.structs.replace(session, provider_tokens=tokens))
+    monkeypatch.setattr(Provider, "metadata", Mock())
+    later = WebPage(make_app(oidc=services.settings.oidc, key_secret="f" * 32))
+    later.set_cookie(cookie)
+    assert later.token().status_code == 401
+    assert later.session() == {"authenticated": False}
+
+
 @pytest.mark.conformance("R-67", "X-12")
 def test_who_logs_out_while_the_provider_renews_a_token_does_not_get_it(
     with_provider: Flask, monkeypatch: pytest.MonkeyPatch
