@@ -36,6 +36,16 @@ def test_prometheus_listens_at_one_address(variables: dict[str, Any], where: str
     ]
 
 
+@pytest.mark.parametrize(("rc", "says_where"), [(0, False), (1, True), (2, True)])
+def test_it_starts_again_until_its_address_is_there(rc: int, says_where: bool) -> None:
+    """Whoever says where it listens: this role, or the machine itself."""
+    text = render_role("monitoring", "prometheus-service.conf.j2", NODES, monitoring_own_address={"rc": rc})
+    lines = text.splitlines()
+    assert {"Wants=network-online.target", "After=network-online.target"} <= set(lines)
+    assert {"StartLimitIntervalSec=0", "Restart=always", "RestartSec=1"} <= set(lines)
+    assert any(line.startswith("ExecStart=") for line in lines) is says_where
+
+
 @pytest.mark.parametrize(
     ("text", "says_so"),
     [
