@@ -12,8 +12,8 @@
 | gw:call-records:NODE | hash, call -> JSON (adapters/calls/snapshots.py), ``trunk CALL-ID`` -> JSON (TrunkCall of
 kemi/state/trunks.py) | gateway node NODE | the same, or another gateway that takes its calls |
 | gw:handed-over:NODE | hash, call -> JSON, as the line above | gateways | gateway node NODE, which has the page now |
-| gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py), of all times |
-gateway | web API; also to know which nodes there are |
+| gw:relay-nodes | hash, gateway node -> JSON (GatewayNodes of kemi/state/web/nodes.py); of one that has been silent for
+two days the others remove all that is kept by its name | gateway | web API; also to know which nodes there are |
 | gw:running-calls:NAME | hash, gateway node -> JSON (kemi/state/running_calls.py); ends by itself | gateway | web API |
 | gw:trunks | hash, gateway node -> JSON (GatewayTrunks of kemi/state/trunks.py) | gateway | web API, gateways |
 | gw:drained | set of relay nodes, ``address:port``, that get no new calls | web API, gateway | every gateway node |

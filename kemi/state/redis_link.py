@@ -5,6 +5,7 @@ Every call has a short deadline and raises RedisUnavailable; nothing is tried ag
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -86,6 +87,9 @@ class _Identities(msgspec.Struct):
 class _Seen(msgspec.Struct):
     at: float = 0.0
     written_at: float = 0.0
+
+
+_UNREADABLE: Final = _Seen(at=-math.inf)
 
 
 class RedisLink:
@@ -192,13 +196,22 @@ class RedisLink:
         self._continuity.written()
 
     def gateways(self, now: float) -> dict[str, float]:
-        """Return how long ago each gateway of the site has written of itself, seconds."""
+        """Return how long ago each gateway of the site has written of itself, seconds; infinite: it cannot be read."""
         pipeline = self._redis.pipeline(transaction=False)
         read_stamped(pipeline, keys.RELAY_NODES)
         found, time = self._run(pipeline)
-        seen = {name: _decoded({name: text}, _Seen).get(name, _Seen()) for name, text in found.items()}
+        seen = {name: _decoded({name: text}, _Seen).get(name, _UNREADABLE) for name, text in found.items()}
         redis_now = seconds(time)
         return {name: age_s(one.at, one.written_at, now, redis_now) for name, one in seen.items()}
+
+    def forget_gateway(self, node: str) -> None:
+        """Remove what another gateway keeps; one that runs misses its mark, and writes all of it again."""
+        pipeline = self._redis.pipeline(transaction=True)
+        of_node = (keys.registrations, keys.subscriptions, keys.call_records, keys.handed_over, keys.position)
+        pipeline.unlink(*(name(node) for name in of_node))
+        for name in (keys.RELAY_NODES, keys.TRUNKS, keys.MARKS):
+            pipeline.hdel(name, node)
+        self._run(pipeline)
 
     def calls_of(self, node: str) -> dict[str, str]:
         """Return the answered calls that another gateway keeps."""

@@ -9,6 +9,7 @@ Redis and not its life.  What is claimed is handed over as by its own gateway (k
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -21,10 +22,15 @@ from kemi.core.pace import is_early
 from kemi.core.registration import Registration, same_contact
 from kemi.state.redis_errors import RedisUnavailable
 from kemi.state.redis_link import RedisLink
+from kemi.state.trunks import LONGEST_S
 
 LOOK_S: Final = 2.0
 SILENT_S: Final = 5.0
 """Gateways write every two seconds."""
+GONE_S: Final = 2 * LONGEST_S
+"""After this long nothing of a silent gateway means anything any more: no registration and no call lasts a day."""
+SURE_S: Final = 600.0
+"""So long it has been silent here: a clock that leaps makes all others look so for a moment."""
 
 
 class _Whose(msgspec.Struct):
@@ -39,7 +45,8 @@ class Adoption:
     def __init__(self, link: RedisLink) -> None:
         self._link = link
         self._next_look = 0.0
-        self._silent: set[str] = set()
+        self._silent: dict[str, float] = {}
+        """Gateway -> since when it is known to be."""
         self._offers = False
         """There are calls that no page has been asked about."""
         self._orphans: dict[str, list[tuple[str, str, str]]] = {}
@@ -55,17 +62,22 @@ class Adoption:
         if is_early(now, self._next_look, LOOK_S):
             return False
         self._next_look = now + LOOK_S
-        silent = {node for node, age_s in self._link.gateways(now).items() if age_s > SILENT_S}
-        silent.discard(self._link.node)
-        new = silent - self._silent
-        for node in self._silent - silent:
-            log_event(logging.WARNING, "gateway_back", node=node)
-            self._forget(node)
-        self._silent &= silent
+        ages = self._link.gateways(now)
+        silent = {node for node, age_s in ages.items() if age_s > SILENT_S and node != self._link.node}
+        for node in self._silent.keys() - silent:
+            if node in ages:  # and was not forgotten by another gateway
+                log_event(logging.WARNING, "gateway_back", node=node)
+            self._leave(node)
+        new = silent - self._silent.keys()
         self._offers = self._offers or bool(new)
         for node in new:
             log_event(logging.WARNING, "gateway_silent", node=node, calls=self._remember(node))
-            self._silent.add(node)  # its calls are known: else it is new next time, too
+            self._silent[node] = now  # its calls are known: else it is new next time, too
+        for node, since in list(self._silent.items()):
+            if GONE_S < ages[node] < math.inf and now - since > SURE_S:
+                self._link.forget_gateway(node)
+                log_event(logging.WARNING, "gateway_forgotten", node=node)
+                self._leave(node)
         offers, self._offers = self._offers, False
         return offers
 
@@ -105,7 +117,8 @@ class Adoption:
             self._orphans.setdefault(one_spelling(whose.owner), []).append((node, key, contact))
         return len(texts)
 
-    def _forget(self, node: str) -> None:
+    def _leave(self, node: str) -> None:
+        del self._silent[node]
         for owner in list(self._orphans):
             self._orphans[owner] = [orphan for orphan in self._orphans[owner] if orphan[0] != node]
             if not self._orphans[owner]:

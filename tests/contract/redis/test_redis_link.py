@@ -75,6 +75,28 @@ def test_who_is_silent_is_seen_by_the_clock_of_redis(link: RedisLink, database: 
     assert seen_trunks(texts, redis_now, time.time()).keys() == {NODE}
 
 
+def test_what_a_gateway_kept_is_forgotten_and_nothing_of_another(link: RedisLink, database: Any) -> None:
+    names = (keys.registrations, keys.subscriptions, keys.call_records, keys.handed_over)
+    for node in (NODE, "node-2"):
+        for name in names:
+            database.hset(name(node), "key", "1")
+        database.set(keys.position(node), "1-0")
+        for common in (keys.RELAY_NODES, keys.TRUNKS, keys.MARKS):
+            database.hset(common, node, "{}")
+    link.forget_gateway("node-2")
+    assert database.exists(*(name("node-2") for name in (*names, keys.position))) == 0
+    assert database.exists(*(name(NODE) for name in (*names, keys.position))) == 5
+    assert [database.hkeys(one) for one in (keys.RELAY_NODES, keys.TRUNKS, keys.MARKS)] == [[NODE]] * 3
+
+
+def test_one_that_was_forgotten_and_runs_hears_of_it(link: RedisLink, database: Any) -> None:
+    link.ship_nodes({}, '{"at": 1}')
+    link.take_change()
+    RedisLink(_url(database), "node-2").forget_gateway(NODE)
+    link.exchange([], time.time())
+    assert link.take_change().lost
+
+
 def test_the_names_of_what_is_kept(link: RedisLink, database: Any) -> None:
     link.ship({"r": "1"}, {"s": "2"}, [], records={"c": "3"})
     database.hset(keys.call_records("node-2"), "other", "4")

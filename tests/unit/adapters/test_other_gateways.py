@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kemi.adapters.calls.adoption import Adoption, claimed
+from kemi.adapters.calls.adoption import GONE_S, SURE_S, Adoption, claimed
 from kemi.adapters.calls.snapshots import KeptCall
 from kemi.adapters.gateway import Gateway
 from kemi.adapters.pages.elsewhere import Elsewhere
@@ -59,6 +60,8 @@ class Link:
         self.handed: list[dict[str, str]] = []
         self.left: dict[str, str] = {}
         self.unreadable = ""
+        self.ages = {"a": 0.0, "b": 10.0}
+        self.forgotten: list[str] = []
         self.after_hand_over: Callable[[], object] = lambda: None
 
     def bindings_elsewhere(self, keys: list[str]) -> dict[str, dict[str, str]]:
@@ -74,7 +77,11 @@ class Link:
         self.after_hand_over()
 
     def gateways(self, _now: float) -> dict[str, float]:
-        return {"a": 0.0, "b": 10.0}
+        return dict(self.ages)
+
+    def forget_gateway(self, node: str) -> None:
+        self.forgotten.append(node)
+        del self.ages[node]
 
     def calls_of(self, _node: str) -> dict[str, str]:
         if self.silent:
@@ -298,6 +305,37 @@ class TestClaimed:
         link.unreadable = ""
         assert adoption.look(103.0)
         assert list(claimed(adoption, [page], 103.0)) == ["c2"]
+
+
+class TestForgotten:
+    """A gateway that never comes back, as a machine that was replaced, leaves nothing for good."""
+
+    @pytest.mark.parametrize(
+        ("age_s", "is_forgotten"),
+        [
+            pytest.param(GONE_S + 1, True, id="for two days"),
+            pytest.param(GONE_S - 1000, False, id="not for so long yet"),
+            pytest.param(math.inf, False, id="nobody knows for how long"),
+        ],
+    )
+    def test_one_that_has_been_silent(self, age_s: float, is_forgotten: bool) -> None:
+        link: Any = Link()
+        link.ages["b"] = age_s
+        adoption = Adoption(link)
+        for after_s in (0.0, SURE_S - 1):
+            adoption.look(100.0 + after_s)
+        assert link.forgotten == []
+        for after_s in (SURE_S + 2, SURE_S + 5):
+            adoption.look(100.0 + after_s)
+        assert link.forgotten == (["b"] if is_forgotten else [])
+
+    def test_one_that_runs_is_not_where_a_clock_has_leapt(self) -> None:
+        link: Any = Link()
+        adoption = Adoption(link)
+        for after_s, age_s in ((0.0, 1.0), (SURE_S, GONE_S + 1), (SURE_S + 3, 1.0), (2 * SURE_S, GONE_S + 1)):
+            link.ages["b"] = age_s
+            adoption.look(100.0 + after_s)
+        assert link.forgotten == []
 
 
 class TestTakenOver:
