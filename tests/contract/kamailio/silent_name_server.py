@@ -1,11 +1,12 @@
 """Run in network and mount namespaces of its own: a next hop that is a name, and a name server that says nothing.
 
-Kamailio has the environment of its service.  Prints how long the worker stood still for one request, in seconds, and
-whether it was sent.
+Kamailio has the environment of its service.  Prints how long the worker stood still for one request, in seconds,
+whether it was sent, and the types of the records that were asked for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.contract.kamailio.running import PROBE, running
@@ -36,6 +38,15 @@ Content-Length: 0
 """
 
 
+def _asked(silent: socket.socket) -> Iterator[int]:
+    """The types in the questions that nobody has answered (RFC 1035 §4.1.2)."""
+    silent.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            question = silent.recv(512)[12:]
+            yield int.from_bytes(question[question.index(0) + 1 :][:2])
+
+
 def main() -> int:
     """Do it."""
     for name, value in re.findall(r'^Environment="(RES_OPTIONS)=(.*)"$', SERVICE.read_text(), re.MULTILINE):
@@ -55,7 +66,8 @@ def main() -> int:
             began = time.monotonic()
             page.send(QUESTION.replace("\n", "\r\n").encode())
             answer = page.recv(65_536).decode()
-            print(json.dumps([time.monotonic() - began, json.loads(answer.partition("\r\n\r\n")[2])]))
+            took_s, is_sent = time.monotonic() - began, json.loads(answer.partition("\r\n\r\n")[2])
+            print(json.dumps([took_s, is_sent, sorted(set(_asked(silent)))]))
     return 0
 
 

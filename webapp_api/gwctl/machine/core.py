@@ -34,14 +34,14 @@ async def core(host: Host) -> AsyncIterator[Diagnosis]:
         yield _SAYS.ok("home network", "is this gateway's own, there is no core")
     else:
         for uri in host.gateway.icscf_uris:
-            async for found in _entry_point(uri):
+            async for found in _entry_point(uri, is_alone=len(host.gateway.icscf_uris) == 1):
                 yield found
     if host.gateway.trunks:
         for found in await _trunks(host):
             yield found
 
 
-async def _entry_point(uri: str) -> AsyncIterator[Diagnosis]:
+async def _entry_point(uri: str, *, is_alone: bool) -> AsyncIterator[Diagnosis]:
     match = _URI.fullmatch(uri)
     if match is None:
         yield _SAYS.error(uri, "cannot be read as a SIP URI")
@@ -49,10 +49,13 @@ async def _entry_point(uri: str) -> AsyncIterator[Diagnosis]:
     name, port = match[1].strip("[]"), int(match[2] or 5060)
     by_records = not match[2] and not _is_address(name)
     if by_records:
-        reason = (
-            "has no port: Kamailio goes by its SRV records, where it has some, which are not looked at here"
+        service = "_sip._tcp" if "transport=tcp" in match[3].lower() else "_sip._udp"
+        reason = "has no port: Kamailio goes by its best SRV record alone, if it has one, which is not looked at here"
+        yield _SAYS.warning(
+            f"name {name}",
+            reason,
+            f"dig SRV {service}.{name}",
         )
-        yield _SAYS.warning(f"name {name}", reason, f"dig SRV _sip._udp.{name}")
     try:
         addresses = [name] if _is_address(name) else await _addresses(name)
     except OSError as error:
@@ -62,6 +65,9 @@ async def _entry_point(uri: str) -> AsyncIterator[Diagnosis]:
     if not addresses:
         reason = "has IPv6 addresses alone, and the gateway speaks IPv4 with the core"
         yield _SAYS.error(f"name {name}", reason, _INVENTORY)
+    elif len(addresses) > 1 and is_alone and not by_records:
+        reason = f"is {', '.join(addresses)}: Kamailio goes to one of them, and to no other when that is dead"
+        yield _SAYS.warning(f"name {name}", reason, "name them one by one: gateway_icscf_uris")
     elif addresses != [name] and not by_records:
         yield _SAYS.ok(f"name {name}", f"is {', '.join(addresses)}")
     for address in addresses:
