@@ -58,6 +58,12 @@ def test_relays_hear_each_other_and_themselves() -> None:
     assert rule in _rules("192.0.2.9", [], [FOUR], relays)
 
 
+def test_a_gateway_on_the_relays_own_machine_is_heard() -> None:
+    """It asks for key frames, and its control port on loopback needs no ``rtpengine_gateways``."""
+    rules = _rules("192.0.2.9", [], [FOUR])
+    assert "ip daddr 192.0.2.9 udp dport 30000-40000 ip saddr != { 198.51.100.0/24, 192.0.2.9 } drop" in rules
+
+
 def test_a_core_without_networks_of_that_version_sends_nothing() -> None:
     rule = "ip daddr 192.0.2.9 udp dport 30000-40000 ip saddr != { 192.0.2.9 } drop"
     assert rule in _rules("192.0.2.9", ["2001:db8::1"], [SIX])
