@@ -15,6 +15,7 @@ TOLD: Final[dict[str, tuple[dict[str, Any], str]]] = {
         {
             "the_role": "rtpengine",
             "rtpengine_dtmf_log_dest": "",
+            "rtpengine_ims_address": "192.0.2.10",
             "rtpengine_core_networks": ["198.51.100.0/24"],
             "gateway_trunks": [
                 {"name": "inside", "uris": ["sip:198.51.100.7"]},
