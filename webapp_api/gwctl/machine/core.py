@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 import msgspec
@@ -57,13 +57,13 @@ async def _entry_point(uri: str, *, is_alone: bool) -> AsyncIterator[Diagnosis]:
             f"dig SRV {service}.{name}",
         )
     try:
-        addresses = [name] if _is_address(name) else await _addresses(name)
+        addresses = _of_ipv4([name] if _is_address(name) else await _addresses(name))
     except OSError as error:
         if not by_records:
             yield _SAYS.error(f"name {name}", f"does not resolve: {reason_of(error)}", _INVENTORY)
         return
     if not addresses:
-        reason = "has IPv6 addresses alone, and the gateway speaks IPv4 with the core"
+        reason = "is IPv6 alone, and the gateway speaks IPv4 with the core"
         yield _SAYS.error(f"name {name}", reason, _INVENTORY)
     elif len(addresses) > 1 and is_alone and not by_records:
         reason = f"is {', '.join(addresses)}: Kamailio goes to one of them, and to no other when that is dead"
@@ -85,10 +85,14 @@ def _is_address(name: str) -> bool:
     return True
 
 
-async def _addresses(name: str) -> list[str]:
-    """Return the IPv4 addresses of a name: Kamailio asks for no others; raises OSError."""
+async def _addresses(name: str) -> set[str]:
+    """Return the addresses of a name; raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(name, None)
-    addresses = {str(one[4][0]) for one in found}
+    return {str(one[4][0]) for one in found}
+
+
+def _of_ipv4(addresses: Iterable[str]) -> list[str]:
+    """Leave out those that Kamailio does not ask for."""
     return sorted(one for one in addresses if ipaddress.ip_address(one).version == 4)
 
 

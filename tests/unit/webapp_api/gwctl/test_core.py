@@ -64,6 +64,7 @@ def test_a_name_of_both_families_is_asked_over_ipv4_alone(
 def test_a_name_of_ipv6_alone_is_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(monkeypatch, "sip:icscf.example:5060", V6) == [("error", "name icscf.example")]
     assert told(monkeypatch, "sip:icscf.example:5060") == [("error", "name icscf.example")]
+    assert told(monkeypatch, "sip:[::1]:5060") == [("error", "name ::1")]
 
 
 def test_a_name_without_port_may_have_records_that_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
