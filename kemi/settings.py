@@ -20,6 +20,7 @@ import msgspec
 
 from kemi.core.bans import BanSettings, check_bans
 from kemi.core.emergency import EmergencySettings, check_emergency
+from kemi.core.entry_points import check_entry_points
 from kemi.core.headers import MMTEL_ICSI_TAG
 from kemi.core.home.socket import HomeSettings, check_home
 from kemi.core.limits import LimitSettings, check_limits
@@ -45,7 +46,6 @@ MAX_TOKEN_LIFETIME_S = 3600
 """The table of used tokens keeps one a little longer than this (kamailio/params/state.cfg)."""
 MAX_WAIT_S, MAX_LIFETIME_S = 3600, 86_000
 """What a call waits for; calls, and what is remembered of who makes them: kept a little longer than this (the same)."""
-MAX_ENTRY_POINTS_S = 28
 MAX_CALLS_KEPT_S = 366 * 86_400
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*")
 _QUOTED = re.compile(r"[^\x00-\x1f\x7f\"\\]+")
@@ -279,7 +279,6 @@ def _check(settings: Settings) -> None:
     if not 0 <= settings.calls_kept_s <= MAX_CALLS_KEPT_S:
         raise SettingsError(f"calls_kept_s: at most {MAX_CALLS_KEPT_S}, or 0 to keep none")
     _check_media(settings.media)
-    _check_entry_points(settings)
     if not settings.origins:
         raise SettingsError("origins: at least one web origin, or no page can connect")
     for origin in settings.origins:
@@ -288,9 +287,12 @@ def _check(settings: Settings) -> None:
     _check_timers(settings.timers)
     networks = [*settings.sip.core_networks, *settings.sip.peers]
     _keyed("sip.core_networks, sip.peers", CoreNetworks, networks)
+    if any(":" in peer for peer in settings.sip.peers):
+        raise SettingsError("sip.peers: gateways speak IPv4 with each other")
     _check_registration(settings.registration, settings.tokens)
     _check_policy(settings.policy)
     try:
+        check_entry_points(settings.icscf_uris, settings.timers.entry_point_s)
         check_emergency(settings.emergency, has_core=settings.home is None)
         check_limits(settings.limits, MAX_LIFETIME_S)
         check_overload(settings.overload)
@@ -384,20 +386,6 @@ def _check_control(control: ControlSettings, sip: SipSettings) -> None:
         raise SettingsError(f"control.port: 1 to {MAX_PORT}, and no port that pages or the core can reach")
     if not re.fullmatch(rf"[\x21-\x7e]{{{_MIN_SECRET_LENGTH},}}", control.secret):
         raise SettingsError(f"control.secret: at least {_MIN_SECRET_LENGTH} characters, none of them a space")
-
-
-def _check_entry_points(settings: Settings) -> None:
-    uris = settings.icscf_uris
-    if not uris or len(set(uris)) != len(uris):
-        raise SettingsError("icscf_uris: at least one entry point of the home network, each of them once")
-    for uri in uris:
-        if not uri.startswith("sip:"):
-            raise SettingsError(f"icscf_uris: {uri!r} is not a sip: URI")
-    if len(uris) * settings.timers.entry_point_s > MAX_ENTRY_POINTS_S:
-        raise SettingsError(
-            f"timers.entry_point_s: {len(uris)} entry points must fail within {MAX_ENTRY_POINTS_S} s, "
-            "before a page gives its REGISTER up (RFC 3261 timer F)"
-        )
 
 
 def _check_registration(policy: RegistrationPolicy, tokens: TokenSettings) -> None:

@@ -6,12 +6,15 @@ transport that fails, or 503.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kemi.core.call.actions import ForwardInvite, SendRequest
 
 UNAVAILABLE = 503
+MAX_ENTRY_POINTS_S = 28
+_HOST = re.compile(r"sip:(?:[^@;?]*@)?(\[[^\]]*\]|[^;?]*)")
 
 
 @dataclass(slots=True)
@@ -53,3 +56,20 @@ def attempt_key_of(request: SendRequest) -> str:
     """Return the same for a request of our own."""
     fields = dict(line.split(": ", 1) for line in request.headers)
     return attempt_key(request.method, fields["Call-ID"], int(fields["CSeq"].split()[0]))
+
+
+def check_entry_points(uris: Sequence[str], answer_s: float) -> None:
+    """Raise ValueError, which names the key, unless these can be used; ``answer_s``: how long each is waited for."""
+    if not uris or len(set(uris)) != len(uris):
+        raise ValueError("icscf_uris: at least one entry point of the home network, each of them once")
+    for uri in uris:
+        found = _HOST.match(uri)
+        if found is None:
+            raise ValueError(f"icscf_uris: {uri!r} is not a sip: URI")
+        if found[1].count(":") > 1:
+            raise ValueError(f"icscf_uris: {uri!r}: the gateway speaks IPv4 with the core")
+    if len(uris) * answer_s > MAX_ENTRY_POINTS_S:
+        raise ValueError(
+            f"timers.entry_point_s: {len(uris)} entry points must fail within {MAX_ENTRY_POINTS_S} s, "
+            "before a page gives its REGISTER up (RFC 3261 timer F)"
+        )

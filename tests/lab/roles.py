@@ -35,7 +35,7 @@ def template_environment(folder: Path) -> Environment:
     environment.filters["bool"] = lambda value: str(value).lower() in ("true", "yes", "on", "1")
     environment.tests["search"] = lambda value, pattern: re.search(pattern, str(value)) is not None
     environment.tests["match"] = lambda value, pattern: re.match(pattern, str(value)) is not None
-    environment.globals["hostvars"] = {}  # nor of an inventory
+    environment.globals["hostvars"] = environment.globals["groups"] = {}  # nor of an inventory
     environment.globals["ansible_facts"] = {}  # nothing is known of a machine: a default has to do without
     environment.globals["ansible_managed"] = "Rendered from the Ansible role."
     return environment

@@ -15,6 +15,7 @@ TOLD: Final[dict[str, tuple[dict[str, Any], str]]] = {
         {
             "the_role": "rtpengine",
             "rtpengine_dtmf_log_dest": "",
+            "rtpengine_ims_address": "192.0.2.10",
             "rtpengine_core_networks": ["198.51.100.0/24"],
             "gateway_trunks": [
                 {"name": "inside", "uris": ["sip:198.51.100.7"]},
@@ -23,6 +24,27 @@ TOLD: Final[dict[str, tuple[dict[str, Any], str]]] = {
             ],
         },
         "does not have: carrier-a (203.0.113.0/24), carrier-b (203.0.113.99).",
+    ),
+    "relay-behind-nat": (
+        {
+            "the_role": "rtpengine",
+            "the_address": "10.0.0.6",
+            "rtpengine_dtmf_log_dest": "",
+            "rtpengine_wic_address": "10.0.0.6",
+        },
+        "rtpengine_wic_address is 10.0.0.6, a private address, and rtpengine_wic_advertised_address is empty",
+    ),
+    "relay-that-the-core-does-not-reach": (
+        {
+            "the_role": "rtpengine",
+            "the_address": "10.0.0.6",
+            "kamailio_sip_address": "203.0.113.1",
+            "rtpengine_dtmf_log_dest": "",
+            "rtpengine_wic_address": "10.0.0.6",
+            "rtpengine_wic_advertised_address": "203.0.113.6",
+            "rtpengine_ims_address": "10.0.0.6",
+        },
+        "rtpengine_ims_address is 10.0.0.6, a private address, and kamailio_sip_address 203.0.113.1 is public",
     ),
     "trunk-behind-nat": (
         {

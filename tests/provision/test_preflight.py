@@ -21,6 +21,7 @@ import pytest
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode, port_is_free
 from tests.lab.waiting import wait_until
 from tests.provision.operator import ANSIBLE, make_certificate
+from tests.provision.relay_faults import RELAY_FAULTS
 from tests.provision.remarks import KAMAILIO, SECRET, TOLD
 
 pytestmark = pytest.mark.timeout(600)  # one play for some thirty machines: a minute of an idle processor
@@ -304,11 +305,7 @@ def faults(
             {"the_role": "redis", "redis_data_dir": str(filled), "redis_replica_of": f"{LOOPBACK} 6379"},
             "",
         ),
-        "open-relay": (
-            {"the_role": "rtpengine", "rtpengine_ng_address": "192.0.2.10"},
-            "whoever reaches the control port controls all calls",
-        ),
-        "deaf-relay": ({"the_role": "rtpengine"}, "no page would hear of the far end's keys"),
+        **RELAY_FAULTS,
         "good-filter": (
             {
                 "the_role": "firewall",

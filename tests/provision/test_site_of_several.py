@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.provision, pytest.mark.timeout(1800)]
 SUITES: Final = os.environ.get("GATEWAY_SUITES", "bookworm").split()
 NAME: Final = "gateway.example.com"
 ORIGIN: Final = f"https://{NAME}"
-# Pages have their place in 192.0.2.0/24, the core has its in the machines' own network.
+# Pages have their place in 192.0.2.0/24, the core has its in the machines' own network, in a part without machines.
 PAGES: Final = "192.0.2.1/24"
 CORE: Final = "198.51.100.101"
 GATEWAYS: Final = {"sig1": "192.0.2.11", "sig2": "192.0.2.12"}

@@ -44,6 +44,11 @@ def test_what_waits_for_a_connection_has_room_and_leaves_room_for_others() -> No
     assert role_defaults("kamailio")["kamailio_shm_mb"].startswith(f"{{{{ {SMALLEST_POOL_MB} + ")
 
 
+def test_a_name_that_got_no_answer_once_is_soon_asked_for_again() -> None:
+    """Kamailio's own minute is twice the time that a caller waits (RFC 3261 §17.1.1.2, timer B)."""
+    assert number("dns_cache_negative_ttl") <= 10
+
+
 @pytest.mark.parametrize("wait", Wait)
 def test_what_a_call_waits_for_is_not_forgotten_before_its_time(wait: Wait) -> None:
     """Housekeeping looks at it when it is due, and later where it has much to do."""

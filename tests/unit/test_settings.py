@@ -44,6 +44,9 @@ def test_what_may_be_left_out_has_a_default() -> None:
         pytest.param('realm = "ims.example"', "", "realm", id="no realm"),
         pytest.param('icscf_uris = ["sip:', 'icscf_uris = ["http:', "icscf_uris", id="no SIP URI"),
         pytest.param('["sip:icscf.ims.example"]', "[]", "icscf_uris", id="no entry point"),
+        pytest.param("icscf.ims.example", "[2001:db8::5]:5060", "IPv4 with the core", id="a core of IPv6"),
+        pytest.param("icscf.ims.example", "a@2001:db8::5", "IPv4 with the core", id="IPv6 without brackets"),
+        pytest.param("ws_port = 8080", 'ws_port = 8080\npeers = ["2001:db8::9"]', "sip.peers", id="a peer of IPv6"),
         pytest.param('["sip:icscf.ims.example"]', '["sip:a", "sip:a"]', "icscf_uris", id="one twice"),
         pytest.param(
             '["sip:icscf.ims.example"]', '["sip:a", "sip:b", "sip:c", "sip:d", "sip:e", "sip:f"]',
@@ -247,7 +250,7 @@ def test_a_trunk_that_could_not_be_heard_stops_the_start(sip: str, trunk: str, w
         settings_from_text(f'{text}\n[[trunks]]\nname = "acme"\n{trunk}\n')
     good = 'core_networks = ["192.0.2.0/24"]\ntls_port = 5061'
     text = GOOD.replace("ws_port = 8080", f"ws_port = 8080\n{good}")
-    assert settings_from_text(f'{text}\n[[trunks]]\nname = "acme"\nuris = ["sips:[2001:db8::1]"]\n').trunks
+    assert settings_from_text(f'{text}\n[[trunks]]\nname = "acme"\nuris = ["sips:192.0.2.1"]\n').trunks
 
 
 def test_without_a_core_a_trunk_is_known_by_its_address() -> None:

@@ -53,12 +53,23 @@ def test_a_name_that_has_addresses_of_both_versions_is_asked_by_ipv4(
 @pytest.mark.parametrize(
     ("uri", "status"),
     [
-        pytest.param("sip:ims.example", 0, id="NAPTR and SRV say where"),
+        pytest.param("sip:ims.example", 0, id="SRV says where"),
         pytest.param("sip:core.ims.example:5060", 1, id="no such name"),
         pytest.param("sip:[2001:db8::1]", 1, id="IPv6"),
     ],
 )
-def test_a_name_without_address_may_be_one_of_naptr(
+def test_a_name_without_address_may_be_one_of_srv(
     monkeypatch: pytest.MonkeyPatch, uri: str, status: int
 ) -> None:
     assert asked(monkeypatch, uri, []) == status
+
+
+@pytest.mark.parametrize(
+    ("uri", "record"),
+    [("sip:ims.example", "_sip._udp.ims.example"), ("sip:b.example;transport=TCP", "_sip._tcp.b.example")],
+)
+def test_it_says_which_record_such_a_name_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], uri: str, record: str
+) -> None:
+    asked(monkeypatch, uri, [])
+    assert f"Kamailio asks for SRV of {record} and for nothing else;" in capsys.readouterr().out

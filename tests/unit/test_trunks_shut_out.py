@@ -23,7 +23,7 @@ BY_ADDRESS = {"name": "carrier", "uris": ["sip:203.0.113.10:5060"]}
         pytest.param(BY_ADDRESS, [*CORE, "203.0.113.0/24"], id="network"),
         pytest.param(BY_ADDRESS, [*CORE, "203.0.113.10"], id="address"),
         pytest.param({"name": "carrier", "uris": ["sip:x@192.0.2.21"]}, CORE, id="range"),
-        pytest.param({"name": "carrier", "uris": ["sips:[2001:db8:1::7]:5061"]}, CORE, id="IPv6"),
+        pytest.param({**BY_ADDRESS, "networks": ["2001:db8:1:7::/64"]}, CORE, id="IPv6"),
         pytest.param(
             {**BY_ADDRESS, "networks": ["198.51.0.0/16"]}, CORE, id="networks count, and a part is enough"
         ),
@@ -41,7 +41,7 @@ def test_nothing_is_said(trunk: dict[str, Any], networks: list[str]) -> None:
     [
         (BY_ADDRESS, ["203.0.113.10"]),
         ({"name": "carrier", "uris": ["sip:x@203.0.113.7;transport=tcp", "sip:b.example"]}, ["203.0.113.7"]),
-        ({"name": "carrier", "uris": ["sip:[2001:db8:2::7]"]}, ["2001:db8:2::7"]),
+        ({**BY_ADDRESS, "networks": ["2001:db8:2::/48"]}, ["2001:db8:2::/48"]),
         (
             {"name": "carrier", "uris": ["sip:198.51.100.7"], "networks": ["203.0.113.0/24"]},
             ["203.0.113.0/24"],

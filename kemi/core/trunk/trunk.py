@@ -134,7 +134,8 @@ def _problems(trunk: Trunk, profiles: Collection[str]) -> Iterator[tuple[str, st
         yield "uris", "at least one next hop, each of them once"
     for uri in trunk.uris:
         try:
-            hop_parts(uri)
+            if ":" in hop_parts(uri)[0]:
+                yield "uris", f"{uri!r}: the gateway speaks IPv4 with trunks"
         except ValueError as error:
             yield "uris", str(error)
     for network in trunk.networks:

@@ -9,7 +9,7 @@ from typing import Final
 
 import KSR
 
-from kemi.adapters.kamailio import figures
+from kemi.adapters.kamailio import figures, transactions
 from kemi.adapters.kamailio.htable import HtableTable
 from tests.contract.kamailio.exercise import exercise
 
@@ -59,6 +59,13 @@ def _shared_memory() -> dict[str, int]:
     return {"pid": os.getpid(), "free": memory.free, "used": memory.used, "requests": requests or 0}
 
 
+def _ask_by_name() -> bool:
+    """Send a request to a next hop of which only the name is known."""
+    lines = (f"From: <{NAMED}>;tag=a", f"To: <{NAMED}>", "Call-ID: by-name", "CSeq: 1 OPTIONS")
+    return transactions.send_request("OPTIONS", NAMED, NAMED, "", lines, "")
+
+
+NAMED: Final = "sip:sip.carrier.example"
 SHORT_LIVED: Final = {
     "longer": ("a", "a" * 100),
     "shorter": ("a" * 100, "a"),
@@ -71,6 +78,7 @@ _ANSWERS: Final[dict[str, Callable[[], object]]] = {
     "PUBLISH": _write_for_a_second,
     "INFO": _still_there,
     "NOTIFY": _shared_memory,
+    "SUBSCRIBE": _ask_by_name,
 }
 
 

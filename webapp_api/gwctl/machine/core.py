@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 import msgspec
@@ -34,14 +34,14 @@ async def core(host: Host) -> AsyncIterator[Diagnosis]:
         yield _SAYS.ok("home network", "is this gateway's own, there is no core")
     else:
         for uri in host.gateway.icscf_uris:
-            async for found in _entry_point(uri):
+            async for found in _entry_point(uri, is_alone=len(host.gateway.icscf_uris) == 1):
                 yield found
     if host.gateway.trunks:
         for found in await _trunks(host):
             yield found
 
 
-async def _entry_point(uri: str) -> AsyncIterator[Diagnosis]:
+async def _entry_point(uri: str, *, is_alone: bool) -> AsyncIterator[Diagnosis]:
     match = _URI.fullmatch(uri)
     if match is None:
         yield _SAYS.error(uri, "cannot be read as a SIP URI")
@@ -49,19 +49,25 @@ async def _entry_point(uri: str) -> AsyncIterator[Diagnosis]:
     name, port = match[1].strip("[]"), int(match[2] or 5060)
     by_records = not match[2] and not _is_address(name)
     if by_records:
-        reason = (
-            "has no port: Kamailio goes by its SRV records, where it has some, which are not looked at here"
+        service = "_sip._tcp" if "transport=tcp" in match[3].lower() else "_sip._udp"
+        reason = "has no port: Kamailio goes by its best SRV record alone, if it has one, which is not looked at here"
+        yield _SAYS.warning(
+            f"name {name}",
+            reason,
+            f"dig SRV {service}.{name}",
         )
-        yield _SAYS.warning(f"name {name}", reason, f"dig SRV _sip._udp.{name}")
     try:
-        addresses = [name] if _is_address(name) else await _addresses(name)
+        addresses = _of_ipv4([name] if _is_address(name) else await _addresses(name))
     except OSError as error:
         if not by_records:
             yield _SAYS.error(f"name {name}", f"does not resolve: {reason_of(error)}", _INVENTORY)
         return
     if not addresses:
-        reason = "has IPv6 addresses alone, and the gateway speaks IPv4 with the core"
+        reason = "is IPv6 alone, and the gateway speaks IPv4 with the core"
         yield _SAYS.error(f"name {name}", reason, _INVENTORY)
+    elif len(addresses) > 1 and is_alone and not by_records:
+        reason = f"is {', '.join(addresses)}: Kamailio goes to one of them, and to no other when that is dead"
+        yield _SAYS.warning(f"name {name}", reason, "name them one by one: gateway_icscf_uris")
     elif addresses != [name] and not by_records:
         yield _SAYS.ok(f"name {name}", f"is {', '.join(addresses)}")
     for address in addresses:
@@ -79,10 +85,14 @@ def _is_address(name: str) -> bool:
     return True
 
 
-async def _addresses(name: str) -> list[str]:
-    """Return the IPv4 addresses of a name: Kamailio asks for no others; raises OSError."""
+async def _addresses(name: str) -> set[str]:
+    """Return the addresses of a name; raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(name, None)
-    addresses = {str(one[4][0]) for one in found}
+    return {str(one[4][0]) for one in found}
+
+
+def _of_ipv4(addresses: Iterable[str]) -> list[str]:
+    """Leave out those that Kamailio does not ask for."""
     return sorted(one for one in addresses if ipaddress.ip_address(one).version == 4)
 
 

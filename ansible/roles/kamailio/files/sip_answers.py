@@ -1,7 +1,7 @@
 """Tells whether one of some SIP entry points answers OPTIONS, over UDP or TCP: sip_answers.py OWN_ADDRESS URI...
 
-Run on a node before anything is installed there: Python's standard library only.  Exit status 0: one answers, or is
-named by NAPTR and SRV records alone (RFC 3263 §4), which are not looked up here.
+Run on a node before anything is installed there: Python's standard library only.  Exit status 0: one answers, or may
+be named by SRV records alone (RFC 3263 §4.2), which are not looked up here.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def main() -> int:
         except socket.gaierror as error:
             if found["port"] is None and not found["host"].startswith("["):
                 status = 0
-                print(f"{uri} has no address of its own, and was not asked;", end=" ")
+                service = "_sip._tcp" if "transport=tcp" in uri.lower() else "_sip._udp"
+                asked = f"Kamailio asks for SRV of {service}.{found['host']} and for nothing else"
+                print(f"{uri} has no address of its own, and was not asked: {asked};", end=" ")
             else:
                 print(f"{uri}: {error};", end=" ")
         except OSError as error:

@@ -19,7 +19,7 @@ from typing import Any
 
 Range = tuple[int, int, int]
 """IP version, first and last address."""
-_HOST = re.compile(r"sips?:(?:[^@;]*@)?(?:\[([0-9A-Fa-f:]+)\]|([0-9.]+))(?=[:;]|$)")
+_HOST = re.compile(r"sips?:(?:[^@;]*@)?([0-9.]+)(?=[:;]|$)")
 
 
 def as_range(text: str) -> Range:
@@ -35,7 +35,7 @@ def as_range(text: str) -> Range:
 def sources(trunk: dict[str, Any]) -> list[str]:
     """Return the networks of a trunk, or the literal addresses of its next hops."""
     hosts = (_HOST.match(uri) for uri in trunk.get("uris", ()))
-    return trunk.get("networks") or [host[1] or host[2] for host in hosts if host]
+    return trunk.get("networks") or [host[1] for host in hosts if host]
 
 
 def overlap(one: Range, other: Range) -> bool:

@@ -11,7 +11,7 @@ from kemi.core.trunk.trunk import NumberForm, Trunk, check_trunks, hop_parts
 
 GOOD = Trunk(
     "carrier-a",
-    ["sip:192.0.2.1:5060", "sips:sbc.carrier.example", "sip:[2001:db8::1]:5061;transport=tls"],
+    ["sip:192.0.2.1:5060", "sips:sbc.carrier.example", "sip:192.0.2.3:5061;transport=tls"],
     profile="pstn",
     user="us",
     password="never shown",
@@ -37,6 +37,7 @@ def test_a_password_is_not_shown() -> None:
         ({"uris": ["192.0.2.1"]}, "uris"),
         ({"uris": ["sip:user@192.0.2.1"]}, "uris"),
         ({"uris": ["sip:192.0.2.1:99999"]}, "uris"),
+        ({"uris": ["sip:192.0.2.1", "sip:[2001:db8::1]:5060"]}, "uris: .* IPv4"),
         ({"uris": ["sips:192.0.2.1;transport=udp"]}, "uris"),
         ({"domain": "no host"}, "domain"),
         ({"profile": "isdn"}, "profile"),

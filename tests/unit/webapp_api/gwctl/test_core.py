@@ -34,7 +34,9 @@ def core_port() -> Iterator[int]:
         thread.join()
 
 
-def told(monkeypatch: pytest.MonkeyPatch, uri: str, *addresses: object) -> list[tuple[str, str]]:
+def told(
+    monkeypatch: pytest.MonkeyPatch, uri: str, *addresses: object, is_alone: bool = True
+) -> list[tuple[str, str]]:
     """Return level and subject of all that is said of an entry point whose name has these addresses."""
 
     async def looked_up(*_: object, **__: object) -> list[object]:
@@ -44,7 +46,7 @@ def told(monkeypatch: pytest.MonkeyPatch, uri: str, *addresses: object) -> list[
 
     async def collected() -> list[tuple[str, str]]:
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", looked_up)
-        return [(one.level.value, one.subject) async for one in _entry_point(uri)]
+        return [(one.level.value, one.subject) async for one in _entry_point(uri, is_alone=is_alone)]
 
     return asyncio.run(collected())
 
@@ -62,6 +64,7 @@ def test_a_name_of_both_families_is_asked_over_ipv4_alone(
 def test_a_name_of_ipv6_alone_is_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(monkeypatch, "sip:icscf.example:5060", V6) == [("error", "name icscf.example")]
     assert told(monkeypatch, "sip:icscf.example:5060") == [("error", "name icscf.example")]
+    assert told(monkeypatch, "sip:[::1]:5060") == [("error", "name ::1")]
 
 
 def test_a_name_without_port_may_have_records_that_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,3 +75,11 @@ def test_a_name_without_port_may_have_records_that_are_not_looked_at(monkeypatch
         ("warning", f"entry point {uri} at 127.0.0.77"),  # the domain's web server, say
     ]
     assert told(monkeypatch, "sip:127.0.0.77") == [("error", "entry point sip:127.0.0.77 at 127.0.0.77")]
+
+
+@pytest.mark.parametrize(("is_alone", "level"), [(True, "warning"), (False, "ok")])
+def test_several_addresses_of_the_only_name_are_no_spare_ones(
+    monkeypatch: pytest.MonkeyPatch, core_port: int, is_alone: bool, level: str
+) -> None:
+    uri = f"sip:icscf.example:{core_port}"
+    assert (level, "name icscf.example") in told(monkeypatch, uri, V4, NOBODY, is_alone=is_alone)
