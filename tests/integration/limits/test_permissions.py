@@ -179,15 +179,19 @@ class TestClasses:
 
     async def test_a_conference_calls_nobody_else_either(self, stage: LimitedStage) -> None:
         page = await stage.own_page()
-        for target, status in (
-            (PREMIUM, 403),
-            ("tel:112", 403),
-            ("tel:&#43;499001234567", 403),
-            (BERLIN, 200),
+        decoy = '<display-name>uri="http:</display-name>'
+        for first, target, status in (
+            ("", PREMIUM, 403),
+            ("", "tel:112", 403),
+            ("", "tel:&#43;499001234567", 403),
+            (decoy, PREMIUM, 403),
+            ('<!-- uri="http: -->', PREMIUM, 415),
+            (decoy, BERLIN, 200),
         ):
             guests = Part(
                 "application/resource-lists+xml",
-                f'<resource-lists><list><entry uri="sip:bob@{REALM}"/><entry uri="{target}"/></list></resource-lists>',
+                f'<resource-lists><list><entry uri="sip:bob@{REALM}">{first}</entry><entry uri="{target}"/></list>'
+                "</resource-lists>",
                 (("Content-Disposition", "recipient-list"),),
             )
             wic = await page.invite(f"sip:mmtel@conf-factory.{REALM}", AUDIO, parts=[guests])
