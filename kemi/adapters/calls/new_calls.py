@@ -34,7 +34,7 @@ from kemi.core.call.record_key import INCOMING_TAG, record_key
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Media
 from kemi.core.call.towards_page.incoming import begin_incoming, called_registration
-from kemi.core.emergency import WHY, with_priority
+from kemi.core.emergency import WHY, EmergencyAction, with_priority
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.extensions import refuse, unknown_extensions
 from kemi.core.flow_token import token_from_routes
@@ -42,7 +42,7 @@ from kemi.core.media_profile import profile_towards_core, profile_towards_page
 from kemi.core.messages import Reply, Request, Side, addresses_from_headers, uri_from_address
 from kemi.core.recipients import ASKED_IN, lists_of, recipients_of
 from kemi.core.registration import Registration
-from kemi.core.routing.permissions import CallDenied
+from kemi.core.routing.permissions import CallDenied, Why
 from kemi.core.routing.way import CORE_WAY, Way
 from kemi.core.standalone import FROM_PAGES
 from kemi.core.trust import has_routing_parameters
@@ -172,7 +172,7 @@ class NewCalls:
             self._denied(request, registration, error)
             raise
         if self._settings.targets is not None:
-            self._settings.targets.check_meaning(number)
+            self._check_policy(self._settings.targets.check_meaning, number, request, registration)
 
     def _check_recipients(self, request: Request) -> None:
         """The same of the lists in a body, by which a service calls or writes to several (RFC 5366, RFC 5365)."""
@@ -188,13 +188,29 @@ class NewCalls:
     def _way_of_listed(self, request: Request, registration: Registration | None, uri: str) -> Way | None:
         """Return what the routing table says of one of a list, who is not counted yet; None where it has no say."""
         if self._settings.targets is not None:
-            self._settings.targets.check_uri(uri)
+            self._check_policy(self._settings.targets.check_uri, uri, request, registration)
         _check_routing(uri)
         if self._emergency.knows(uri):
             if self._emergency.refuses():
+                owner = registration.owner if registration is not None else ""
+                self._emergency.tell(request, owner, EmergencyAction.REFUSE)
                 raise SipReject(WHY)
             return None
         return None if registration is None else self._judged(request, registration, uri)
+
+    def _check_policy(
+        self,
+        check: Callable[[str], None],
+        target: str,
+        request: Request,
+        registration: Registration | None,
+    ) -> None:
+        """Ask the site's policy, and tell of what it denies."""
+        try:
+            check(target)
+        except SipReject as error:
+            self._denied(request, registration, error)
+            raise
 
     def forbidden(self, reply: Reply, connection_id: str) -> str:
         """Return why a caller is not sent where the page that was called wants, "" for no reason against it."""
@@ -231,7 +247,7 @@ class NewCalls:
         if registration is None:
             raise SipReject("this connection has no registration (any more)")
         if self._settings.targets is not None:
-            self._settings.targets.check_uri(uri)
+            self._check_policy(self._settings.targets.check_uri, uri, request, registration)
         self._check_message(request, registration, uri)
 
     def _way(
@@ -258,7 +274,7 @@ class NewCalls:
             self._denied(request, registration, error)
             raise
         if way is not None and self._settings.targets is not None:
-            self._settings.targets.check_meaning(way.number)
+            self._check_policy(self._settings.targets.check_meaning, way.number, request, registration)
         return way and self._known(way)
 
     def _admit(self, request: Request, registration: Registration, ways: list[Way], *, begins: bool) -> None:
@@ -281,8 +297,12 @@ class NewCalls:
             )
         return way if known == way.trunks else replace(way, trunks=known)
 
-    def _denied(self, request: Request, registration: Registration, error: CallDenied) -> None:
-        self._barring.denied(request, registration.owner, registration.grant.user_class, error, error.why)
+    def _denied(self, request: Request, registration: Registration | None, error: SipReject) -> None:
+        why = error.why if isinstance(error, CallDenied) else Why.POLICY
+        impu, user_class = (
+            ("", "") if registration is None else (registration.owner, registration.grant.user_class)
+        )
+        self._barring.denied(request, impu, user_class, error, why)
 
     def from_core(self, request: Request) -> None:
         """Begin the call of the core's INVITE to a page; raise what it deserves."""

@@ -179,10 +179,13 @@ class TestClasses:
 
     async def test_a_conference_calls_nobody_else_either(self, stage: LimitedStage) -> None:
         page = await stage.own_page()
+        names = ("denied.premium", "denied.site_policy", "emergency.refuse")
+        before = [counted(stage, name) for name in names]
         decoy = '<display-name>uri="http:</display-name>'
         for first, target, status in (
             ("", PREMIUM, 403),
             ("", "tel:112", 403),
+            ("", "sip:x@evil.example", 403),
             ("", "tel:&#43;499001234567", 403),
             (decoy, PREMIUM, 403),
             ('<!-- uri="http: -->', PREMIUM, 415),
@@ -200,6 +203,10 @@ class TestClasses:
                 call = Call(wic, await stage.core.wait_call())
                 await call.ims.wait_ack()
                 await call.hang_up()
+        assert [counted(stage, name) for name in names] == [
+            number + more for number, more in zip(before, (3, 1, 1), strict=True)
+        ]
+        await stage.told("fraud_alarm", impu=stage.aor, what="denied")
 
     @pytest.mark.parametrize("target", [PREMIUM, "tel:+4940123456", "tel:112"])
     async def test_a_page_deflects_nobody_there(self, stage: LimitedStage, target: str) -> None:

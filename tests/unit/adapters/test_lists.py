@@ -91,6 +91,35 @@ class TestWhoReadsThem:
         assert asked == []
 
 
+class TestWhoIsTold:
+    """Whoever is denied in a list is told of like whoever is called."""
+
+    @pytest.mark.parametrize(
+        "target", ["tel:+979123456789", "sip:x@evil.example", "http://evil.example/list"]
+    )
+    def test_of_the_sites_policy(self, kamailio: FakeKamailio, page: Gateway, target: str) -> None:
+        assert sent(kamailio, page, naming("MESSAGE", [BOB, target])) == [403]
+        assert kamailio.tables["counter"] == {"denied.site_policy": "1"}
+        assert any("call_refused" in note for note in kamailio.tables["notice"].values())
+
+    def test_of_an_emergency(self, kamailio: FakeKamailio, page: Gateway) -> None:
+        assert sent(kamailio, page, naming("MESSAGE", [BOB, "tel:112"])) == [403]
+        assert kamailio.tables["counter"] == {"emergency.refuse": "1"}
+        assert any("emergency_call" in note for note in kamailio.tables["notice"].values())
+
+    @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+    def test_of_a_number_that_only_the_dial_plan_tells(
+        self, kamailio: FakeKamailio, page: Gateway, monkeypatch: pytest.MonkeyPatch, method: str
+    ) -> None:
+        """Nothing of a list: the same policy for whom the page calls itself."""
+        monkeypatch.setattr(RouteReader, "way", lambda *_: Way("r", BOB, "", number="+979123456789"))
+        monkeypatch.setattr(RouteReader, "check_message", lambda *_: "+979123456789")
+        message = naming(method, [])
+        message.body = ""
+        assert sent(kamailio, page, message) == [403]
+        assert kamailio.tables["counter"] == {"denied.site_policy": "1"}
+
+
 class TestLimits:
     """The calls of one request are counted together."""
 
