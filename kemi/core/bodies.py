@@ -127,10 +127,12 @@ def _whole(body: Body) -> tuple[str, str]:
         return "", ""
 
 
-def parts_of(body: Body) -> Iterator[tuple[Mapping[str, str], bytes]]:
-    """Return header fields (names in lower case) and content of a body, or of its parts; raise as ``describe`` does."""
+def parts_of(body: Body) -> Iterator[tuple[Mapping[str, str], bytes, bytes]]:
+    """Return header fields (names in lower case), their text with the delimiter before it, and content of a body, or of
+    its parts; raise as ``describe`` does."""
     for leaf in _root_of(body).leaves():
-        yield leaf.fields, body.content[leaf.content : leaf.content_end]
+        content = body.content
+        yield leaf.fields, content[leaf.begin : leaf.content], content[leaf.content : leaf.content_end]
 
 
 def takes_parts(accept: Iterable[str], contact: str) -> bool:

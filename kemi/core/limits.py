@@ -125,17 +125,19 @@ def kind_of(method: str, *, in_dialog: bool) -> Kind | None:
     return {"REGISTER": Kind.REGISTER, "INVITE": Kind.INVITE}.get(method, Kind.OTHER)
 
 
-def take(tally: Tally, kind: str, rate: float, burst_s: float, now: float) -> float:
+def take(tally: Tally, kind: str, rate: float, burst_s: float, now: float, number: int = 1) -> float:
     """Count a request and return 0.0; or return after how many seconds it would be admitted.
 
-    ``kind``: a Kind, or another name of what is counted; ``rate`` is in requests for each second.
+    ``kind``: a Kind, or another name of what is counted; ``rate`` is in requests for each second; ``number``: as how
+    many it counts, all of them or none.
     """
     if rate <= 0:
         return 0.0
     even_at, early = _even(tally, kind, rate, burst_s, now)
+    early += (number - 1) / rate
     if early > _ROUNDING_S:
         return early
-    tally.even_at[str(kind)] = even_at + 1 / rate
+    tally.even_at[str(kind)] = even_at + number / rate
     return 0.0
 
 

@@ -200,6 +200,9 @@ def check_form(request: Request) -> None:
     for name in ("From", "To"):
         if not all(_ADDRESS.fullmatch(value) for value in request.headers(name)):
             raise RemoteProtocolError(f"{name} is no address (RFC 3261 §25.1)")
+    for name in ("Content-Type", "Content-Disposition"):
+        if len(request.headers(name)) > 1:  # we read the first, others the last one
+            raise RemoteProtocolError(f"{name} is there twice (RFC 3261 §7.3.1)")
     if "<" not in request.contact and "?" in request.contact:
         raise RemoteProtocolError("a Contact with a question mark stands in angle brackets (RFC 3261 §20.10)")
 

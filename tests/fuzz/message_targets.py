@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
+from email import message_from_bytes
+from xml.etree import ElementTree
 
 from kemi.core.bodies import Body, describe, exchanged, parts_of, takes_parts, written_out
 from kemi.core.dialog_ids import mentions_dialog
@@ -78,6 +82,33 @@ def bodies(data: bytes) -> None:
             assert content.count(old.encode()) >= 1
 
 
+def recipient_lists(data: bytes) -> None:
+    """A body, the first line its Content-Type: whom other readers find in its lists is known, or it is refused."""
+    first, _, content = data.partition(b"\n")
+    content_type = text_of(first).strip()
+    body = Body(content, content_type)
+    if (
+        "\r" in content_type
+        or content_type.lower().startswith("message")
+        or refused(lambda: recipients_of(body))
+    ):
+        return
+    found = recipients_of(body)
+    whole = message_from_bytes(b"Content-Type: " + content_type.encode() + b"\n\n" + content)
+    for part in whole.walk():
+        if not part.is_multipart() and part.get_content_type() == "application/resource-lists+xml":
+            assert set(_named(part.get_payload(decode=True))) <= set(found)
+
+
+def _named(content: object) -> Iterator[str]:
+    assert isinstance(content, bytes)
+    with suppress(ElementTree.ParseError, ValueError, LookupError):
+        for element in ElementTree.fromstring(content).iter():
+            for name, value in element.items():
+                if name.rpartition("}")[2] in ("uri", "ref", "anchor"):
+                    yield value
+
+
 def key_presses(data: bytes) -> None:
     """The body of an INFO."""
     text = text_of(data)
@@ -101,6 +132,15 @@ _PARTS = (
     b"Content-Disposition: session;handling=required\r\n", b"application/resource-lists+xml", b'<entry uri="sip:a@b"/>',
     b"Content-Type: multipart/mixed;boundary=c\r\n", b"<!DOCTYPE", b"Content-Encoding: gzip\r\n", b"\0", b"\xff",
 )  # fmt: skip
+_LISTS = (
+    b"application/resource-lists+xml\n", b"multipart/mixed;boundary=b\n", b"multipart/mixed;a=<b>;boundary=b\n",
+    b"--b\r\n", b"--b\n", b"--b--\r\n", b"Content-Type: application/resource-lists+xml\r\n", b"\r\n", b"\n",
+    b"<a>", b"</a>", b'<entry uri="sip:a@b"/>', b'<entry uri="sip:c@d"/>', b'uri="', b"'", b'"', b"<", b">", b"<!--",
+    b"-->", b"<![CDATA[", b"]]>", b"<?a ", b"?>", b'<?xml version="1.0" encoding="cp037"?>', b"&#43;", b"&x;", b" b=",
+    b'<!DOCTYPE a [<!ENTITY x "sip:a@b">]>', b"Content-Disposition: recipient-list\r\n",
+    b"Content-Type: text/plain\r\n", b"Content-Transfer-Encoding: base64\r\n", b"\xef\xbb\xbf", b"\xff", b"\0",
+    b"<external anchor='http://a'/>",
+)  # fmt: skip
 _KEYS = (
     b"Signal=",
     b"Duration=",
@@ -118,5 +158,6 @@ TARGETS = (
     Target("messages", messages, _LINES),
     Target("secrets", secrets, _LINES),
     Target("bodies", bodies, _PARTS),
+    Target("recipient_lists", recipient_lists, _LISTS),
     Target("key_presses", key_presses, _KEYS),
 )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from kemi.adapters.calls.dialog_ids import DialogIds
 from kemi.adapters.calls.dispatcher import Dispatcher
@@ -20,7 +21,7 @@ from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.adapters.pages.flows import LiveFlows
 from kemi.adapters.pages.registrar import Registrar
 from kemi.adapters.relay.media import MediaRelay
-from kemi.core.bodies import CARRIERS
+from kemi.core.bodies import CARRIERS, unsupported
 from kemi.core.call.actions import ForgetCall, ReleaseMedia
 from kemi.core.call.events import CredentialsSent, Due, FlowClosed, TimerFired, WicFailed
 from kemi.core.call.from_page import challenged
@@ -33,15 +34,15 @@ from kemi.core.call.record_key import INCOMING_TAG, record_key
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Media
 from kemi.core.call.towards_page.incoming import begin_incoming, called_registration
-from kemi.core.emergency import WHY, with_priority
+from kemi.core.emergency import WHY, EmergencyAction, with_priority
 from kemi.core.errors import GatewayError, SipReject
 from kemi.core.extensions import refuse, unknown_extensions
 from kemi.core.flow_token import token_from_routes
 from kemi.core.media_profile import profile_towards_core, profile_towards_page
 from kemi.core.messages import Reply, Request, Side, addresses_from_headers, uri_from_address
-from kemi.core.recipients import recipients_of
+from kemi.core.recipients import ASKED_IN, lists_of, recipients_of
 from kemi.core.registration import Registration
-from kemi.core.routing.permissions import CallDenied
+from kemi.core.routing.permissions import CallDenied, Why
 from kemi.core.routing.way import CORE_WAY, Way
 from kemi.core.standalone import FROM_PAGES
 from kemi.core.trust import has_routing_parameters
@@ -49,6 +50,9 @@ from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
 from kemi.state.trunks import Redirections
 from rtpengine.sessions import namesakes
+
+_ASKING_NOBODY: Final = (FROM_PAGES | CARRIERS) - ASKED_IN - {"ACK"}
+"""Requests with bodies that pass, in which nobody reads a list; an ACK is not refused."""
 
 
 class NewCalls:
@@ -78,6 +82,7 @@ class NewCalls:
         self._executor = executor
         self._redirections = Redirections(HtableTable("redirected"))
         self._routes, self._emergency, self._barring = doors.routes, doors.emergency, doors.barring
+        self._admission = doors.admission
 
     def from_page(self, request: Request) -> None:
         """Begin the call of a page's INVITE; raise what it deserves."""
@@ -150,8 +155,10 @@ class NewCalls:
             registration = self._flows.registration(request.connection_id, time.time())
             for target in addresses_from_headers(request.headers("Refer-To")):
                 self._way(request, registration, uri_from_address(target).partition("?")[0], begins=False)
-        if request.method in FROM_PAGES | CARRIERS and ksr.has_body():
+        if request.method in ASKED_IN and ksr.has_body():
             self._check_recipients(request)
+        elif request.method in _ASKING_NOBODY and ksr.has_body() and lists_of(ksr.body()):
+            raise unsupported(f"no service reads lists of recipients in {request.method}")
         if request.method in FROM_PAGES and not request.to_tag:
             registration = self._flows.registration(request.connection_id, time.time())
             if registration is not None:
@@ -165,20 +172,45 @@ class NewCalls:
             self._denied(request, registration, error)
             raise
         if self._settings.targets is not None:
-            self._settings.targets.check_meaning(number)
+            self._check_policy(self._settings.targets.check_meaning, number, request, registration)
 
     def _check_recipients(self, request: Request) -> None:
         """The same of the lists in a body, by which a service calls or writes to several (RFC 5366, RFC 5365)."""
         recipients = recipients_of(ksr.body())
         if not recipients:
             return
+        self._admission.admit_list(request.connection_id, len(recipients))
         registration = self._flows.registration(request.connection_id, time.time())
-        for uri in recipients:
-            if self._settings.targets is not None:
-                self._settings.targets.check_uri(uri)
-            if self._emergency.refuses() and self._emergency.knows(uri):
+        ways = [self._way_of_listed(request, registration, uri) for uri in recipients]
+        if registration is not None and (calls := [way for way in ways if way is not None]):
+            self._admit(request, registration, calls, begins=False)
+
+    def _way_of_listed(self, request: Request, registration: Registration | None, uri: str) -> Way | None:
+        """Return what the routing table says of one of a list, who is not counted yet; None where it has no say."""
+        if self._settings.targets is not None:
+            self._check_policy(self._settings.targets.check_uri, uri, request, registration)
+        _check_routing(uri)
+        if self._emergency.knows(uri):
+            if self._emergency.refuses():
+                owner = registration.owner if registration is not None else ""
+                self._emergency.tell(request, owner, EmergencyAction.REFUSE)
                 raise SipReject(WHY)
-            self._way(request, registration, uri, begins=False)
+            return None
+        return None if registration is None else self._judged(request, registration, uri)
+
+    def _check_policy(
+        self,
+        check: Callable[[str], None],
+        target: str,
+        request: Request,
+        registration: Registration | None,
+    ) -> None:
+        """Ask the site's policy, and tell of what it denies."""
+        try:
+            check(target)
+        except SipReject as error:
+            self._denied(request, registration, error)
+            raise
 
     def forbidden(self, reply: Reply, connection_id: str) -> str:
         """Return why a caller is not sent where the page that was called wants, "" for no reason against it."""
@@ -215,7 +247,7 @@ class NewCalls:
         if registration is None:
             raise SipReject("this connection has no registration (any more)")
         if self._settings.targets is not None:
-            self._settings.targets.check_uri(uri)
+            self._check_policy(self._settings.targets.check_uri, uri, request, registration)
         self._check_message(request, registration, uri)
 
     def _way(
@@ -226,23 +258,31 @@ class NewCalls:
             _check_routing(uri)
         if registration is None:
             return None
-        user_class = registration.grant.user_class
         if self._emergency.knows(uri):
+            user_class = registration.grant.user_class
             return self._emergency.way(request.call_id, uri, user_class) if begins else None
+        way = self._judged(request, registration, uri)
+        if way is not None:
+            self._admit(request, registration, [way], begins=begins)
+        return way
+
+    def _judged(self, request: Request, registration: Registration, uri: str) -> Way | None:
+        user_class = registration.grant.user_class
         try:
             way = self._routes.way(request.call_id, uri, self._settings.realm, user_class)
-            if way is not None and self._settings.targets is not None:
-                self._settings.targets.check_meaning(way.number)
         except CallDenied as error:
             self._denied(request, registration, error)
             raise
-        if way is not None:
-            impu = registration.owner
-            self._barring.admit(request, impu, user_class, way, begins=begins)
-            log_event(
-                logging.INFO, "call_routed", call_id=request.call_id, route=way.route, cost=way.cost.value
-            )
+        if way is not None and self._settings.targets is not None:
+            self._check_policy(self._settings.targets.check_meaning, way.number, request, registration)
         return way and self._known(way)
+
+    def _admit(self, request: Request, registration: Registration, ways: list[Way], *, begins: bool) -> None:
+        user_class = registration.grant.user_class
+        self._barring.admit(request, registration.owner, user_class, ways, begins=begins)
+        for way in ways:
+            fields = {"route": way.route, "cost": way.cost.value}
+            log_event(logging.INFO, "call_routed", call_id=request.call_id, **fields)
 
     def _known(self, way: Way) -> Way:
         """Leave out trunks that have gone from the settings since the table was taken; raise SipReject where none is
@@ -257,8 +297,12 @@ class NewCalls:
             )
         return way if known == way.trunks else replace(way, trunks=known)
 
-    def _denied(self, request: Request, registration: Registration, error: CallDenied) -> None:
-        self._barring.denied(request, registration.owner, registration.grant.user_class, error, error.why)
+    def _denied(self, request: Request, registration: Registration | None, error: SipReject) -> None:
+        why = error.why if isinstance(error, CallDenied) else Why.POLICY
+        impu, user_class = (
+            ("", "") if registration is None else (registration.owner, registration.grant.user_class)
+        )
+        self._barring.denied(request, impu, user_class, error, why)
 
     def from_core(self, request: Request) -> None:
         """Begin the call of the core's INVITE to a page; raise what it deserves."""

@@ -51,6 +51,8 @@ from kemi.state.tallies import TallyStore
 
 _LONGEST_KEPT: Final = 200
 """Characters of a URI that is remembered as it is: who sends long ones fills no memory."""
+_RECIPIENTS_OF_ONE: Final = 10
+"""So many of a list count as one more request: each is looked at like the target of a call."""
 
 
 @dataclass(slots=True)
@@ -109,6 +111,16 @@ class Admission:
             self._ask(connection, request)
             self._check_lock(request, connection.address, now)
         self._check_target(request, identity, now)
+
+    def admit_list(self, connection_id: str, recipients: int) -> None:
+        """Count a list of recipients by its length, before anybody looks who they are; raise OverLimit (503)."""
+        now, limits = time.time(), self._limits
+        tally = self._connection(connection_id).tally
+        rate = limits.connection.of(Kind.OTHER)
+        at_once = max(1, int(rate * limits.burst_s))  # or one that counts for more would never be admitted
+        number = min(math.ceil(recipients / _RECIPIENTS_OF_ONE), at_once)
+        if wait_s := take(tally, Kind.OTHER, rate, limits.burst_s, now, number):
+            raise self._over("connection", connection_id, Kind.OTHER, wait_s, is_news(tally, now))
 
     def has_room(self, connection_id: str, kind: Kind) -> bool:
         """Whether a connection's own rate lets another such request in; it is not counted."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from kemi.adapters.log import log_event
@@ -16,6 +18,7 @@ from kemi.adapters.notices import Notices
 from kemi.core.errors import GatewayError, OverLimit
 from kemi.core.limits import Tally, admit_call, raises_alarm, take
 from kemi.core.messages import Request
+from kemi.core.routing.costs import CostClass
 from kemi.core.routing.permissions import ALARM_S, DENIED, CallDenied, Permission, Why
 from kemi.core.routing.way import Way
 from kemi.state.calls import CallStore
@@ -23,6 +26,27 @@ from kemi.state.counters import Counters
 from kemi.state.tallies import TallyStore
 
 _MINUTE_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _TooMany:
+    """Which limit a request would break."""
+
+    why: Why
+    cost: CostClass
+    most: int
+    what: str = ""
+    number: int = 1
+    """What the request itself has."""
+    wait_s: float = 0.0
+
+    def error(self) -> CallDenied | OverLimit:
+        if self.why is Why.CALLS:  # nobody knows when one of them ends
+            return CallDenied(f"you may have no more than {self.most} calls at once", self.why, self.cost)
+        detail = f"you may make no more than {self.most} {self.what} in a minute"
+        if self.number > self.most:  # as a list of so many makes: later it would be no better
+            return CallDenied(detail, self.why, self.cost)
+        return OverLimit(detail, lines=(f"Retry-After: {max(1, math.ceil(self.wait_s))}",))
 
 
 class Barring:
@@ -43,32 +67,47 @@ class Barring:
         self._counters = counters
         self._notices = notices
 
-    def admit(self, request: Request, impu: str, user_class: str, way: Way, *, begins: bool) -> None:
-        """Count a call of a user that may be made; raise OverLimit (503) or CallDenied (403) for one too many.
+    def admit(
+        self, request: Request, impu: str, user_class: str, ways: Sequence[Way], *, begins: bool
+    ) -> None:
+        """Count the calls of a user that one request makes, all of them or none; raise OverLimit (503) or CallDenied
+        (403) where they are too many.
 
-        ``begins``: a call of the page's own; others are made for it, as by REFER.
+        ``ways``: one at least; ``begins``: a call of the page's own; others are made for it, as by REFER.
         """
         now = time.time()
-        limits = way.permission
+        limits = ways[0].permission
+        costs = Counter(way.cost for way in ways)
 
-        def step(tally: Tally) -> tuple[float, Why | None]:
-            most = limits.per_minute.get(way.cost, 0)
-            if wait_s := take(tally, f"minute {way.cost}", most / _MINUTE_S, _MINUTE_S, now):
-                return wait_s, Why.RATE_OF_CLASS
-            if wait_s := take(tally, "minute", limits.calls_per_minute / _MINUTE_S, _MINUTE_S, now):
-                return wait_s, Why.RATE
+        def step(tally: Tally) -> _TooMany | None:
+            for cost, number in costs.items():
+                most = limits.per_minute.get(cost, 0)
+                if wait_s := take(tally, f"minute {cost}", most / _MINUTE_S, _MINUTE_S, now, number):
+                    return _TooMany(Why.RATE_OF_CLASS, cost, most, f"{cost} calls", number, wait_s)
+            most, number = limits.calls_per_minute, len(ways)
+            if wait_s := take(tally, "minute", most / _MINUTE_S, _MINUTE_S, now, number):
+                return _TooMany(Why.RATE, ways[0].cost, most, "calls", number, wait_s)
             if begins and not admit_call(tally, request.call_id, limits.calls, now, self._is_running):
-                return 0.0, Why.CALLS
-            return 0.0, None
+                return _TooMany(Why.CALLS, ways[0].cost, limits.calls)
+            return None
+
+        def all_or_none(tally: Tally) -> _TooMany | None:
+            before = dict(tally.even_at)
+            found = step(tally)
+            if found is not None:
+                tally.even_at = before
+            return found
 
         if limits.calls or limits.calls_per_minute or limits.per_minute:
-            wait_s, why = self._tallies.change(f"user {impu}", step)
-            if why is not None:
-                error = _too_many(why, limits, way, wait_s)
-                self.denied(request, impu, user_class, error, why)
+            too_many = self._tallies.change(f"user {impu}", all_or_none)
+            if too_many is not None:
+                error = too_many.error()
+                self.denied(request, impu, user_class, error, too_many.why)
                 raise error
-        self._counters.add(f"calls.{way.cost}")
-        self._watch(way.cost.value, impu, user_class, limits, now)
+        for cost, number in costs.items():
+            for _ in range(number):
+                self._counters.add(f"calls.{cost}")
+                self._watch(cost.value, impu, user_class, limits, now)
 
     def denied(
         self,
@@ -116,15 +155,3 @@ class Barring:
     def _is_running(self, key: str) -> bool:
         record = self._calls.get(key)
         return record is not None and not record.ended
-
-
-def _too_many(why: Why, limits: Permission, way: Way, wait_s: float) -> CallDenied | OverLimit:
-    if why is Why.CALLS:  # nobody knows when one of them ends
-        return CallDenied(f"you may have no more than {limits.calls} calls at once", why, way.cost)
-    most, what = limits.calls_per_minute, "calls"
-    if why is Why.RATE_OF_CLASS:
-        most, what = limits.per_minute[way.cost], f"{way.cost} calls"
-    return OverLimit(
-        f"you may make no more than {most} {what} in a minute",
-        lines=(f"Retry-After: {max(1, math.ceil(wait_s))}",),
-    )

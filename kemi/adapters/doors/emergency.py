@@ -76,10 +76,7 @@ class EmergencyScreen:
             return False
         admit(request)
         action = self._action(request, found[0])
-        fields = {"method": request.method, "action": action.value}
-        log_event(logging.WARNING, "emergency_call", call_id=request.call_id, **fields)
-        self._counters.add(f"emergency.{action.value}")
-        self._notices.tell("emergency_call", time.time(), impu=impu, call_id=request.call_id, **fields)
+        self.tell(request, impu, action)
         if action is EmergencyAction.REFUSE:
             raise AlternativeService.of(self._host, may_register=self._settings.registration)
         if request.method == "REFER":  # which is no call of this page
@@ -87,6 +84,13 @@ class EmergencyScreen:
         plan = self._routes.plan(self._realm)
         request.request_uri = emergency_uri(request.request_uri, plan, self._realm, self._settings.numbers)
         return True
+
+    def tell(self, request: Request, impu: str, action: EmergencyAction) -> None:
+        """Tell of an emergency, and what becomes of it: log, counter, event."""
+        fields = {"method": request.method, "action": action.value}
+        log_event(logging.WARNING, "emergency_call", call_id=request.call_id, **fields)
+        self._counters.add(f"emergency.{action.value}")
+        self._notices.tell("emergency_call", time.time(), impu=impu, call_id=request.call_id, **fields)
 
     def _action(self, request: Request, uri: str) -> EmergencyAction:
         """Return what becomes of an emergency to ``uri``: one that leads nowhere is refused like all where none are

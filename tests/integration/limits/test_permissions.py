@@ -179,15 +179,22 @@ class TestClasses:
 
     async def test_a_conference_calls_nobody_else_either(self, stage: LimitedStage) -> None:
         page = await stage.own_page()
-        for target, status in (
-            (PREMIUM, 403),
-            ("tel:112", 403),
-            ("tel:&#43;499001234567", 403),
-            (BERLIN, 200),
+        names = ("denied.premium", "denied.site_policy", "emergency.refuse")
+        before = [counted(stage, name) for name in names]
+        decoy = '<display-name>uri="http:</display-name>'
+        for first, target, status in (
+            ("", PREMIUM, 403),
+            ("", "tel:112", 403),
+            ("", "sip:x@evil.example", 403),
+            ("", "tel:&#43;499001234567", 403),
+            (decoy, PREMIUM, 403),
+            ('<!-- uri="http: -->', PREMIUM, 415),
+            (decoy, BERLIN, 200),
         ):
             guests = Part(
                 "application/resource-lists+xml",
-                f'<resource-lists><list><entry uri="sip:bob@{REALM}"/><entry uri="{target}"/></list></resource-lists>',
+                f'<resource-lists><list><entry uri="sip:bob@{REALM}">{first}</entry><entry uri="{target}"/></list>'
+                "</resource-lists>",
                 (("Content-Disposition", "recipient-list"),),
             )
             wic = await page.invite(f"sip:mmtel@conf-factory.{REALM}", AUDIO, parts=[guests])
@@ -196,6 +203,10 @@ class TestClasses:
                 call = Call(wic, await stage.core.wait_call())
                 await call.ims.wait_ack()
                 await call.hang_up()
+        assert [counted(stage, name) for name in names] == [
+            number + more for number, more in zip(before, (3, 1, 1), strict=True)
+        ]
+        await stage.told("fraud_alarm", impu=stage.aor, what="denied")
 
     @pytest.mark.parametrize("target", [PREMIUM, "tel:+4940123456", "tel:112"])
     async def test_a_page_deflects_nobody_there(self, stage: LimitedStage, target: str) -> None:

@@ -151,6 +151,15 @@ def test_what_is_well_formed_passes(changed: dict[str, str]) -> None:
     screen(request(**changed))
 
 
+@pytest.mark.parametrize("name", ["Content-Type", "Content-Disposition"])
+def test_what_a_body_is_is_said_once(name: str) -> None:
+    twice = {name: ["text/plain", "application/resource-lists+xml"]}
+    spoilt = request("MESSAGE")
+    spoilt.headers = header_reader(twice)
+    with pytest.raises(RemoteProtocolError):
+        screen(spoilt)
+
+
 @pytest.mark.parametrize(("cseq", "contact"), [(1 << 31, "<sip:a@b>"), (1, "sip:a@b?Route=c")])
 def test_numbers_and_contacts_have_bounds(cseq: int, contact: str) -> None:
     spoilt = request()
