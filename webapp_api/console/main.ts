@@ -13,6 +13,7 @@ import { callsView } from "./view-calls.ts";
 import { auditView, pastView, registrationsView } from "./view-lists.ts";
 import { nodesView } from "./view-nodes.ts";
 import { overviewView } from "./view-overview.ts";
+import { routesView } from "./view-routes.ts";
 import { usersView } from "./view-users.ts";
 
 /** Events change the page at most this often. */
@@ -148,6 +149,8 @@ function viewOf(route: Route): View {
       return registrationsView(desk, route);
     case "nodes":
       return nodesView(desk);
+    case "routes":
+      return routesView(desk, route);
     case "users":
       return usersView(desk, route);
     case "audit":
