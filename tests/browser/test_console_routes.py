@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -100,3 +102,55 @@ def test_it_says_who_may_call_what_and_which_row_wins(console: Console) -> None:
     page.get_by_role("button", name="Explain").click()
     page.locator("#explain-said", has_text="This number gets 484").wait_for()
     assert page.locator("#explain-rows table").count() == 0
+
+
+def test_another_table_takes_the_place_of_the_one_that_was_seen(
+    store: RoutesStore, console: Console, tmp_path: Path
+) -> None:
+    page = console.page
+    before = store.version()
+    page.get_by_role("button", name="Load another table").click()
+    text = page.get_by_label("The table, as JSON")
+    assert page.evaluate("() => document.activeElement.id") == "table-text"
+    assert [row["id"] for row in json.loads(text.input_value())["routes"]] == ["all", "premium", "berlin"]
+    text.fill(
+        '{"routes": [\n  {"id": "a", "number": "*", "to": "core"},\n  {"id": "b", "number": "x", "to": "moon"},\n]}'
+    )
+    load = page.get_by_role("button", name="Load", exact=True)
+    load.press("Enter")
+    problems = page.get_by_role("alert")
+    problems.get_by_text("This is no JSON: expected a value, found ]").wait_for()
+    text.fill(text.input_value().replace("},\n]", "}\n]"))
+    load.press("Enter")
+    console.confirm()
+    problems.get_by_text("moon").wait_for()
+    problems.get_by_role("button", name="Line 3").press("Enter")
+    marked = page.evaluate(
+        "() => getSelection().toString() || document.activeElement.value.slice("
+        "document.activeElement.selectionStart, document.activeElement.selectionEnd)"
+    )
+    assert '"moon"' in marked
+    assert page.locator("main img, main b").count() == 0
+    assert findings(console, "problems of a table") == []
+    file = tmp_path / "table.json"
+    file.write_text(json.dumps({"routes": [{"id": "mine", "number": "*", "to": "core"}]}))
+    page.get_by_label("Or out of a file").set_input_files(file)
+    page.wait_for_function("() => document.getElementById('table-text').value.includes('mine')")
+    theirs = store.put(RoutingDocument(routes=[Route("theirs", "*", Target.CORE)]))
+    load.press("Enter")
+    page.wait_for_selector("#confirm[open]")
+    page.keyboard.press("Escape")
+    load.press("Enter")
+    console.confirm()
+    problems.get_by_text(f"Your table is NOT loaded: somebody else has replaced version {before}").wait_for()
+    assert "theirs" in console.text("#rows")
+    assert store.version() == theirs
+    load.press("Enter")
+    assert f"Version {theirs} with 1 row counts now" in console.text("#confirm-text")
+    console.confirm()
+    page.locator("#banners", has_text="The table is loaded").wait_for()
+    assert page.evaluate("() => document.activeElement.textContent") == "Load another table"
+    assert "mine" in console.text("#rows")
+    assert [row.id for row in store.get()[1].routes] == ["mine"]
+    console.show("audit")
+    assert "PUT /api/operator/routes" in console.text("tbody tr")

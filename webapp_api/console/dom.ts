@@ -40,7 +40,7 @@ export function element<Type extends Element>(id: string, type: abstract new (..
 }
 
 /** A field of a form below its name. */
-export function labelled(label: string, field: HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement): HTMLElement {
+export function labelled(label: string, field: HTMLInputElement | HTMLSelectElement): HTMLElement {
   return h("div", { class: "field" }, h("label", { for: field.id }, label), field);
 }
 

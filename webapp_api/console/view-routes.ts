@@ -6,6 +6,7 @@ import { membersOf, numberOf, numberOrNone, textOf, textsOf, type Members } from
 import { PagedList } from "./paged-list.ts";
 import { hashOf, type Route } from "./route.ts";
 import { explainForm } from "./routing-explain.ts";
+import { loadForm } from "./routing-load.ts";
 import {
   alarmsText, anyText, classText, hoursText, limitsText, partsOf, ratesText, rowsOf, shortCodesText, tableFrom, targetText, type RoutingTable,
 } from "./routing-words.ts"; // prettier-ignore
@@ -26,24 +27,41 @@ export function routesView(desk: Desk, route: Route): View {
     const text = known.version === 0 ? "There is no table: every call goes to the core." : `Version ${known.version} counts.`;
     if (version.textContent !== text) version.textContent = text;
   };
-  const read = async (): Promise<void> => {
-    const before = known?.version;
-    known = tableFrom(await desk.ask("GET", "/operator/routes"));
-    if (known.version !== before) rest.replaceChildren(...partsCards(known));
+  const take = async (answer: Members): Promise<RoutingTable> => {
+    const [before, table] = [known?.version, tableFrom(answer)];
+    known = table;
+    if (table.version !== before) rest.replaceChildren(...partsCards(table));
     await list.refresh();
-    rows.hidden = false;
+    rows.hidden = another.hidden = false;
     render();
+    return table;
   };
+  const read = async (): Promise<RoutingTable> => take(await desk.ask("GET", "/operator/routes"));
   const refresh = async (): Promise<void> => {
     if (known === undefined || rowsOf(known).length <= MOST_READ_AGAIN) await read();
   };
   const again = h("button", { type: "button", click: () => void read().catch(desk.complain) }, "Read the table again");
+  const loader = h("section", { class: "card", "aria-labelledby": "load-title", hidden: true });
+  const done = (text: string): void => {
+    loader.hidden = true;
+    loader.replaceChildren();
+    if (text !== "") desk.tell(text);
+    another.focus();
+  };
+  const open = (): void => {
+    if (known === undefined) return;
+    loader.hidden = false;
+    loader.replaceChildren(...loadForm({ desk, table: known, read, take, done }));
+    loader.querySelector("textarea")?.focus();
+  };
+  const another = h("button", { type: "button", hidden: true, click: open }, "Load another table");
   return {
     title: "Routes",
     element: h(
       "div",
       { class: "stack" },
-      h("section", { class: "card", "aria-label": "The table that counts" }, version, h("div", { class: "actions" }, again)),
+      h("section", { class: "card", "aria-label": "The table that counts" }, version, h("div", { class: "actions" }, another, again)),
+      loader,
       explainForm({ desk, known: () => known, onOther: refresh }),
       rows,
       rest,

@@ -15,6 +15,8 @@ export class Part {
     if (name === "id" || name === "value") this[name] = value;
   }
 
+  focus(): void {}
+
   querySelector(): null {
     return null;
   }
