@@ -32,7 +32,7 @@ TALL: Final = (1100, 1750)
 HEARD_MS: Final = 30_000
 """A page reports by RTCP every few seconds, and the list is asked for every 15 s; until then figures are estimates."""
 BUSY: Final = "+15550486"
-PAGES: Final = ("overview", "past", "registrations", "nodes", "routes", "users", "audit", "calls")
+PAGES: Final = ("overview", "past", "registrations", "nodes", "routes", "users", "pools", "audit", "calls")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
-"""The console's page of the routing table in a real Chromium, on a web service of its own: no call is routed here."""
+"""The console's pages of the routing table and the pools in a real Chromium, on a web service of its own: no call is
+routed here."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ from tests.lab.subscribers import REALM
 pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 PARTS: Final = frozenset({Part.REDIS, Part.WEB_API, Part.HAPROXY})
+CSRF: Final = {"X-CSRF-Protection": "1"}
 HOSTILE: Final = "<img src=x onerror=alert(1)><b>closed</b>"
 TABLE: Final = RoutingDocument(
     routes=[
@@ -154,3 +156,24 @@ def test_another_table_takes_the_place_of_the_one_that_was_seen(
     assert [row.id for row in store.get()[1].routes] == ["mine"]
     console.show("audit")
     assert "PUT /api/operator/routes" in console.text("tbody tr")
+
+
+def test_a_lease_is_seen_and_ended(console: Console, site: Lab, chromium: Browser) -> None:
+    page = console.page
+    console.show("pools")
+    assert console.text("[aria-labelledby=pools-title] tbody tr") == "guests Yes 3 0 0 3"
+    guest = chromium.new_context(ignore_https_errors=True).request
+    guest.post(f"{site.info.web.origin}/api/leases", headers=CSRF | {"Origin": site.info.web.origin})
+    session = f"{site.info.web.origin}/api/session"
+    impi = guest.get(session).json()["impi"]
+    page.select_option("#filter-state", "held")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name=f"End the lease of {impi}").press("Enter")
+    page.wait_for_selector("#confirm[open]")
+    assert findings(console, "pools") == []
+    console.confirm()
+    page.locator("#banners", has_text=f"The lease of {impi} has ended").wait_for()
+    page.select_option("#filter-state", "")
+    page.get_by_role("button", name="Show").click()
+    page.locator("#identities tr", has_text=impi).get_by_text("settling").wait_for()
+    assert guest.get(session).json()["authenticated"] is False

@@ -13,6 +13,7 @@ import { callsView } from "./view-calls.ts";
 import { auditView, pastView, registrationsView } from "./view-lists.ts";
 import { nodesView } from "./view-nodes.ts";
 import { overviewView } from "./view-overview.ts";
+import { poolsView } from "./view-pools.ts";
 import { routesView } from "./view-routes.ts";
 import { usersView } from "./view-users.ts";
 
@@ -153,6 +154,8 @@ function viewOf(route: Route): View {
       return routesView(desk, route);
     case "users":
       return usersView(desk, route);
+    case "pools":
+      return poolsView(desk, route);
     case "audit":
       return auditView(desk, route);
     case "call":

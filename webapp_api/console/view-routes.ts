@@ -2,8 +2,8 @@
 
 import type { Desk, View } from "./desk.ts";
 import { h, table, type Child, type Column } from "./dom.ts";
-import { membersOf, numberOf, numberOrNone, textOf, textsOf, type Members } from "./members.ts";
-import { PagedList } from "./paged-list.ts";
+import { membersOf, numberOf, textOf, textsOf, type Members } from "./members.ts";
+import { PagedList, pageOfEntries } from "./paged-list.ts";
 import { hashOf, type Route } from "./route.ts";
 import { explainForm } from "./routing-explain.ts";
 import { loadForm } from "./routing-load.ts";
@@ -14,7 +14,6 @@ import {
 const EVERY_MS = 60_000;
 /** A larger table, which may have a million rows, is read again only when the operator wants it. */
 const MOST_READ_AGAIN = 2000;
-const ROWS_ON_PAGE = 100;
 
 export function routesView(desk: Desk, route: Route): View {
   let known: RoutingTable | undefined;
@@ -108,9 +107,7 @@ export function pageOf(known: RoutingTable | undefined, query: URLSearchParams):
     .map((row, at): Members => ({ ...row, position: at + 1 }))
     .filter((row) => has(`${textOf(row, "id")} ${textOf(row, "number")} ${textOf(row, "name")} ${targetText(row)}`, "text"))
     .filter((row) => has(anyText(textOf(row, "realm")), "realm") && has(anyText(textOf(row, "user_class")), "class"));
-  const from = numberOrNone(Number(query.get("cursor") ?? "0")) ?? 0;
-  const next = from + ROWS_ON_PAGE;
-  return { rows: fitting.slice(from, next), total: fitting.length, ...(next < fitting.length && { next: String(next) }) };
+  return pageOfEntries("rows", fitting, query.get("cursor") ?? "");
 }
 
 function partsCards(known: RoutingTable): HTMLElement[] {
