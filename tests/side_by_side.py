@@ -36,6 +36,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 
 UNHURRIED: Final = (
     "tests/browser/test_console.py",
+    "tests/browser/test_console_routes.py",
     "tests/browser/test_oidc_login.py",
     "tests/browser/test_web_login.py",
     "tests/browser/sdk/test_package.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Literal
 
 from playwright.sync_api import Browser, Page
 
@@ -13,11 +13,14 @@ from kemi.core.trace.entries import Entry, What
 from kemi.state.redis_link import RedisLink
 from kemi.state.trace_link import TraceRings
 from kemi.state.traces import TraceHead, TracePortion, entries_to_bytes
+from tests.browser.accessibility import serious_findings
 from tests.lab.lab import Lab
 from tests.lab.parts.web_api import OPERATOR, web_password
 
 HOSTILE: Final = "<img src=x onerror=\"document.title='taken over'\"><b>Mallory</b>"
 TIMEOUT_MS: Final = 30_000
+NARROW: Final = (360, 740)
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 HOSTILE_LINES: Final = 60
 """Of a description that no device sends."""
 _RINGS: Final = TraceRings(100, 100, 3600, 3600)
@@ -73,6 +76,18 @@ def console_page(browser: Browser, origin: str) -> Iterator[Console]:
         yield Console(context.new_page(), origin)
     finally:
         context.close()
+
+
+def findings(console: Console, screen: str) -> list[str]:
+    """What is serious, and what a narrow screen cuts off."""
+    page, found = console.page, []
+    page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found += [f"{screen}, {scheme}: {finding}" for finding in serious_findings(page)]
+        if page.evaluate("() => document.documentElement.scrollWidth") > NARROW[0]:
+            found.append(f"{screen}, {scheme}: too wide")
+    return found
 
 
 def plant_trace(lab: Lab, now: float) -> str:

@@ -14,8 +14,7 @@ from typing import Final, Literal
 
 import pytest
 
-from tests.browser.accessibility import serious_findings
-from tests.browser.console import HOSTILE, Console, console_page, plant_trace
+from tests.browser.console import HOSTILE, NARROW, Console, console_page, findings, plant_trace
 from tests.browser.firefox import Firefox
 from tests.browser.softphone import SoftphoneBrowser
 from tests.lab.lab import Lab
@@ -28,14 +27,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.lab]
 
 IMAGES: Final = Path(__file__).parents[2] / "docs/images"
 TAKES_IMAGES: Final = "PAGE_IMAGES" in os.environ
-NARROW: Final = (360, 740)
 WIDE: Final = (1200, 900)
 TALL: Final = (1100, 1750)
 HEARD_MS: Final = 30_000
 """A page reports by RTCP every few seconds, and the list is asked for every 15 s; until then figures are estimates."""
-SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 BUSY: Final = "+15550486"
-PAGES: Final = ("overview", "past", "registrations", "nodes", "users", "audit", "calls")
+PAGES: Final = ("overview", "past", "registrations", "nodes", "routes", "users", "pools", "audit", "calls")
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +61,6 @@ def console(browser: SoftphoneBrowser) -> Iterator[Console]:
     with console_page(chromium, browser.origin) as console:
         yield console
         assert console.faults == []
-
-
-def findings(console: Console, screen: str) -> list[str]:
-    """What is serious, and what a narrow screen cuts off."""
-    page, found = console.page, []
-    page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
-    for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found += [f"{screen}, {scheme}: {finding}" for finding in serious_findings(page)]
-        if page.evaluate("() => document.documentElement.scrollWidth") > NARROW[0]:
-            found.append(f"{screen}, {scheme}: too wide")
-    return found
 
 
 def picture(console: Console, name: str, size: tuple[int, int], scheme: Literal["light", "dark"]) -> None:

@@ -13,6 +13,8 @@ import { callsView } from "./view-calls.ts";
 import { auditView, pastView, registrationsView } from "./view-lists.ts";
 import { nodesView } from "./view-nodes.ts";
 import { overviewView } from "./view-overview.ts";
+import { poolsView } from "./view-pools.ts";
+import { routesView } from "./view-routes.ts";
 import { usersView } from "./view-users.ts";
 
 /** Events change the page at most this often. */
@@ -148,8 +150,12 @@ function viewOf(route: Route): View {
       return registrationsView(desk, route);
     case "nodes":
       return nodesView(desk);
+    case "routes":
+      return routesView(desk, route);
     case "users":
       return usersView(desk, route);
+    case "pools":
+      return poolsView(desk, route);
     case "audit":
       return auditView(desk, route);
     case "call":

@@ -42,6 +42,15 @@ export interface ListOptions {
   readonly onQuery: (query: Readonly<Record<string, string>>) => void;
 }
 
+const ENTRIES_ON_PAGE = 100;
+
+/** A page of entries that are all known, as the service gives those of a list that it keeps. `cursor`: how many are before it. */
+export function pageOfEntries(member: string, entries: readonly Members[], cursor: string): Members {
+  const from = numberOrNone(Number(cursor)) ?? 0;
+  const next = from + ENTRIES_ON_PAGE;
+  return { [member]: entries.slice(from, next), total: entries.length, ...(next < entries.length && { next: String(next) }) };
+}
+
 export class PagedList {
   readonly element: HTMLElement;
   readonly #options: ListOptions;

@@ -1,6 +1,6 @@
 /** Which page the address names: `#/calls`, `#/call/KEY`, `#/past?failed=true`. Pure. */
 
-export const PAGES = ["overview", "calls", "past", "registrations", "nodes", "users", "audit", "call"] as const;
+export const PAGES = ["overview", "calls", "past", "registrations", "nodes", "routes", "users", "pools", "audit", "call"] as const;
 export type PageName = (typeof PAGES)[number];
 
 export interface Route {

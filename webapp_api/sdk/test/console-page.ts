@@ -7,16 +7,22 @@ export class Part {
   readonly tBodies: Part[] = [];
   children: (Part | string)[] = [];
   textContent = "";
-  #click: () => void = () => undefined;
+  value = "";
+  id = "";
+  readonly #listeners = new Map<string, (event: object) => void>();
 
-  setAttribute(): void {}
+  setAttribute(name: string, value: string): void {
+    if (name === "id" || name === "value") this[name] = value;
+  }
+
+  focus(): void {}
 
   querySelector(): null {
     return null;
   }
 
-  addEventListener(name: string, listener: () => void): void {
-    if (name === "click") this.#click = listener;
+  addEventListener(name: string, listener: (event: object) => void): void {
+    this.#listeners.set(name, listener);
   }
 
   append(...children: (Part | string)[]): void {
@@ -44,7 +50,21 @@ export class Part {
   }
 
   click(): void {
-    this.#click();
+    this.#listeners.get("click")?.({});
+  }
+
+  submit(): void {
+    this.#listeners.get("submit")?.({ preventDefault: () => undefined });
+  }
+
+  /** The element of this id. */
+  byId(id: string): Part | undefined {
+    if (this.id === id) return this;
+    for (const child of this.children) {
+      const found = child instanceof Part ? child.byId(id) : undefined;
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   /** The element that says this, and nothing else. */
