@@ -146,3 +146,27 @@ def test_a_flood_of_plain_http_keeps_nobody_out_of_https(tmp_path: Path, address
         assert [running.page().status for _ in range(3)] == [200, 200, 200]
         if addresses == 1:
             assert running.redirect().status == 308
+
+
+@pytest.mark.parametrize(
+    ("https_port", "host", "location"),
+    [
+        pytest.param(443, "gw.example", "https://gw.example/a?b=c", id="as usual"),
+        pytest.param(443, "gw.example:8080", "https://gw.example/a?b=c", id="another plain port"),
+        pytest.param(443, "[2001:db8::1]:8080", "https://[2001:db8::1]/a?b=c", id="an IPv6 address"),
+        pytest.param(None, "gw.example", "https://gw.example:PORT/a?b=c", id="another port"),
+        pytest.param(None, "gw.example:8080", "https://gw.example:PORT/a?b=c", id="both other ports"),
+        pytest.param(None, "[2001:db8::1]", "https://[2001:db8::1]:PORT/a?b=c", id="another port of IPv6"),
+    ],
+)
+def test_plain_http_leads_to_the_port_of_https(
+    tmp_path: Path, https_port: int | None, host: str, location: str
+) -> None:
+    chosen = {} if https_port is None else {"haproxy_https_port": https_port}
+    with front(tmp_path, **chosen) as running:
+        answer = running.redirect(host, "/a?b=c")
+        assert (answer.status, answer.headers["Location"]) == (
+            308,
+            location.replace("PORT", str(running.secure)),
+        )
+        assert answer.headers["Connection"] == "close"
