@@ -170,3 +170,14 @@ def test_plain_http_leads_to_the_port_of_https(
             location.replace("PORT", str(running.secure)),
         )
         assert answer.headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    ("age_s", "shown"),
+    [pytest.param(0, None, id="left out"), pytest.param(5, "max-age=5", id="five seconds")],
+)
+def test_how_long_browsers_remember_https_is_said_by_the_setting_alone(
+    tmp_path: Path, age_s: int, shown: str | None
+) -> None:
+    with front(tmp_path, haproxy_hsts_max_age_s=age_s) as running:
+        assert running.page().headers["Strict-Transport-Security"] == shown
