@@ -357,6 +357,9 @@ class TestDevicesAndQuality:
         )
         browser.wait(lambda: track(browser, "audio")["id"] != unplugged, "another microphone", 15)
         page.wait_for_selector("text=Your microphone is gone; another one is used now.")
+        assert browser.evaluate(
+            "() => document.getElementById('local-video').srcObject === window.softphone.call.localStream"
+        ), "the card shows what is sent now, and how loud it is"
         if not pages.is_firefox:  # which plays to real loudspeakers only
             choose(browser, "loudspeaker", "Fake Audio Output 1")
             chosen = page.input_value("#loudspeaker")

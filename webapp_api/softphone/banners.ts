@@ -14,8 +14,8 @@ export interface BannerAction {
 
 const area = element("banners", HTMLDivElement);
 
-/** Show a message; screen readers speak errors at once. */
-export function showBanner(tone: BannerTone, title: string, advice = "", ...actions: BannerAction[]): void {
+/** Show a message; screen readers speak errors at once. Returns what takes it away. */
+export function showBanner(tone: BannerTone, title: string, advice = "", ...actions: BannerAction[]): () => void {
   const banner = document.createElement("div");
   banner.className = `banner ${tone}`;
   banner.setAttribute("role", tone === "error" ? "alert" : "status");
@@ -24,9 +24,11 @@ export function showBanner(tone: BannerTone, title: string, advice = "", ...acti
   strong.textContent = title;
   words.append(strong, advice === "" ? "" : ` ${advice}`);
   const buttons = document.createElement("div");
-  buttons.append(...actions.map(plainButton), plainButton({ label: "Dismiss", run: () => banner.remove() }));
+  const dismiss = (): void => banner.remove();
+  buttons.append(...actions.map(plainButton), plainButton({ label: "Dismiss", run: dismiss }));
   banner.append(words, buttons);
   area.replaceChildren(banner);
+  return dismiss;
 }
 
 /** Show a failure with what to do about it. */

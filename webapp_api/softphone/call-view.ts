@@ -171,6 +171,11 @@ export async function useChosenDevice(kind: DeviceKind): Promise<void> {
   }
 }
 
+/** The page sends from other devices in `call` now: show them, if it is on the card. */
+export function refreshCard(call: Call): void {
+  if (shown === call) showState(call);
+}
+
 /** A loudspeaker that is not there any more leaves the sound where it is. */
 async function playTo(deviceId: string): Promise<void> {
   if (!("setSinkId" in remoteVideo) || remoteVideo.sinkId === deviceId) return;

@@ -2,7 +2,7 @@
 
 import { IncomingCall, OutgoingCall, PhoneError, type Call, type MediaKind, type MediaRequest, type Phone } from "../sdk/src/index.ts";
 import { clearBanners, showBanner, showError } from "./banners.ts";
-import { renameCard, showCall } from "./call-view.ts";
+import { refreshCard, renameCard, showCall } from "./call-view.ts";
 import { callerAddress, callerName } from "./caller-text.ts";
 import { showDevices } from "./device-pickers.ts";
 import { wishedDevice } from "./devices.ts";
@@ -133,6 +133,7 @@ async function replaceDevice(call: Call, kind: MediaKind): Promise<void> {
   const what = kind === "audio" ? "microphone" : "camera";
   try {
     await call.useDevice(kind, {});
+    refreshCard(call);
     showBanner("info", `Your ${what} is gone; another one is used now.`);
     void showDevices();
   } catch (error) {

@@ -14,6 +14,8 @@ const HIDDEN_MS = 400;
 const TALKING_MS = 1500;
 /** A page that can call again only then leaves it: the web service gives it away for 20 s. */
 const WAITS_MS = 19_000;
+/** The web service says something every 20 s: who hears nothing for so long has lost it, whatever the socket says. */
+const SILENCE_MS = 50_000;
 /** Close codes from here on say that nobody need come back. */
 const FOR_GOOD = 4400;
 const AGAIN_MS = 1000;
@@ -30,24 +32,42 @@ export function takeDialRequests(
   const open = new Set<string>();
   let socket: WebSocket | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let silence: ReturnType<typeof setTimeout> | undefined;
   let stopped = false;
 
   const listen = (): void => {
-    socket = new WebSocket(new URL(EVENTS_URL, location.href.replace(/^http/, "ws")));
-    socket.addEventListener("message", ({ data }) => {
-      const event = membersOf(JSON.parse(String(data)));
-      const { type, dial } = event;
-      if (typeof dial !== "string") return;
-      if (type === "dial_taken") open.delete(dial);
-      if (type !== "dial_requested") return;
-      open.add(dial);
-      setTimeout(() => open.delete(dial), WAITS_MS);
-      consider(dial);
-    });
-    socket.addEventListener("close", ({ code }) => {
-      if (stopped || code >= FOR_GOOD) return;
+    const opened = (socket = new WebSocket(new URL(EVENTS_URL, location.href.replace(/^http/, "ws"))));
+    const again = (): void => {
+      clearTimeout(silence);
       timer = setTimeout(listen, AGAIN_MS + SPREAD_MS * Math.random());
-    });
+    };
+    const awaitMore = (): void => {
+      clearTimeout(silence);
+      silence = setTimeout(() => {
+        // To close it in order takes an answer, which does not come.
+        opened.onmessage = opened.onclose = null;
+        opened.close();
+        again();
+      }, SILENCE_MS);
+    };
+    opened.onmessage = ({ data }) => {
+      awaitMore();
+      hear(membersOf(JSON.parse(String(data))));
+    };
+    opened.onclose = ({ code }) => {
+      if (!stopped && code < FOR_GOOD) again();
+      else clearTimeout(silence);
+    };
+    awaitMore();
+  };
+
+  const hear = ({ type, dial }: Members): void => {
+    if (typeof dial !== "string") return;
+    if (type === "dial_taken") open.delete(dial);
+    if (type !== "dial_requested") return;
+    open.add(dial);
+    setTimeout(() => open.delete(dial), WAITS_MS);
+    consider(dial);
   };
 
   const consider = (dial: string): void => {
@@ -86,6 +106,7 @@ export function takeDialRequests(
     stopped = true;
     unwatch();
     clearTimeout(timer);
+    clearTimeout(silence);
     socket?.close();
   };
 }

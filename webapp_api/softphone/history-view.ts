@@ -25,6 +25,7 @@ let redial: (address: string) => void = () => undefined;
 export function initHistoryView(onRedial: (address: string) => void): void {
   redial = onRedial;
   forget.addEventListener("click", () => shown?.forget());
+  window.addEventListener("storage", () => shown?.reread());
   card.addEventListener("toggle", () => {
     if (card.open) void shown?.fetch();
   });

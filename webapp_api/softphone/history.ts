@@ -25,8 +25,7 @@ export class CallHistory {
     this.#key = owner === undefined ? undefined : `softphone.calls.${owner}`;
     this.#isServed = isServed;
     this.#onChange = onChange;
-    const stored = this.#key === undefined ? undefined : readStored(this.#key);
-    if (Array.isArray(stored)) this.#own = stored.filter(isLogged);
+    this.#own = this.#stored() ?? [];
   }
 
   /** The latest first. */
@@ -48,7 +47,8 @@ export class CallHistory {
         talkS: answeredAt === undefined ? 0 : Math.round((Date.now() - answeredAt.getTime()) / 1000),
         outcome: outcomeOf(end, answeredAt !== undefined),
       };
-      this.#own = [entry, ...this.#own].slice(0, MOST);
+      // Another tab may have written meanwhile.
+      this.#own = [entry, ...(this.#stored() ?? this.#own)].slice(0, MOST);
       this.#keep();
     });
   }
@@ -65,10 +65,23 @@ export class CallHistory {
     this.#onChange();
   }
 
+  /** Another tab of this browser has written, or forgotten. */
+  reread(): void {
+    if (this.#key === undefined) return;
+    this.#own = this.#stored() ?? [];
+    this.#onChange();
+  }
+
   /** Forget what this browser knows. */
   forget(): void {
     this.#own = [];
     this.#keep();
+  }
+
+  /** Undefined: this browser keeps nothing, or nothing yet. */
+  #stored(): readonly LoggedCall[] | undefined {
+    const stored = this.#key === undefined ? undefined : readStored(this.#key);
+    return Array.isArray(stored) ? stored.filter(isLogged) : undefined;
   }
 
   #keep(): void {

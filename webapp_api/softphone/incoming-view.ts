@@ -4,7 +4,7 @@ import type { CallEnd, CallEndCause, IncomingCall, Phone } from "../sdk/src/inde
 import { showBanner, showError } from "./banners.ts";
 import { callerAddress, callerName, verificationText } from "./caller-text.ts";
 import { element } from "./dom.ts";
-import { RingTone } from "./ring-tone.ts";
+import { RingTone, tryToRing } from "./ring-tone.ts";
 
 export interface AnswerOptions {
   readonly video: boolean;
@@ -33,6 +33,7 @@ const ringTone = new RingTone();
 
 /** Show every call that comes to `phone` until it is answered or over. */
 export function watchIncoming(phone: Phone, handlers: IncomingHandlers): void {
+  askForSound();
   phone.on("call", (call) => {
     const name = callerName(call.caller);
     const busy = (): boolean => phone.calls.some((other) => other.state === "established");
@@ -69,6 +70,12 @@ export function watchIncoming(phone: Phone, handlers: IncomingHandlers): void {
       showNotice(end, name);
     });
   });
+}
+
+/** Who has not touched the page yet, as after a reload, may not hear it ring. */
+function askForSound(): void {
+  const [title, advice] = ["The browser keeps this page silent.", "Click anywhere on it to hear calls ring."];
+  void tryToRing(() => showBanner("info", title, advice));
 }
 
 function createCard(call: IncomingCall, name: string, busy: boolean): HTMLElement {
@@ -109,8 +116,10 @@ function changed(busy: boolean): void {
   list.hidden = !ringing;
   const name = list.querySelector('[data-part="name"]')?.textContent ?? "";
   document.title = ringing ? `${name} is calling` : pageTitle;
-  if (ringing) ringTone.start(busy ? "knock" : "ring");
-  else {
+  if (ringing) {
+    ringTone.start(busy ? "knock" : "ring");
+    if (!busy) askForSound();
+  } else {
     ringTone.stop();
     announcement.textContent = "";
   }

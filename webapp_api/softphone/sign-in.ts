@@ -30,6 +30,7 @@ const form = element("sign-in", HTMLFormElement);
 const ways = element("sign-in-ways", HTMLFieldSetElement);
 const byAccount = input("way-account");
 const sipFields = element("sip-fields", HTMLDetailsElement);
+const buttons = element("sign-in-buttons", HTMLFieldSetElement);
 const guest = button("guest");
 const provider = element("provider", HTMLAnchorElement);
 
@@ -44,6 +45,8 @@ export async function initSignIn(configUrl: string, signIn: SignIn): Promise<voi
   guest.addEventListener("click", () => signIn(async () => credentialsOf(await loginAsGuest())));
   ways.addEventListener("change", showFields);
   provider.href = providerLoginUrl();
+  // Before this the browser itself would send the form, with the password.
+  buttons.disabled = false;
   await begin(configUrl, signIn);
   form.dataset["ready"] = "";
 }

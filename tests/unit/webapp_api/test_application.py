@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,18 @@ class TestSoftphone:
         assert 'src="/static/dist/assets/console-D4.js"' in response.text
         assert 'href="/static/dist/assets/console-style-E5.css"' in response.text
         assert response.headers["Cache-Control"] == "no-store"
+
+    @pytest.mark.parametrize("path", ["/", "/console"])
+    def test_a_form_that_is_sent_without_the_script_puts_no_password_into_the_address(
+        self, client: FlaskClient, path: str
+    ) -> None:
+        (start, form) = re.findall(r"(<form[^>]*>)(.*?)</form>", client.get(path).text, re.DOTALL)[0]
+        assert 'type="password"' in form
+        assert 'method="post"' in start
+        assert client.post(path, data={"user": "alice", "password": "secret"}).status_code in {403, 405}
+
+    def test_nobody_can_sign_in_before_the_script_is_there(self, client: FlaskClient) -> None:
+        assert '<fieldset id="sign-in-buttons" disabled>' in client.get("/").text
 
     @pytest.mark.parametrize("path", ["/", "/console"])
     def test_the_page_needs_no_inline_script_or_style(self, client: FlaskClient, path: str) -> None:

@@ -19,22 +19,28 @@ type Listen = (phone: Caller) => (event: Event) => void;
 
 /** The page's WebSocket at /api/events. */
 class FakeSocket {
-  static last = new FakeSocket();
-  #message: (event: { data: string }) => void = () => undefined;
+  static opened: FakeSocket[] = [];
+  onmessage: ((event: { data: string }) => void) | null = null;
+  onclose: ((event: { code: number }) => void) | null = null;
+  closed = false;
 
   constructor() {
-    FakeSocket.last = this;
+    FakeSocket.opened.push(this);
   }
 
-  addEventListener(name: string, listener: (event: { data: string }) => void): void {
-    if (name === "message") this.#message = listener;
+  static get last(): FakeSocket {
+    const last = FakeSocket.opened.at(-1);
+    assert.ok(last);
+    return last;
   }
 
   tell(event: Event): void {
-    this.#message({ data: JSON.stringify(event) });
+    this.onmessage?.({ data: JSON.stringify(event) });
   }
 
-  close(): void {}
+  close(): void {
+    this.closed = true;
+  }
 }
 
 const page = { hidden: false };
@@ -162,6 +168,41 @@ test("the softphone that comes back lets others go first as it would have before
   assert.deepEqual([phone.state, reports], ["registered", []]);
   await pass(200);
   assert.deepEqual(reports, TAKEN);
+  await close(phone, wire);
+});
+
+test("the softphone listens anew when it hears nothing any more, though the socket is open", async () => {
+  const wire = new Wire();
+  const phone = await registeredPhone(wire);
+  const tell = softphone(callerOf(phone));
+  const [first, before] = [FakeSocket.last, FakeSocket.opened.length];
+  for (let beat = 0; beat < 4; beat++) {
+    tell({ type: "position" });
+    await pass(20_000);
+  }
+  assert.deepEqual([first.closed, FakeSocket.opened.length], [false, before]);
+  await pass(36_000);
+  assert.deepEqual([first.closed, FakeSocket.opened.length], [true, before + 1]);
+  tell(REQUESTED);
+  await pass(0);
+  assert.deepEqual(reports, TAKEN);
+  stop();
+  await pass(60_000);
+  assert.equal(FakeSocket.opened.length, before + 1);
+  await close(phone, wire);
+});
+
+test("the softphone listens anew when the socket breaks, and not when it is told to stay away", async () => {
+  const wire = new Wire();
+  const phone = await registeredPhone(wire);
+  softphone(callerOf(phone));
+  const before = FakeSocket.opened.length;
+  FakeSocket.last.onclose?.({ code: 1006 });
+  await pass(5_000);
+  assert.equal(FakeSocket.opened.length, before + 1);
+  FakeSocket.last.onclose?.({ code: 4401 });
+  await pass(60_000);
+  assert.equal(FakeSocket.opened.length, before + 1);
   await close(phone, wire);
 });
 
