@@ -64,7 +64,8 @@ class HomePart:
         if ksr.source() != self._proxy:
             raise SipReject("only this gateway's own proxy part speaks here")
         if method == "ACK":
-            return  # to a refusal, which tm has taken; one to a 2xx goes past us
+            transactions.transaction_state()  # to a refusal, which tm repeats until then; one to a 2xx goes past us
+            return
         if method == "CANCEL":
             if transactions.transaction_state() <= 0:
                 raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
