@@ -19,6 +19,7 @@ from kemi.core.home import reaching
 from kemi.core.home.identities import address_of_record
 from kemi.core.home.registering import admitted, check_room
 from kemi.core.messages import Request
+from kemi.core.registration import Registration
 from kemi.core.standalone import FINAL_RESPONSE_S
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
@@ -47,6 +48,11 @@ class HomePart:
     def is_meant(self) -> bool:
         """Whether the current message came to the home part."""
         return self._port != 0 and ksr.received_port() == self._port
+
+    def restored(self, registration: Registration) -> None:
+        """A registration of before a restart: whose it is, is known at once, and where the page is, when it is back."""
+        if self._port:
+            self._people.learn(registration.impi, registration.grant.impus)
 
     # ------------------------------------------------------------ requests
 

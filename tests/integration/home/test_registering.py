@@ -157,15 +157,20 @@ def test_nobody_but_the_gateway_itself_is_heard_at_the_home_part(stage: HomeStag
 
 async def test_after_a_restart_pages_come_back_and_are_reached(stage: HomeStage) -> None:
     """Who exists is known at once; where they are, when they have registered again."""
-    page = await stage.user("alice")
+    page, carol = await stage.user("alice"), await stage.user("carol")
+    redis = connect(stage.lab.info.redis_url)
+    kept = keys.registrations("*")
+    await until(lambda: sum(map(redis.hlen, redis.scan_iter(kept))) == 2, lambda: "not in Redis", SOON_S)
     stage.lab.kill("gateway")
     stage.lab.start_again("gateway", Part.GATEWAY)
     await asyncio.wait_for(page.lost.wait(), SOON_S)
+    await asyncio.wait_for(carol.lost.wait(), SOON_S)
     await until(
         lambda: ALICE.impu in stage.lab.gateway_rpc.htable("person"), lambda: "accounts not read", KNOWN_S
     )
     caller = await stage.user("bob")
-    await (await caller.invite(ALICE.impu, AUDIO)).wait_status(480)
+    for who in ("alice", "carol"):
+        await (await caller.invite(BY_NAME[who].impu, AUDIO)).wait_status(480)
     await page.connect()
     assert (await register(page, stage.token("alice"))).status == 200
     call = await caller.invite(ALICE.impu, AUDIO)
