@@ -88,6 +88,15 @@ def test_nobody_is_forgotten_while_redis_is_away(people: People) -> None:
     assert known(people) == ["sip:alice@ims.example", "tel:+4930123"]
 
 
+def test_an_identity_of_two_is_told_once(people: People, caplog: pytest.LogCaptureFixture) -> None:
+    carol = ("carol@x", ["sip:carol@ims.example", "sip:+4930123@ims.example"])
+    keeper = PeopleKeeper(cast("RedisLink", Link(ALICE, BOB, carol)), people, set)
+    for turn in range(9):
+        keeper.tick(turn * EVERY_S)
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["event=identity_of_two identity=tel:+4930123 impi=carol@x other=alice@x"]
+
+
 def test_who_is_registered_can_be_called_after_redis_came_back_empty(people: People) -> None:
     link, registered = Link(ALICE, BOB), {"bob@x"}
     keeper = PeopleKeeper(cast("RedisLink", link), people, lambda: registered)
