@@ -17,7 +17,7 @@ from kemi.adapters.network.routing import RouteReader
 from kemi.core.errors import SipReject
 from kemi.core.home import reaching
 from kemi.core.home.identities import address_of_record
-from kemi.core.home.registering import admitted, check_room
+from kemi.core.home.registering import admitted, check_room, comes_late
 from kemi.core.messages import Request
 from kemi.core.registration import Registration
 from kemi.core.standalone import FINAL_RESPONSE_S
@@ -86,7 +86,11 @@ class HomePart:
     def _register(self, request: Request) -> None:
         pending = self._flows.awaited(request.call_id, request.cseq)
         allowed = admitted(request, pending)
-        check_room(request, contacts.kept_of(allowed.address_of_record))
+        kept = contacts.kept_of(allowed.address_of_record)
+        if pending is None and comes_late(request, kept):
+            transactions.reply_statelessly(200, "OK", (), "")
+            return
+        check_room(request, kept)
         if not contacts.save(allowed.address_of_record, allowed.lines):
             log_event(logging.WARNING, "contacts_not_saved", call_id=request.call_id, impi=allowed.impi)
             return  # answered with the reason

@@ -18,6 +18,7 @@ from tests.integration.trust.issuers import ISSUER, bearer, publish_in_redis, re
 from tests.lab.options import Part
 from tests.lab.ports import LOOPBACK
 from tests.lab.subscribers import BY_NAME, REALM
+from tests.peers.trace import Direction
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 pytestmark = pytest.mark.lab
@@ -64,6 +65,23 @@ async def test_a_page_that_stays_away_is_signed_off(stage: HomeStage) -> None:
     page = await stage.user("alice")
     page.lose()
     await stage.has_contacts("alice", 0)
+
+
+async def test_a_page_that_is_loaded_again_as_another_identity_outlasts_what_it_was(stage: HomeStage) -> None:
+    """The registrar knows it by its instance, and the end of the one is not that of the other."""
+    instance = "urn:uuid:00000000-0000-4000-8000-000000000002"
+    before = await stage.user("alice", instance=instance)
+    before.lose()
+    again = WicIdentity(f"sip:{ALICE.number}@{REALM}", instance=instance)
+    page = await stage.join(ScriptedWic(stage.handshake, again), registered=False)
+    assert (await register(page, stage.token("alice"))).status == 200
+    await stage.logged(
+        before.trace.requests("REGISTER", Direction.SENT)[-1].call_id, "event=deregistered_on_behalf"
+    )
+    assert len(stage.contacts("alice")) == 1
+    call = await (await stage.user("bob")).invite(ALICE.impu, AUDIO)
+    await (await page.wait_incoming()).respond(486)
+    await call.wait_status(486)
 
 
 async def test_whom_the_operator_removes_is_signed_off(stage: HomeStage) -> None:
