@@ -9,6 +9,7 @@ import time
 import pytest
 
 from kemi.core.home.registering import MOST_PAGES
+from kemi.core.registration.states import GONE
 from kemi.state import keys
 from kemi.state.web.client import connect
 from tests.integration.calls.offers import AUDIO
@@ -43,6 +44,21 @@ async def test_a_page_signs_off(stage: HomeStage) -> None:
     assert (await second.unregister()).status == 200
     caller = await stage.user("bob")
     await (await caller.invite(ALICE.impu, AUDIO)).wait_status(480)
+
+
+async def test_who_signs_all_pages_off_signs_off_those_of_other_identities(stage: HomeStage) -> None:
+    """They hear of it, and register again: where pages are is kept for the user as a whole."""
+    page = await stage.user("alice")
+    number = WicIdentity(f"sip:{ALICE.number}@{REALM}")
+    other = await stage.join(ScriptedWic(stage.handshake, number), registered=False)
+    assert (await register(other, stage.token("alice"))).status == 200
+    request = page._register_request(0, bearer(stage.token("alice")))
+    request.headers.replace("Contact", "*")
+    await page.send(request)
+    await page.trace.wait_response(200, "REGISTER", cseq=request.cseq.number)
+    assert stage.contacts("alice") == []
+    await asyncio.wait_for(other.lost.wait(), SOON_S)
+    assert other.socket.close_code == GONE
 
 
 async def test_a_registration_runs_out(stage: HomeStage) -> None:
