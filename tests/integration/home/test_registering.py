@@ -142,6 +142,15 @@ async def test_a_user_without_an_account_is_known_from_the_first_login_on(stage:
     await (await caller.invite(carol.impu, AUDIO)).wait_status(480)
 
 
+@pytest.mark.parametrize("name", ["jürgen", "x" * 65])
+async def test_a_private_identity_may_be_long_and_of_any_letters(stage: HomeStage, name: str) -> None:
+    caller = await stage.user("bob")
+    page = await stage.user("carol", impi=f"{name}@{REALM}")
+    call = await caller.invite(BY_NAME["carol"].impu, AUDIO)
+    await (await page.wait_incoming()).respond(486)
+    await call.wait_status(486)
+
+
 async def test_a_password_is_refused_and_a_token_is_asked_for(stage: HomeStage) -> None:
     page = await stage.join(ScriptedWic(stage.handshake, WicIdentity(ALICE.impu)), registered=False)
     digest = f'Digest username="{ALICE.impi}", realm="{REALM}", nonce="x", uri="sip:{REALM}", response="{"0" * 32}"'
