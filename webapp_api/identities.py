@@ -10,11 +10,13 @@ from typing import Final
 
 import msgspec
 
+from kemi.core.identity import canonical
+
 MAX_IMPUS: Final = 16
 _DOMAIN: Final = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
 _USER: Final = r"[A-Za-z0-9._~+%*!=-]{1,64}"
 _IMPI: Final = re.compile(rf"{_USER}@{_DOMAIN}")
-_IMPU: Final = re.compile(rf"sip:{_USER}@{_DOMAIN}|tel:\+?[0-9]{{1,32}}")
+_IMPU: Final = re.compile(rf"sip:{_USER}@{_DOMAIN}|tel:\+[0-9]{{1,32}}")
 
 
 class IdentityError(ValueError):
@@ -32,8 +34,11 @@ class Identity(msgspec.Struct, frozen=True):
             raise IdentityError("the private identity is not user@domain")
         if not 1 <= len(self.impus) <= MAX_IMPUS:
             raise IdentityError(f"there must be 1 to {MAX_IMPUS} public identities")
-        if not all(_IMPU.fullmatch(impu) for impu in self.impus):
-            raise IdentityError("a public identity is neither sip:user@domain nor tel:number")
+        # What has no canonical form the gateway would refuse in every token.
+        if not all(_IMPU.fullmatch(impu) and canonical(impu) for impu in self.impus):
+            raise IdentityError(
+                "a public identity is neither sip:user@domain (short numbers, too: sip:600@domain) nor tel:+number"
+            )
         if len(set(self.impus)) != len(self.impus):
             raise IdentityError("a public identity is named twice")
 

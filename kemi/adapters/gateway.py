@@ -77,7 +77,7 @@ from kemi.core.causes import answered_elsewhere
 from kemi.core.errors import SipReject
 from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side
-from kemi.core.registration import Flow
+from kemi.core.registration import Flow, Registration
 from kemi.core.screening import screen
 from kemi.core.trunk import causes
 from kemi.settings import Settings
@@ -186,7 +186,7 @@ class Gateway(OwnRequestCallbacks, UnansweredCallbacks, FrontCallbacks, PassingO
             issuers=tuple(issuer.issuer for issuer in settings.tokens.issuers),
             key_sets=HtableTable("jwks"),
             revoked=HtableTable("revoked"),
-            restored=self._registrar.token_use.restore,
+            restored=self._restored,
             notices=HtableTable("notice"),
             nodes=nodes,
             view=partial(views, nodes, settings.media),
@@ -238,6 +238,10 @@ class Gateway(OwnRequestCallbacks, UnansweredCallbacks, FrontCallbacks, PassingO
         link = RedisLink(self._settings.redis_url, self._settings.node_name, RESTORE_DEADLINE_S)
         self._shared.restore(now, now + self._settings.timers.flow_recovery_s, link)
         link.disconnect()
+
+    def _restored(self, registration: Registration) -> None:
+        self._registrar.token_use.restore(registration)
+        self._home.restored(registration)
 
     def child_init(self, _rank: int) -> int:
         """Called once in every process; sockets are opened on first use, after the fork."""

@@ -53,6 +53,9 @@ class RouteExplanation(msgspec.Struct, frozen=True):
     """Why a caller of the class may not call it; "" for one who may."""
     limits: str = ""
     """Of the caller's class, in words."""
+    user: str = ""
+    """Whose number or address it is, by account: without an IMS core this person's pages are called, by no trunk and
+    whatever its rates, unless a row refuses it."""
 
 
 @blueprint.get("/api/operator/routes")
@@ -85,7 +88,7 @@ def explain_route() -> Response:
     number = queries.text("number")
     version, document = services().routes.get()
     if not version:
-        raise NotFound("There is no table: every call goes to the core.")
+        raise NotFound("There is no table: every call goes to the core, or without one to users alone.")
     try:
         uri, plan = number if ":" in number else f"tel:{number}", document.plans.get(realm, DialPlan())
         if is_emergency(uri, plan):
@@ -96,7 +99,8 @@ def explain_route() -> Response:
         raise NotFound(f"This number gets {error.status}: {error.detail}.") from error
     found = explanation(document, realm, user_class, dialled.number, time.time())
     told = RouteExplanation(
-        version, dialled.number, False, _rows(found), found.cost.value, found.denied, found.limits
+        *(version, dialled.number, False, _rows(found), found.cost.value, found.denied, found.limits),
+        services().accounts.named_by(uri, realm, plan),
     )
     return answer(told)
 

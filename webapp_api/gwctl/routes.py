@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -13,10 +14,14 @@ from kemi.core.emergency import service_of
 from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
 from kemi.core.routing.table import TableError
 from kemi.state.routing_document import RoutingDocument, check_document, document_from_json
-from kemi.state.web.routes import Explanation, OtherVersion, RoutesStore, explanation
+from kemi.state.web.routes import Explanation, OtherVersion, explanation
 from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, to_json
+from webapp_api.services import Services
+
+WHAT_COUNTS: Final = "rows that refuse, limits and denied numbers count, rates do not"
+"""For calls between users of a gateway without an IMS core."""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -54,6 +59,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     denied: str
     """Why the caller may not call it, "" for one who may."""
     limits: str
+    user: str
+    """Whose number or address it is, by account: without an IMS core this person's pages are called."""
 
 
 @click.group(cls=Group)
@@ -123,7 +130,7 @@ def explain_route(place: Place, number: str, realm: str, user_class: str, at: st
         now = time.time() if at is None else _seconds(at)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--at") from error
-    return _explain(place.services.routes, number, realm, user_class, now)
+    return _explain(place.services, number, realm, user_class, now)
 
 
 def _seconds(text: str) -> float:
@@ -131,35 +138,42 @@ def _seconds(text: str) -> float:
     return (at.replace(tzinfo=UTC) if at.tzinfo is None else at).timestamp()
 
 
-def _explain(store: RoutesStore, number: str, realm: str, user_class: str, now: float) -> Answer:
-    version, document = store.get()
+def _explain(services: Services, number: str, realm: str, user_class: str, now: float) -> Answer:
+    version, document = services.routes.get()
     if not version:
-        raise click.ClickException("there is no table: every call goes to the core")
+        raise click.ClickException(
+            "there is no table: every call goes to the core, or without one to users alone"
+        )
     uri = number if ":" in number else f"tel:{number}"
     plan = document.plans.get(realm, DialPlan())
     if is_emergency(uri, plan):
         found = explanation(document, realm, user_class, service_of(uri), now)
-        told = _explained(version, number, True, found)
+        told = _explained(version, number, found, emergency=True)
         says = (
             f"{number} is for emergencies: refused with 380, or what gateway_emergency of the gateways says"
         )
         return Answer(told, [says, *_lines(told)])
+    user = services.accounts.named_by(uri, realm, plan)
+    at_home = [f"without an IMS core: to the pages of {user}, by no trunk; {WHAT_COUNTS}"] if user else []
     try:
         dialled = dialled_from_uri(uri, plan)
     except BadNumber as error:
-        raise click.ClickException(f"{number} gets {error.status}: {error.detail}") from error
-    told = _explained(
-        version, dialled.number, False, explanation(document, realm, user_class, dialled.number, now)
-    )
+        raise click.ClickException(
+            "\n".join((f"{number} gets {error.status}: {error.detail}", *at_home))
+        ) from error
+    found = explanation(document, realm, user_class, dialled.number, now)
+    told = _explained(version, dialled.number, found, user=user)
     says = f"version {version}: {number} in {realm} is {dialled.number}"
     if not told.rows:
-        return Answer(told, [says], 1, ["Error: no row fits: 404"])
+        return Answer(told, [says], 1, ["Error: no row fits: 404", *at_home])
     allowed = f"denied: {told.denied}" if told.denied else "allowed"
     rates = f"rates: {told.cost}, {allowed}" + (f"; at most {told.limits}" if told.limits else "")
-    return Answer(told, [says, rates, *_lines(told)])
+    return Answer(told, [says, rates, *_lines(told), *at_home])
 
 
-def _explained(version: int, number: str, emergency: bool, found: Explanation) -> Explained:
+def _explained(
+    version: int, number: str, found: Explanation, *, emergency: bool = False, user: str = ""
+) -> Explained:
     rows = []
     for verdict in found.verdicts:
         row = verdict.route
@@ -173,6 +187,7 @@ def _explained(version: int, number: str, emergency: bool, found: Explanation) -
         cost=found.cost.value,
         denied=found.denied,
         limits=found.limits,
+        user=user,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import KSR
 
 from kemi.adapters.kamailio import ksr
+from kemi.core.home.registering import Kept
 
 _LOCATION = "location"
 _PROFILE = "home"
@@ -20,15 +21,17 @@ def save(address_of_record: str, lines: Iterable[str]) -> bool:
     return KSR.registrar.save_uri(_LOCATION, 0, address_of_record) > 0
 
 
-def kept_of(address_of_record: str) -> list[tuple[str, str]]:
-    """Return URI and instance of each contact that is kept under an address of record; an instance may be ""."""
+def kept_of(address_of_record: str) -> list[Kept]:
+    """Return the contacts that are kept under an address of record."""
     if KSR.registrar.reg_fetch_contacts(_LOCATION, address_of_record, _PROFILE) <= 0:
         return []
     try:
         return [
-            (
+            Kept(
                 ksr.text(f"$(ulc({_PROFILE}=>addr)[{index}])"),
                 ksr.text(f"$(ulc({_PROFILE}=>instance)[{index}])"),
+                ksr.text(f"$(ulc({_PROFILE}=>callid)[{index}])"),
+                ksr.number(f"$(ulc({_PROFILE}=>cseq)[{index}])"),
             )
             for index in range(ksr.number(f"$(ulc({_PROFILE}=>count))"))
         ]

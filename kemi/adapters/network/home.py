@@ -17,8 +17,9 @@ from kemi.adapters.network.routing import RouteReader
 from kemi.core.errors import SipReject
 from kemi.core.home import reaching
 from kemi.core.home.identities import address_of_record
-from kemi.core.home.registering import admitted, check_room
+from kemi.core.home.registering import admitted, check_room, comes_late
 from kemi.core.messages import Request
+from kemi.core.registration import Registration
 from kemi.core.standalone import FINAL_RESPONSE_S
 from kemi.settings import Settings
 from kemi.state.flows import FlowStore
@@ -48,6 +49,11 @@ class HomePart:
         """Whether the current message came to the home part."""
         return self._port != 0 and ksr.received_port() == self._port
 
+    def restored(self, registration: Registration) -> None:
+        """A registration of before a restart: whose it is, is known at once, and where the page is, when it is back."""
+        if self._port:
+            self._people.learn(registration.impi, registration.grant.impus)
+
     # ------------------------------------------------------------ requests
 
     def takes(self, method: str) -> bool:
@@ -64,7 +70,8 @@ class HomePart:
         if ksr.source() != self._proxy:
             raise SipReject("only this gateway's own proxy part speaks here")
         if method == "ACK":
-            return  # to a refusal, which tm has taken; one to a 2xx goes past us
+            transactions.transaction_state()  # to a refusal, which tm repeats until then; one to a 2xx goes past us
+            return
         if method == "CANCEL":
             if transactions.transaction_state() <= 0:
                 raise SipReject("no such INVITE", status=481, reason_phrase="Call/Transaction Does Not Exist")
@@ -79,7 +86,11 @@ class HomePart:
     def _register(self, request: Request) -> None:
         pending = self._flows.awaited(request.call_id, request.cseq)
         allowed = admitted(request, pending)
-        check_room(request, contacts.kept_of(allowed.address_of_record))
+        kept = contacts.kept_of(allowed.address_of_record)
+        if pending is None and comes_late(request, kept):
+            transactions.reply_statelessly(200, "OK", (), "")
+            return
+        check_room(request, kept)
         if not contacts.save(allowed.address_of_record, allowed.lines):
             log_event(logging.WARNING, "contacts_not_saved", call_id=request.call_id, impi=allowed.impi)
             return  # answered with the reason

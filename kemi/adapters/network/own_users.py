@@ -3,43 +3,67 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.network.people import People, people_of
 from kemi.adapters.network.routing import RouteReader
 from kemi.core.errors import SipReject
-from kemi.core.routing.costs import CostClass
+from kemi.core.routing.costs import CostClass, Destination
 from kemi.core.routing.numbers import BadNumber
-from kemi.core.routing.permissions import CallDenied
+from kemi.core.routing.permissions import CallDenied, Permission, check_permission
 from kemi.core.routing.way import NoRoute, Way
 from kemi.settings import Settings
 from kemi.state.table import Table
 
+_INSIDE: Final = Destination(CostClass.INTERNAL)
+
 
 class RoutesAtHome(RouteReader):
-    """The table as one worker sees it, with the users of our own before trunks; what it refuses stays refused."""
+    """The table as one worker sees it, with the users of our own before trunks.
+
+    Who calls them makes an internal call, whatever their numbers would cost elsewhere: of the caller's permission the
+    limits count, and beginnings of numbers that are denied.  A row that refuses stays refused.
+    """
 
     def __init__(self, folder: str, table: Table, people: People) -> None:
         super().__init__(folder, table)
         self._people = people
 
     def way(self, call_id: str, uri: str, realm: str, user_class: str) -> Way | None:
-        """Return where a call goes; None where there is no table, or a user's pages are called."""
+        """Return where a call goes; None where there is no table, or it has no say.  Raise SipReject."""
+        name = self._name_of_own(uri, realm)
+        if name is None:
+            return super().way(call_id, uri, realm, user_class)
         try:
             way = super().way(call_id, uri, realm, user_class)
         except (NoRoute, BadNumber, CallDenied):
-            if not self._is_own(uri, realm):
-                raise
-            return None
-        if way is not None and way.trunks and self._is_own(uri, realm):
-            return replace(way, trunks=(), number="", parameters=(), cost=CostClass.INTERNAL)
-        return way
+            permission = self._may_call(name, user_class)
+            number = name if name.startswith("+") else ""
+            return Way("own user", uri, "", number=number, permission=permission)
+        return way and replace(way, trunks=(), parameters=(), cost=CostClass.INTERNAL)
 
-    def _is_own(self, uri: str, realm: str) -> bool:
+    def check_message(self, uri: str, realm: str, user_class: str) -> str:
+        """Return what number a request outside calls is for, "" for none; raise CallDenied where its sender may not
+        call it."""
+        name = self._name_of_own(uri, realm)
+        if name is None:
+            return super().check_message(uri, realm, user_class)
+        self._may_call(name, user_class)
+        return name if name.startswith("+") else ""
+
+    def _may_call(self, name: str, user_class: str) -> Permission:
+        permission = self.permission(user_class)
+        check_permission(permission, name, _INSIDE, by_trunk=False)
+        return permission
+
+    def _name_of_own(self, uri: str, realm: str) -> str | None:
+        """Return name or number of the user that is called; None for somebody else."""
         try:
-            return self._people.find(uri, self.plan(realm)) is not None
+            found = self._people.find(uri, self.plan(realm))
         except SipReject:
-            return False
+            return None
+        return None if found is None else found[0].partition(":")[2].partition("@")[0]
 
 
 def routes_of(settings: Settings) -> RouteReader:

@@ -72,7 +72,8 @@ class PeopleKeeper:
         self._registered = registered
         self._cursor = 0
         self._known: set[str] = set()
-        self._seen: set[str] = set()
+        self._seen: dict[str, str] = {}
+        self._told: set[str] = set()
         self._next_at = 0.0
 
     def tick(self, now: float) -> None:
@@ -83,20 +84,28 @@ class PeopleKeeper:
             self._cursor, accounts = self._link.account_identities(self._cursor)
         except RedisUnavailable as error:
             self._next_at = now + AGAIN_S
-            self._cursor, self._seen = 0, set()
+            self._cursor, self._seen = 0, {}
             log_event(logging.ERROR, "accounts_not_read", detail=str(error)[:200])
             return
         if self._link.take_change().connected:  # each server has an order of its own
-            self._cursor, self._seen = 0, set()
+            self._cursor, self._seen = 0, {}
             return
         for impi, identities in accounts:
-            self._seen.update(self._people.learn(impi, identities))
+            self._check(impi, self._people.learn(impi, identities))
         if self._cursor == 0:
             # Redis may have come back empty, or with an older state: who is registered can be called all the same.
-            left = self._known - self._seen
+            left = self._known - self._seen.keys()
             stay = self._people.forget(left, self._registered()) if left else set()
-            self._known, self._seen = self._seen | stay, set()
+            self._known, self._seen = self._seen.keys() | stay, {}
             self._next_at = now + EVERY_S
+
+    def _check(self, impi: str, keys: Iterable[str]) -> None:
+        """Tell once of an identity that two users have: no home network but ours would say which of them is meant."""
+        for key in keys:
+            first = self._seen.setdefault(key, impi)
+            if first != impi and key not in self._told:
+                self._told.add(key)
+                log_event(logging.WARNING, "identity_of_two", identity=key, impi=impi, other=first)
 
 
 def people_of(settings: Settings) -> People:

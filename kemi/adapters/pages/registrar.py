@@ -80,6 +80,7 @@ class Registrar:
         self._issuers = settings.tokens.issuers
         self._tokens = TokenVerifier(self._issuers, KeySets(HtableTable("jwks")))
         self._hidden = hidden
+        self._is_home = settings.home is not None
         self.token_use = TokenUse(HtableTable("token"), HtableTable("revoked"))
 
     # ------------------------------------------------------------ from the page
@@ -308,6 +309,10 @@ class Registrar:
         elif is_wildcard(pending):
             for key in self._flows.bindings_of(pending.address_of_record):
                 self._flows.end(key, Cause.DEREGISTERED, now)
+            if self._is_home:  # our own registrar keeps the pages of all the user's identities together
+                others = [key for key, one in self._flows.bindings() if one.impi == pending.grant.impi]
+                for key in others:
+                    self._flows.end(key, Cause.UNREGISTERED, now)
         else:
             self._flows.end(pending.key, Cause.DEREGISTERED, now)
 

@@ -6,6 +6,8 @@ them reaches all the user's pages.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote
@@ -14,6 +16,8 @@ from kemi.core.errors import SipReject
 from kemi.core.identity import canonical
 from kemi.core.routing.numbers import DialPlan, dialled_from_uri
 
+LONGEST_USER: Final = 64
+_HOST: Final = re.compile(r"[a-z0-9.-]{1,128}")
 _SEPARATORS: Final = str.maketrans("", "", "-.()")
 
 
@@ -70,6 +74,13 @@ def wanted(uri: str, realm: str, plan: DialPlan) -> Iterator[str]:
 
 
 def address_of_record(impi: str) -> str:
-    """Return the one name under which all pages of a user are kept."""
+    """Return the one name under which all pages of a user are kept.
+
+    Kamailio's registrar takes 64 characters before the @ and 128 after it, escapes included, and no escape of another
+    character than ASCII's: who has a longer or another name has its digest.
+    """
     user, _, host = impi.rpartition("@")
-    return f"sip:{quote(user, safe='')}@{host.lower()}"
+    name, host = quote(user, safe=""), host.lower()
+    if not user.isascii() or len(name) > LONGEST_USER or not _HOST.fullmatch(host):
+        name, host = hashlib.sha256(f"{user}@{host}".encode()).hexdigest(), "digest.invalid"
+    return f"sip:{name}@{host}"

@@ -30,6 +30,18 @@ class Admitted:
     """Header lines of the 200."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A contact that the registrar has."""
+
+    uri: str
+    instance: str
+    """"" for a page that names none."""
+    call_id: str
+    cseq: int
+    """Of the REGISTER it comes from."""
+
+
 def admitted(request: Request, pending: PendingRegistration | None) -> Admitted:
     """Return what a REGISTER of our own proxy part may do; raise SipReject (403).
 
@@ -50,20 +62,32 @@ def admitted(request: Request, pending: PendingRegistration | None) -> Admitted:
     return Admitted(impi, address_of_record(impi), tuple(grant.impus), lines)
 
 
-def check_room(request: Request, there: Sequence[tuple[str, str]]) -> None:
-    """Raise SipReject (480) for one page too many; ``there``: URI and instance of each that is registered.
+def check_room(request: Request, there: Sequence[Kept]) -> None:
+    """Raise SipReject (480) for one page too many; ``there``: those that are registered.
 
     All of them ring at once, and a fork has an end.  A query adds none (RFC 3261 §10.2.3).
     """
     if not request.contact or len(there) < MOST_PAGES or _only_ends(request):
         return
     contact, instance = uri_from_address(request.contact), parameter(request.contact, "+sip.instance") or ""
-    if not any(uri == contact or (instance and found.strip('"') == instance) for uri, found in there):
+    if not any(one.uri == contact or (instance and one.instance.strip('"') == instance) for one in there):
         raise SipReject(
             f"this user has {MOST_PAGES} pages already",
             status=480,
             reason_phrase="Temporarily Unavailable",
         )
+
+
+def comes_late(request: Request, there: Sequence[Kept]) -> bool:
+    """Whether a de-registration of our own is for what is there no more (RFC 3261 §10.3 step 7).
+
+    Kamailio's registrar finds a page by its instance, and then compares neither Contact nor CSeq: it would remove what
+    the page has registered meanwhile, or as another of its user's identities.
+    """
+    contact = uri_from_address(request.contact)
+    return not any(
+        one.uri == contact and (one.call_id != request.call_id or one.cseq < request.cseq) for one in there
+    )
 
 
 def _only_ends(request: Request) -> bool:

@@ -167,7 +167,7 @@ def deregister(registration: Registration, settings: RegistrationSettings, icid:
     """Return the REGISTER that removes a binding for a page we vouched for (TS 24.371 §6; TS 24.229 §7.2A.2).
 
     Call-ID and the next CSeq of the page's own REGISTER: should the page be faster and register again, the registrar
-    refuses ours as out of order (RFC 3261 §10.3 step 7).
+    refuses ours as out of order (RFC 3261 §10.3 step 7).  For Kamailio's, ``comes_late`` of kemi/core/home/ does.
     """
     sent = registration.sent
     return _register(registration, settings, icid, sent.call_id, sent.cseq + 1, 0)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kemi.core.errors import SipReject
+from kemi.core.home.identities import keys_of, wanted
+from kemi.core.routing.numbers import DialPlan
 from kemi.state import keys
 from kemi.state.web.client import digest
 
@@ -76,6 +80,15 @@ class AccountStore:
         return sorted(
             (msgspec.json.decode(text, type=Account) for text in found.values()), key=lambda item: item.name
         )
+
+    def named_by(self, uri: str, realm: str, plan: DialPlan) -> str:
+        """Return whose identity a called URI is, by login name; "" for nobody's."""
+        names = {key: account.name for account in self.all() for key in keys_of(account.impus, realm)}
+        with suppress(SipReject):
+            for key in wanted(uri, realm, plan):
+                if key in names:
+                    return names[key]
+        return ""
 
 
 def _text(account: Account) -> str:

@@ -14,6 +14,7 @@ import redis
 from kemi.core.routing.table import Route, Target
 from kemi.state import keys
 from kemi.state.routing_document import RoutingDocument
+from kemi.state.web.accounts import Account, AccountStore
 from kemi.state.web.routes import RoutesStore
 from tests.contract.web.client import NAME, WebPage
 from tests.contract.web.operator import Operator
@@ -35,6 +36,14 @@ TABLE: dict[str, Any] = {
     "trunk_groups": {"carrier": ["one", "two"]},
     "permissions": {"*": {"calls": 2}, "guest": {"classes": ["free"]}},
 }
+
+
+BOB = Account(
+    name="bob",
+    password_hash="",
+    impi="bob@home.example",
+    impus=["sip:bob@home.example", "tel:+49301234567", "sip:600@home.example"],
+)
 
 
 @pytest.fixture
@@ -118,6 +127,15 @@ class TestWeb:
             ("premium", "you may not call premium numbers", "2 calls at once"),  # by a trunk
         ]
 
+    def test_it_says_whose_number_it_is(self, page_of_operator: WebPage, store: redis.Redis) -> None:
+        page_of_operator.ask("PUT", ROUTES, json=TABLE)
+        AccountStore(store).put(BOB)
+        said = [
+            page_of_operator.ask("GET", f"{ROUTES}/explain?number={number}&realm=home.example").get_json()
+            for number in ("0301234567", "0301234568", "sip:bob@home.example", "sip:bob@other.example")
+        ]
+        assert [one["user"] for one in said] == ["bob", "", "bob", ""]
+
     def test_an_emergency_number_is_no_matter_of_rows(self, page_of_operator: WebPage) -> None:
         page_of_operator.ask("PUT", ROUTES, json=TABLE)
         told = page_of_operator.ask("GET", ROUTES + "/explain?number=110&realm=home.example").get_json()
@@ -159,6 +177,32 @@ class TestCommands:
             "night: +4930* -> refuse 403: not at this time",
             "germany: +49* -> trunk carrier: berlin is nearer to the number",
         ]
+
+    @pytest.mark.parametrize(
+        ("number", "why"),
+        [
+            ("0301234567", ""),
+            ("sip:bob@home.example", "Error: no row fits: 404\n"),
+            ("sip:600@home.example", "Error: sip:600@home.example gets 484: digits are missing\n"),
+        ],
+    )
+    def test_whose_number_it_is_counts_without_a_core(
+        self, operator: Operator, file: Path, store: redis.Redis, number: str, why: str
+    ) -> None:
+        operator("routes", "load", str(file))
+        AccountStore(store).put(BOB)
+        told = operator("routes", "explain", number, "--realm", "home.example")
+        last = (
+            "without an IMS core: to the pages of bob, by no trunk; "
+            "rows that refuse, limits and denied numbers count, rates do not\n"
+        )
+        assert (told.stderr if why else told.stdout).endswith(why + last)
+
+    def test_without_a_table_all_goes_to_the_core_or_to_users_alone(self, operator: Operator) -> None:
+        told = operator("routes", "explain", "sip:bob@home.example")
+        assert told.stderr == (
+            "Error: there is no table: every call goes to the core, or without one to users alone\n"
+        )
 
     def test_what_was_shown_can_be_loaded_again_whatever_characters_it_has(
         self, operator: Operator, tmp_path: Path, store: redis.Redis

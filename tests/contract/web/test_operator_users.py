@@ -87,7 +87,7 @@ def test_put_may_be_sent_again_and_keeps_the_password(page_of_operator: WebPage,
 
 
 @pytest.mark.parametrize(
-    "change", [{"disabled": True}, {"password": "another password"}, {"impus": ["tel:1"]}]
+    "change", [{"disabled": True}, {"password": "another password"}, {"impus": ["tel:+1"]}]
 )
 def test_what_makes_somebody_another_ends_his_sessions(
     page_of_operator: WebPage, app: Flask, change: dict[str, Any]
@@ -111,13 +111,13 @@ def test_a_change_that_is_sent_again_ends_the_sessions_that_it_left(
     account = services.accounts.get("bob")
     assert account is not None
     # Redis went away after this.
-    services.accounts.put(msgspec.structs.replace(account, impus=["tel:1"]))
+    services.accounts.put(msgspec.structs.replace(account, impus=["tel:+1"]))
     for _ in range(2):
-        assert put(page_of_operator, "bob", {"impus": ["tel:1"]}).status_code == 200
+        assert put(page_of_operator, "bob", {"impus": ["tel:+1"]}).status_code == 200
         assert bob.session() == {"authenticated": False}
     bob.log_in("bob")
-    put(page_of_operator, "bob", {"impus": ["tel:1"]})
-    assert bob.session()["impus"] == ["tel:1"]
+    put(page_of_operator, "bob", {"impus": ["tel:+1"]})
+    assert bob.session()["impus"] == ["tel:+1"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_change_that_is_sent_again_ends_the_sessions_that_it_left(
     [
         pytest.param(None, id="removed"),
         pytest.param({"disabled": True}, id="disabled"),
-        pytest.param({"impus": ["tel:1"]}, id="other identities"),
+        pytest.param({"impus": ["tel:+1"]}, id="other identities"),
     ],
 )
 @pytest.mark.parametrize("fails", [1, 2])

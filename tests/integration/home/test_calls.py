@@ -85,6 +85,23 @@ async def test_the_caller_gives_up_and_all_pages_stop(stage: HomeStage) -> None:
     await call.wait_status(487)
 
 
+async def test_a_refusal_comes_once(stage: HomeStage) -> None:
+    """tm gets the ACK to it: without, it would repeat it for ten seconds."""
+
+    def refusals() -> int:
+        (told,) = stage.lab.gateway_rpc("stats.get_statistics", "rcv_replies_4xx_invite")
+        return int(told.rpartition("=")[2])
+
+    caller, callee = await stage.user("alice"), await stage.user("bob")
+    before = refusals()
+    call = await caller.invite(BOB.impu, AUDIO)
+    await (await callee.wait_incoming()).respond(486)
+    await call.wait_status(486)
+    await asyncio.sleep(9)
+    assert refusals() - before == 3, "of the page, of the proxy part, of the home part"
+    assert [answer.status for answer in call.trace.responses("INVITE")].count(486) == 1
+
+
 @pytest.mark.parametrize(
     ("answers", "status"),
     [

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from kemi.core.home.registering import MOST_PAGES
+from kemi.core.registration.states import GONE
 from kemi.state import keys
 from kemi.state.web.client import connect
 from tests.integration.calls.offers import AUDIO
@@ -18,6 +19,7 @@ from tests.integration.trust.issuers import ISSUER, bearer, publish_in_redis, re
 from tests.lab.options import Part
 from tests.lab.ports import LOOPBACK
 from tests.lab.subscribers import BY_NAME, REALM
+from tests.peers.trace import Direction
 from tests.peers.wic import ScriptedWic, WicIdentity
 
 pytestmark = pytest.mark.lab
@@ -44,6 +46,21 @@ async def test_a_page_signs_off(stage: HomeStage) -> None:
     await (await caller.invite(ALICE.impu, AUDIO)).wait_status(480)
 
 
+async def test_who_signs_all_pages_off_signs_off_those_of_other_identities(stage: HomeStage) -> None:
+    """They hear of it, and register again: where pages are is kept for the user as a whole."""
+    page = await stage.user("alice")
+    number = WicIdentity(f"sip:{ALICE.number}@{REALM}")
+    other = await stage.join(ScriptedWic(stage.handshake, number), registered=False)
+    assert (await register(other, stage.token("alice"))).status == 200
+    request = page._register_request(0, bearer(stage.token("alice")))
+    request.headers.replace("Contact", "*")
+    await page.send(request)
+    await page.trace.wait_response(200, "REGISTER", cseq=request.cseq.number)
+    assert stage.contacts("alice") == []
+    await asyncio.wait_for(other.lost.wait(), SOON_S)
+    assert other.socket.close_code == GONE
+
+
 async def test_a_registration_runs_out(stage: HomeStage) -> None:
     await stage.user("alice", expires_s=2)
     caller = await stage.user("bob")
@@ -64,6 +81,23 @@ async def test_a_page_that_stays_away_is_signed_off(stage: HomeStage) -> None:
     page = await stage.user("alice")
     page.lose()
     await stage.has_contacts("alice", 0)
+
+
+async def test_a_page_that_is_loaded_again_as_another_identity_outlasts_what_it_was(stage: HomeStage) -> None:
+    """The registrar knows it by its instance, and the end of the one is not that of the other."""
+    instance = "urn:uuid:00000000-0000-4000-8000-000000000002"
+    before = await stage.user("alice", instance=instance)
+    before.lose()
+    again = WicIdentity(f"sip:{ALICE.number}@{REALM}", instance=instance)
+    page = await stage.join(ScriptedWic(stage.handshake, again), registered=False)
+    assert (await register(page, stage.token("alice"))).status == 200
+    await stage.logged(
+        before.trace.requests("REGISTER", Direction.SENT)[-1].call_id, "event=deregistered_on_behalf"
+    )
+    assert len(stage.contacts("alice")) == 1
+    call = await (await stage.user("bob")).invite(ALICE.impu, AUDIO)
+    await (await page.wait_incoming()).respond(486)
+    await call.wait_status(486)
 
 
 async def test_whom_the_operator_removes_is_signed_off(stage: HomeStage) -> None:
@@ -106,6 +140,15 @@ async def test_a_user_without_an_account_is_known_from_the_first_login_on(stage:
     await call.wait_status(486)
     await page.unregister()
     await (await caller.invite(carol.impu, AUDIO)).wait_status(480)
+
+
+@pytest.mark.parametrize("name", ["jürgen", "x" * 65])
+async def test_a_private_identity_may_be_long_and_of_any_letters(stage: HomeStage, name: str) -> None:
+    caller = await stage.user("bob")
+    page = await stage.user("carol", impi=f"{name}@{REALM}")
+    call = await caller.invite(BY_NAME["carol"].impu, AUDIO)
+    await (await page.wait_incoming()).respond(486)
+    await call.wait_status(486)
 
 
 async def test_a_password_is_refused_and_a_token_is_asked_for(stage: HomeStage) -> None:
@@ -157,15 +200,20 @@ def test_nobody_but_the_gateway_itself_is_heard_at_the_home_part(stage: HomeStag
 
 async def test_after_a_restart_pages_come_back_and_are_reached(stage: HomeStage) -> None:
     """Who exists is known at once; where they are, when they have registered again."""
-    page = await stage.user("alice")
+    page, carol = await stage.user("alice"), await stage.user("carol")
+    redis = connect(stage.lab.info.redis_url)
+    kept = keys.registrations("*")
+    await until(lambda: sum(map(redis.hlen, redis.scan_iter(kept))) == 2, lambda: "not in Redis", SOON_S)
     stage.lab.kill("gateway")
     stage.lab.start_again("gateway", Part.GATEWAY)
     await asyncio.wait_for(page.lost.wait(), SOON_S)
+    await asyncio.wait_for(carol.lost.wait(), SOON_S)
     await until(
         lambda: ALICE.impu in stage.lab.gateway_rpc.htable("person"), lambda: "accounts not read", KNOWN_S
     )
     caller = await stage.user("bob")
-    await (await caller.invite(ALICE.impu, AUDIO)).wait_status(480)
+    for who in ("alice", "carol"):
+        await (await caller.invite(BY_NAME[who].impu, AUDIO)).wait_status(480)
     await page.connect()
     assert (await register(page, stage.token("alice"))).status == 200
     call = await caller.invite(ALICE.impu, AUDIO)

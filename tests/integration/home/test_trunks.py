@@ -7,7 +7,9 @@ from typing import Final
 
 import pytest
 
+from kemi.core.routing.costs import CostClass
 from kemi.core.routing.numbers import DialPlan
+from kemi.core.routing.permissions import Permission
 from kemi.core.routing.table import Route, Target
 from kemi.state.routing_document import RoutingDocument
 from tests.integration.calls.offers import AUDIO, AUDIO_BOTH_WAYS
@@ -42,6 +44,7 @@ DOCUMENT = RoutingDocument(
         Route("desk", "600", Target.USER, name=BOB.impu),
     ],
     plans={REALM: DialPlan(country="DE", short_codes={"600": "", "601": BOB.impu})},
+    permissions={"guest": Permission(classes=(CostClass.FREE,), calls=1)},
     trunk_groups={"carrier": ["carrier"]},
 )
 
@@ -87,6 +90,21 @@ async def test_a_user_is_reached_by_pages_and_never_by_a_trunk(
     call = await caller.invite(uri, AUDIO)
     await (await callee.wait_incoming()).respond(486)
     await call.wait_status(486)
+    assert not carrier.calls
+
+
+async def test_a_guest_calls_and_writes_to_users_within_the_limits(
+    stage: HomeStage, carrier: ScriptedCore
+) -> None:
+    guest, callee = await stage.user("alice", user_class="guest"), await stage.user("bob")
+    assert (await guest.request("MESSAGE", f"tel:{BOBS}", body="hello")).status == 200
+    first = await guest.invite(f"tel:{BOBS}", AUDIO)
+    incoming = await callee.wait_incoming()
+    second = await guest.invite(BOB.impu, AUDIO)
+    refused = await second.wait_status(range(300, 700))
+    assert (refused.status, warning_of(refused)) == (403, "you may have no more than 1 calls at once")
+    await incoming.respond(486)
+    await first.wait_status(486)
     assert not carrier.calls
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
+import msgspec
 import pytest
 
 from kemi.adapters.network.own_users import RoutesAtHome
 from kemi.adapters.network.people import AGAIN_S, EVERY_S, People, PeopleKeeper
-from kemi.adapters.network.routing import RouteReader
+from kemi.adapters.network.routing import route_path
 from kemi.core.errors import SipReject
+from kemi.core.routing.costs import CostClass
 from kemi.core.routing.numbers import DialPlan
-from kemi.core.routing.way import NoRoute, Way
+from kemi.core.routing.permissions import CallDenied, Permission, Why
+from kemi.core.routing.table import Route, Target
+from kemi.core.routing.way import NoRoute
 from kemi.state.continuity import Change
 from kemi.state.redis_errors import RedisUnavailable
 from kemi.state.redis_link import RedisLink
+from kemi.state.route_index import build
+from kemi.state.routing_document import RoutingDocument
 from tests.fakes.table import MemoryTable
 
 REALM = "ims.example"
@@ -82,6 +88,15 @@ def test_nobody_is_forgotten_while_redis_is_away(people: People) -> None:
     assert known(people) == ["sip:alice@ims.example", "tel:+4930123"]
 
 
+def test_an_identity_of_two_is_told_once(people: People, caplog: pytest.LogCaptureFixture) -> None:
+    carol = ("carol@x", ["sip:carol@ims.example", "sip:+4930123@ims.example"])
+    keeper = PeopleKeeper(cast("RedisLink", Link(ALICE, BOB, carol)), people, set)
+    for turn in range(9):
+        keeper.tick(turn * EVERY_S)
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["event=identity_of_two identity=tel:+4930123 impi=carol@x other=alice@x"]
+
+
 def test_who_is_registered_can_be_called_after_redis_came_back_empty(people: People) -> None:
     link, registered = Link(ALICE, BOB), {"bob@x"}
     keeper = PeopleKeeper(cast("RedisLink", link), people, lambda: registered)
@@ -107,44 +122,81 @@ def test_a_round_begins_anew_at_another_server(people: People) -> None:
         assert known(people) == ["sip:alice@ims.example", "tel:+4930123", "sip:bob@ims.example"]
 
 
-BY_TRUNK = Way("row", "tel:+4930123", "", ("one",), "+4930123")
+NUMBER: Final = "tel:+4930123"
+CAUTIOUS: Final = Permission(classes=(CostClass.FREE,), denied=("+4989", "600"), calls=1, longest_call_s=60)
 
 
 class TestTheTable:
     """What it says of users."""
 
     @pytest.fixture
-    def routes(self, people: People, tmp_path: Path) -> RoutesAtHome:
+    def load(self, people: People, tmp_path: Path) -> Callable[..., RoutesAtHome]:
+        """Return the table with these rows, in which guests may call free numbers."""
         people.learn(*ALICE)
-        return RoutesAtHome(str(tmp_path), MemoryTable(), people)
+        people.learn("desk@x", ["sip:600@ims.example", "tel:+49891"])
 
-    @staticmethod
-    def says(monkeypatch: pytest.MonkeyPatch, way: Way | SipReject) -> None:
-        def answer(*_: object) -> Way:
-            if isinstance(way, SipReject):
-                raise way
-            return way
+        def load(*rows: Route) -> RoutesAtHome:
+            document = RoutingDocument(
+                permissions={"guest": CAUTIOUS},
+                plans={REALM: DialPlan(country="DE", area_code="30", trunk_prefix="0")},
+                trunk_groups={"carrier": ["one"]},
+            )
+            build(route_path(tmp_path, 1), rows, msgspec.json.encode(document).decode())
+            return RoutesAtHome(str(tmp_path), MemoryTable(), people)
 
-        monkeypatch.setattr(RouteReader, "way", answer)
+        return load
 
-    def test_a_user_never_leaves_by_a_trunk(
-        self, monkeypatch: pytest.MonkeyPatch, routes: RoutesAtHome
+    @pytest.mark.parametrize("user_class", ["", "guest"])
+    def test_a_user_never_leaves_by_a_trunk(self, load: Callable[..., RoutesAtHome], user_class: str) -> None:
+        routes = load(Route("world", "+*", Target.TRUNK, name="carrier"))
+        way = routes.way("c", NUMBER, REALM, user_class)
+        assert way is not None
+        assert (way.request_uri, way.trunks, way.number, way.cost) == (NUMBER, (), "+4930123", "internal")
+        assert way.permission.calls == (1 if user_class else 0)
+        outside = routes.way("c", "tel:+49301234567", REALM, "")
+        assert outside is not None
+        assert outside.trunks == ("one",)
+        with pytest.raises(CallDenied, match="national"):
+            routes.way("c", "tel:+49301234567", REALM, "guest")
+
+    @pytest.mark.parametrize("uri", ["sip:alice@ims.example", NUMBER, "sip:030123@ims.example"])
+    def test_a_user_needs_no_row_and_the_limits_of_the_caller_count(
+        self, load: Callable[..., RoutesAtHome], uri: str
     ) -> None:
-        self.says(monkeypatch, BY_TRUNK)
-        assert routes.way("c", "tel:+4930123", REALM, "") == Way("row", "tel:+4930123", "")
-        assert routes.way("c", "tel:+49301234567", REALM, "") == BY_TRUNK
-
-    def test_a_user_needs_no_row(self, monkeypatch: pytest.MonkeyPatch, routes: RoutesAtHome) -> None:
-        self.says(monkeypatch, NoRoute("no route"))
-        assert routes.way("c", "sip:alice@ims.example", REALM, "") is None
+        routes = load(Route("far", "+1*", Target.TRUNK, name="carrier"))
+        way = routes.way("c", uri, REALM, "guest")
+        assert way is not None
+        assert (way.request_uri, way.trunks, way.cost) == (uri, (), "internal")
+        assert way.permission == CAUTIOUS
         with pytest.raises(NoRoute):
             routes.way("c", "sip:nobody@ims.example", REALM, "")
         with pytest.raises(NoRoute):
             routes.way("c", "sip:alice@other.example", REALM, "")
 
-    def test_what_is_refused_stays_refused(
-        self, monkeypatch: pytest.MonkeyPatch, routes: RoutesAtHome
+    @pytest.mark.parametrize("uri", ["tel:+49891", "sip:600@ims.example"])
+    def test_beginnings_that_are_denied_are_those_of_users_too(
+        self, load: Callable[..., RoutesAtHome], uri: str
     ) -> None:
-        self.says(monkeypatch, SipReject("not you"))
+        for routes in (load(), load(Route("world", "+*", Target.TRUNK, name="carrier"))):
+            with pytest.raises(CallDenied) as denied:
+                routes.way("c", uri, REALM, "guest")
+            assert denied.value.why is Why.NUMBER
+            with pytest.raises(CallDenied, match="begin with"):
+                routes.check_message(uri, REALM, "guest")
+            assert routes.way("c", uri, REALM, "") is not None
+
+    def test_who_may_call_a_user_may_write_there(self, load: Callable[..., RoutesAtHome]) -> None:
+        routes = load()
+        assert routes.check_message(NUMBER, REALM, "guest") == "+4930123"
+        assert routes.check_message("sip:alice@ims.example", REALM, "guest") == ""
+        with pytest.raises(CallDenied, match="national"):
+            routes.check_message("tel:+49301234567", REALM, "guest")
+
+    def test_what_is_refused_stays_refused(self, load: Callable[..., RoutesAtHome]) -> None:
+        routes = load(Route("no", "*", Target.REFUSE, status=403, reason="not you"))
         with pytest.raises(SipReject, match="not you"):
             routes.way("c", "sip:alice@ims.example", REALM, "")
+
+    def test_without_a_table_there_is_nothing_to_say(self, people: People) -> None:
+        people.learn(*ALICE)
+        assert RoutesAtHome("", MemoryTable(), people).way("c", NUMBER, REALM, "guest") is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from kemi.core.errors import SipReject
@@ -81,3 +83,12 @@ def test_what_names_nobody(uri: str, status: int) -> None:
 def test_a_private_identity_becomes_one_name() -> None:
     assert address_of_record("alice@IMS.example") == "sip:alice@ims.example"
     assert address_of_record("a/b?c@ims.example") == "sip:a%2Fb%3Fc@ims.example"
+
+
+@pytest.mark.parametrize(
+    "impi", ["jürgen@ims.example", "a" * 65 + "@x", "%" * 22 + "@x", "a@" + "x" * 129, "a@straße.example"]
+)
+def test_a_private_identity_that_the_registrar_does_not_take_has_another_name(impi: str) -> None:
+    aor = address_of_record(impi)
+    assert re.fullmatch(r"sip:[0-9a-f]{64}@digest\.invalid", aor)
+    assert aor == address_of_record(impi) != address_of_record("b" + impi)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kemi.core.errors import SipReject
-from kemi.core.home.registering import MOST_PAGES, admitted, check_room
+from kemi.core.home.registering import MOST_PAGES, Kept, admitted, check_room, comes_late
 from kemi.core.messages import Request, Side
 from kemi.core.registration import Grant, PendingRegistration
 from kemi.core.registration.authorization import empty_digest, protected
@@ -74,11 +74,29 @@ def test_the_gateway_itself_ends_a_registration(request_: Request) -> None:
     assert (found.address_of_record, found.identities, found.lines) == (ALICE, (), ())
 
 
+def kept(page: str, instance: str, *, call_id: str = "other", cseq: int = 1) -> Kept:
+    return Kept(f"sip:{page}@page.invalid", f"<urn:uuid:{instance}>" if instance else "", call_id, cseq)
+
+
+@pytest.mark.parametrize(
+    ("there", "is_late"),
+    [
+        pytest.param([kept("y", "2"), kept("x", "1", call_id="call-1", cseq=0)], False, id="as it was"),
+        pytest.param([kept("x", "1")], False, id="we have kept it alive meanwhile"),
+        pytest.param([kept("x", "1", call_id="call-1")], True, id="the page has registered again"),
+        pytest.param([kept("y", "1")], True, id="and has another Contact"),
+        pytest.param([], True, id="gone already"),
+    ],
+)
+def test_our_own_end_of_a_page_is_not_that_of_what_came_after_it(there: list[Kept], is_late: bool) -> None:
+    assert comes_late(register(VOUCHED, expires="0"), there) is is_late
+
+
 def test_one_page_too_many() -> None:
-    there = [(f"sip:{number}@page.invalid", f"<urn:uuid:{number}>") for number in range(2, 2 + MOST_PAGES)]
+    there = [kept(str(number), str(number)) for number in range(2, 2 + MOST_PAGES)]
     check_room(register(VOUCHED), there[1:])
-    check_room(register(VOUCHED), [*there[1:], ("sip:x@page.invalid", "")])
-    check_room(register(VOUCHED), [*there[1:], ("sip:y@page.invalid", "<urn:uuid:1>")])
+    check_room(register(VOUCHED), [*there[1:], kept("x", "")])
+    check_room(register(VOUCHED), [*there[1:], kept("y", "1")])
     check_room(register(VOUCHED, expires="0"), there)
     check_room(register(VOUCHED, contact=""), there)  # it only asks who is there
     with pytest.raises(SipReject):
