@@ -24,10 +24,15 @@ def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.Rec
         key=record.key,
         call_id=record.call_id,
         owner=record.owner,
-        peer=record.remote_identity or record.target_uri,
+        peer=peer_of(record),
         from_page=record.incoming is None,
         state=state,
     )
+
+
+def peer_of(record: CallRecord) -> str:
+    """Return the far end's one address: the first that the core asserts (RFC 3325 §9.1 allows two), as pages show it."""
+    return record.remote_identity.partition(" ")[0] or record.target_uri
 
 
 def _state(record: CallRecord, event: events.Event, before: Dialog) -> str:
@@ -54,7 +59,7 @@ def ended(record: CallRecord, event: events.Event, actions: Iterable[act.Action]
         key=record.key,
         call_id=record.call_id,
         owner=record.owner,
-        peer=record.remote_identity or record.target_uri,
+        peer=peer_of(record),
         from_page=record.incoming is None,
         since=record.since,
         answered_at=record.answered_at,

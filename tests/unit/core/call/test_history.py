@@ -6,9 +6,10 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.call.history import ended, progress
+from kemi.core.call.history import ended, peer_of, progress
 from kemi.core.call.states import Dialog
 from tests.unit.core.call.incoming_ladder import Incoming
+from tests.unit.core.call.incoming_ladder import invite as core_invite
 from tests.unit.core.call.ladder import Call
 
 
@@ -38,6 +39,13 @@ def test_a_page_s_call_that_its_registration_outlived() -> None:
 def test_the_gateway_says_why_it_ended_a_call(event: ev.Event, why: str) -> None:
     found = end_of(Call.confirmed(), event, answered=True)
     assert (found.by, found.why) == ("gateway", why)
+
+
+def test_of_two_addresses_that_the_core_asserts_the_first_is_told() -> None:
+    asserted = {"P-Asserted-Identity": ['"Bob" <sip:bob@ims.test>, <tel:+4930123>']}
+    call = Incoming.ringing(core_invite(headers=asserted))
+    assert peer_of(call.record) == "sip:bob@ims.test"
+    assert end_of(call, ev.WicFailed(486)).peer == "sip:bob@ims.test"
 
 
 def test_the_core_refuses() -> None:
