@@ -31,7 +31,7 @@ def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.Rec
 
 
 def peer_of(record: CallRecord) -> str:
-    """Return the far end's one address: the first that the core asserts (RFC 3325 §9.1 allows two), as pages show it."""
+    """Return the far end's one address: the first that the core asserts (RFC 3325 §9.1 allows two)."""
     return record.remote_identity.partition(" ")[0] or record.target_uri
 
 
