@@ -3,6 +3,8 @@
 import hashlib
 from typing import Any, Final
 
+from kemi.state.call_history import ELSEWHERE
+
 KINDS_FOR_USERS: Final = frozenset(
     {
         "registered", "deregistered", "call_started", "call_ringing", "call_answered", "call_ended",
@@ -11,7 +13,6 @@ KINDS_FOR_USERS: Final = frozenset(
 )  # fmt: skip
 KINDS_FOR_OWNERS: Final = frozenset({"dial_requested", "dial_taken"})
 """Of calls that a person has asked for."""
-ELSEWHERE: Final = "answered elsewhere"
 _CALL: Final = (
     "call_id",
     "impu",

@@ -9,13 +9,13 @@ import msgspec
 from flask import Blueprint, Response
 from werkzeug.exceptions import BadRequest, TooManyRequests
 
-from kemi.state.call_history import FinishedCall
+from kemi.state.call_history import ELSEWHERE, FinishedCall
 from kemi.state.call_questions import CallQuestion
 from kemi.state.running_calls import RunningCall
 from kemi.state.web.sessions import Session
 from webapp_api import log_lines, queries
 from webapp_api.bodies import answer
-from webapp_api.event_documents import ELSEWHERE, direction_of, fork_of
+from webapp_api.event_documents import direction_of, fork_of
 from webapp_api.gate import stepped_aside
 from webapp_api.services import holds_since, services, session_of_request
 
