@@ -32,6 +32,7 @@ CAUSES: Final = {
     "no media": "media lost",
     "the media": "media lost",
     "no common codec": "no common codec",
+    "not taken up again": "restart",
     "the far end did not refresh": "session timer",
     "the page did not refresh": "session timer",
     "the far end answered our refresh": "session timer",
