@@ -95,6 +95,8 @@ class _Reporter:
 # Codec → Ie and Bpl (ITU-T G.113 Appendix I; G.711 with loss concealment). Codecs it does not have are taken as such.
 _G711: Final = (0.0, 25.1)
 _IMPAIRMENT: Final[Mapping[str, tuple[float, float]]] = {"amr": (5.0, 10.0), "g729": (11.0, 19.0)}
+_CURRENT_S: Final = 20
+"""Seconds in which who goes on reporting is told of again."""
 _VERIFIED: Final = "DTLS fingerprint verified"
 _R_DEFAULT: Final = 93.2
 _PACKETIZATION_MS: Final = 20.0
@@ -134,7 +136,17 @@ def latest_reports(statistics: CallStatistics) -> tuple[QualitySample | None, Qu
 
 
 def _latest(reporters: list[_Reporter]) -> QualitySample | None:
-    best = _most_telling(reporters)
+    told = [one.told.latest.reported_at_s for one in reporters if one.told.latest is not None]
+    if not told:
+        return None
+    # rtpengine 10.5 does not say whose the SSRC was that a stream had before: it reports no more.
+    best = _most_telling(
+        [
+            one
+            for one in reporters
+            if one.told.latest is not None and one.told.latest.reported_at_s >= max(told) - _CURRENT_S
+        ]
+    )
     return None if best is None else best.told.latest
 
 

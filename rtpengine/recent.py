@@ -45,6 +45,12 @@ class _Listener:
     """Reports since the last entry."""
     kept_sent: int = 0
 
+    def begin_anew(self, at_s: int, sent: int) -> None:
+        """Count from here: what was sent since the report before is not known."""
+        self.at_s, self.looks = at_s, 0
+        self.sent = self.kept_sent = sent
+        self.kept.clear()
+
 
 class Course:
     """One medium of a call in the course of time, for both parties."""
@@ -72,6 +78,9 @@ class Course:
                     listener.now = None
                 continue
             sent = _sent(other)
+            if sent < listener.sent:  # another relay has the call now, or its own was restarted
+                listener.begin_anew(report.reported_at_s, sent)
+                continue
             listener.now = found[name] = self._heard(leg, [report], sent - listener.sent)
             listener.at_s, listener.sent, listener.looks = report.reported_at_s, sent, 0
             listener.kept.append(report)
@@ -112,7 +121,7 @@ class Course:
                 2,
             )
         return RecentLeg(
-            max(0, packets), round(loss_percent, 1), round(jitter_ms, 1), round(to_relay_ms, 3) or None, mos
+            packets, round(loss_percent, 1), round(jitter_ms, 1), round(to_relay_ms, 3) or None, mos
         )
 
 

@@ -1,6 +1,9 @@
 """What users and operators are told of an event of the gateway (kinds: kemi/state/keys.py)."""
 
+import hashlib
 from typing import Any, Final
+
+from kemi.state.call_history import ELSEWHERE
 
 KINDS_FOR_USERS: Final = frozenset(
     {
@@ -10,7 +13,6 @@ KINDS_FOR_USERS: Final = frozenset(
 )  # fmt: skip
 KINDS_FOR_OWNERS: Final = frozenset({"dial_requested", "dial_taken"})
 """Of calls that a person has asked for."""
-ELSEWHERE: Final = "answered elsewhere"
 _CALL: Final = (
     "call_id",
     "impu",
@@ -45,6 +47,8 @@ def user_document(seq: str, event: dict[str, Any], sid: str) -> dict[str, Any]:
         document["this_session"] = event.get("sid") == sid
     fields = _DIGIT if kind == "dtmf" else _CALL
     document |= {name: event[name] for name in fields if name in event}
+    if "key" in event:
+        document["fork"] = fork_of(str(event["key"]))
     if "direction" in event:
         document["direction"] = direction_of(event["direction"])
     if kind == "call_ended":
@@ -66,6 +70,11 @@ def operator_document(seq: str, event: dict[str, Any]) -> dict[str, Any] | None:
     if "direction" in document:
         document["direction"] = direction_of(document["direction"])
     return {"seq": seq, **document} if seq else document
+
+
+def fork_of(key: str) -> str:
+    """Return a name without a meaning for one device's part in a call; ``key``: ``CallRecord.key``."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def direction_of(direction: object) -> str:

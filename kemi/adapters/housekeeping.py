@@ -158,7 +158,6 @@ class Housekeeping:
             self._begin, self._lost_connections, self._moved_pages, self._commands, self._questions.answer,
             outage.keep_registrations, self._due_bindings, self._idle_connections, self._banned,
             self._pages_to_send_away, self._ended_bindings, self._call_timers, self._lost_media,
-            self._call_progress,  # again: a call's end comes after all else that is told of it
             self._finished_calls, self._changes, shared.ship, shared.ship_nodes, shared.trim_calls,
             self._routing, self._accounts, self._trunks_due, self._traced_calls, self._measures,
             self._other_gateways,
@@ -419,7 +418,10 @@ class Housekeeping:
             self._shared.note((), (), told.events, told.unkept)
 
     def _finished_calls(self, now: float) -> None:
-        calls = self._progress.finished(self._history.work(now))
+        ended = self._history.work(now)
+        # A worker notes an end last: what it noted before is told before.
+        self._safely("call_progress", lambda: self._call_progress(now))
+        calls = self._progress.finished(ended)
         self._shared.finished(calls)
         if self._traces is not None:
             self._traces.finished(calls)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+ELSEWHERE: Final = "answered elsewhere"
+"""Why a page's call ended that another device has answered."""
 
 
 class FinishedCall(msgspec.Struct, kw_only=True):
@@ -40,6 +43,19 @@ class FinishedCall(msgspec.Struct, kw_only=True):
     trunk: str = ""
     """The trunk it left by."""
     media: dict[str, dict[str, Any]]
+
+
+def has_failed(call: FinishedCall) -> bool:
+    """Whether nobody talked, or the gateway had to end it.
+
+    Who gives up, a device that rang beside the one that answered, and a command to end a call are no failure; the
+    console counts by the same rule (webapp_api/console/causes.ts).
+    """
+    if call.why.startswith("ended by"):
+        return False
+    if call.answered_at:
+        return call.by == "gateway"
+    return call.status != 487 and call.why not in ("CANCEL", ELSEWHERE)
 
 
 def finished_from_text(text: str) -> FinishedCall:

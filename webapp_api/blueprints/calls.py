@@ -9,13 +9,13 @@ import msgspec
 from flask import Blueprint, Response
 from werkzeug.exceptions import BadRequest, TooManyRequests
 
-from kemi.state.call_history import FinishedCall
+from kemi.state.call_history import ELSEWHERE, FinishedCall
 from kemi.state.call_questions import CallQuestion
 from kemi.state.running_calls import RunningCall
 from kemi.state.web.sessions import Session
 from webapp_api import log_lines, queries
 from webapp_api.bodies import answer
-from webapp_api.event_documents import ELSEWHERE, direction_of
+from webapp_api.event_documents import direction_of, fork_of
 from webapp_api.gate import stepped_aside
 from webapp_api.services import holds_since, services, session_of_request
 
@@ -32,6 +32,8 @@ class PastCall(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     call_id: str
+    fork: str
+    """One device's part in the call: those that ring for it, and a call to oneself, have one call_id."""
     impu: str
     """The identity of the user that called or was called."""
     peer: str
@@ -65,6 +67,8 @@ class CurrentCall(msgspec.Struct, frozen=True, kw_only=True):
     """One call that is running."""
 
     call_id: str
+    fork: str
+    """One device's part in the call: as in PastCall."""
     impu: str
     peer: str
     direction: Direction
@@ -159,6 +163,7 @@ def _past(call: FinishedCall) -> PastCall:
     return PastCall(
         id=call.id,
         call_id=call.call_id,
+        fork=fork_of(call.key),
         impu=call.impu,
         peer=call.peer,
         direction="out" if direction_of(call.direction) == "out" else "in",
@@ -177,6 +182,7 @@ def _past(call: FinishedCall) -> PastCall:
 def _current(call: RunningCall) -> CurrentCall:
     return CurrentCall(
         call_id=call.call_id,
+        fork=fork_of(call.key),
         impu=call.owner,
         peer=call.peer,
         direction="out" if call.direction == "out" else "in",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from kemi.state.call_history import FinishedCall
+from kemi.state.call_history import FinishedCall, has_failed
 from kemi.state.call_questions import DIALOGS, DIRECTIONS, CallQuestion, place_from_text, place_to_text
 from kemi.state.running_calls import MOST_CALLS, LiveLeg
 from kemi.state.web.client import StateRefused
@@ -270,7 +270,11 @@ def end_calls(place: Place, impu: str, call_id: str) -> Answer:
     "calls history --impu sip:alice@ims.example.com --json",
 )
 @click.option("--impu", default="", help="Only those of this public identity.")
-@click.option("--failed", is_flag=True, help="Only those that were not answered, or that the gateway ended.")
+@click.option(
+    "--failed",
+    is_flag=True,
+    help="Only those that were refused or got no answer, and those that the gateway had to end.",
+)
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most."
 )
@@ -302,11 +306,6 @@ def history(place: Place, impu: str, failed: bool, limit: int, before: str) -> A
     ]
     columns = ("ENDED", "IMPU", "DIR", "PEER", "LASTED", "BY", "WHY", "CALL-ID")
     return Answer(PastCalls(past, following), table(columns, rows, "no finished calls"))
-
-
-def has_failed(call: FinishedCall) -> bool:
-    """Whether nobody talked, or the gateway had to end it; who hung up before an answer has not failed."""
-    return call.by == "gateway" or (not call.answered_at and call.by != "page")
 
 
 def _past(call: FinishedCall) -> PastCall:

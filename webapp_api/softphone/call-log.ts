@@ -37,10 +37,29 @@ export function loggedFromDocument(document: unknown): LoggedCall[] {
   return Array.isArray(calls) ? calls.flatMap(loggedFromEntry) : [];
 }
 
+/** Best first: what a person's devices that rang for one call have made of it. */
+const OF_ONE_CALL: readonly Outcome[] = ["answered", "declined", "elsewhere", "missed"];
+
 /** Both lists as one, the latest first; of a call that is in both, this page knows the name. */
 export function merged(own: readonly LoggedCall[], served: readonly LoggedCall[], most: number): LoggedCall[] {
   const known = new Set(own.map(({ callId }) => callId));
-  return [...own, ...served.filter(({ callId }) => !known.has(callId))].sort((a, b) => b.atMs - a.atMs).slice(0, most);
+  const others = onceEach(served.filter(({ callId }) => !known.has(callId)));
+  return [...own, ...others].sort((a, b) => b.atMs - a.atMs).slice(0, most);
+}
+
+/** Each call once: the web service has one entry for each device that rang. */
+function onceEach(served: readonly LoggedCall[]): LoggedCall[] {
+  const best = new Map<string, LoggedCall>();
+  for (const call of served) {
+    const name = `${call.direction} ${call.callId}`;
+    const other = best.get(name);
+    if (other === undefined || rank(call) < rank(other)) best.set(name, call);
+  }
+  return [...best.values()];
+}
+
+function rank({ outcome }: LoggedCall): number {
+  return OF_ONE_CALL.indexOf(outcome);
 }
 
 /** Whether something that was stored is a call. */
@@ -60,8 +79,9 @@ function loggedFromEntry(entry: unknown): LoggedCall[] {
   if (typeof callId !== "string" || typeof peer !== "string" || typeof beganAt !== "number") return [];
   const address = peer.replace(/^(sips?|tel):/i, "").replace(/[;?].*$/, "");
   const out = direction === "out";
-  const status = entry["status"];
-  const unanswered = out ? (status === 487 ? "cancelled" : "failed") : "missed";
+  const status = typeof entry["status"] === "number" ? entry["status"] : 0;
+  const isDeclined = entry["by"] === "page" && (status === 486 || status >= 600);
+  const unanswered = out ? (status === 487 ? "cancelled" : "failed") : isDeclined ? "declined" : "missed";
   const answered = typeof answeredAt === "number" && answeredAt > 0;
   return [
     {

@@ -15,13 +15,13 @@ import msgspec
 from kemi.adapters.notices import Notices
 from kemi.core.call.actions import RecordProgress, TellDigit
 from kemi.core.call.history import ANSWERED, ELSEWHERE, RINGING, STARTED
+from kemi.state import call_history
 from kemi.state.call_history import FinishedCall
 from kemi.state.records import taken
 from kemi.state.table import Table
 
 MOST_CALLS: Final = 20_000
 """Of which is remembered what was told; the oldest are forgotten, and may be told of again."""
-ELSEWHERE_WHY: Final = "answered elsewhere"
 _RANKS: Final = {STARTED: 1, RINGING: 2, ANSWERED: 3, ELSEWHERE: 4}
 _STEP, _DIGIT = "step", "digit"
 
@@ -86,7 +86,7 @@ class CallProgress:
         for call in calls:
             elsewhere = self._ranks.pop(call.key, 0) == _RANKS[ELSEWHERE]
             is_cancelled = elsewhere and not call.answered_at
-            found.append(msgspec.structs.replace(call, why=ELSEWHERE_WHY) if is_cancelled else call)
+            found.append(msgspec.structs.replace(call, why=call_history.ELSEWHERE) if is_cancelled else call)
         return found
 
     def _step_text(self, step: RecordProgress, at: float) -> str | None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
+from kemi.adapters.calls.history import CallNotes
 from kemi.adapters.log import log_event
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.adapters.trunks.room import TrunkRoom
+from kemi.core.call.actions import RecordEnd
 from kemi.core.call.events import Due
+from kemi.core.call.history import GATEWAY
 from kemi.core.call.lifetime.revival import revive
 from kemi.core.errors import LocalProtocolError
 from kemi.state.calls import CallStore, record_from_text
@@ -20,6 +24,7 @@ from kemi.state.schedule import Schedule, Wait
 from kemi.state.table import Table
 from kemi.state.trunks import LONGEST_S, TrunkStore
 
+NOT_TAKEN_UP: Final = "not taken up again after a restart of the gateway"
 _KEPT_WAITS = (Wait.LIFETIME, Wait.SESSION, Wait.PAGE_SESSION)
 
 
@@ -31,13 +36,44 @@ class KeptCall(msgspec.Struct):
     """What it waits for in the long run: kind of waiting -> time and what is due then."""
 
 
+class _LostRecord(msgspec.Struct):
+    """What of a call record is the same in all releases."""
+
+    call_id: str
+    owner: str
+    target_uri: str
+    since: float
+    answered_at: float
+    remote_identity: str = ""
+    incoming: Any = None
+    node: str = ""
+
+
+class _Lost(msgspec.Struct):
+    """A kept call that nobody can go on with."""
+
+    record: _LostRecord
+
+
+def _is_old(answered_at: float) -> bool:
+    """Whether Redis has an older state, of a call that is over long since."""
+    return time.time() - answered_at >= LONGEST_S
+
+
 class CallSnapshots:
     """The housekeeping process's view of calls that are to outlive it."""
 
     def __init__(
-        self, calls: CallStore, changed: Table, schedule: Schedule, trunks: TrunkStore, room: TrunkRoom
+        self,
+        calls: CallStore,
+        changed: Table,
+        schedule: Schedule,
+        trunks: TrunkStore,
+        room: TrunkRoom,
+        notes: CallNotes,
     ) -> None:
         self._calls = calls
+        self._notes = notes
         self._changed = changed
         self._schedule = schedule
         self._trunks = trunks
@@ -98,16 +134,44 @@ class CallSnapshots:
             record = record_from_text(bytes(kept.record).decode())
         except (msgspec.MsgspecError, LocalProtocolError) as error:  # of another release
             log_event(logging.WARNING, "call_not_restored", call_id=key, detail=str(error))
+            self._note_end(key, text)
             return False
-        if time.time() - record.answered_at >= LONGEST_S:  # Redis has an older state
+        if _is_old(record.answered_at) or record.key != key:
             return False
-        if record.key != key or not revive(record) or not self._calls.create(record):
+        if not revive(record):
+            self._note_end(key, text)
+            return False
+        if not self._calls.create(record):
             return False
         self._schedule.restore(key, kept.waits)
         if record.trunk is not None:
             self._room.back(record.trunk.trunk, key)
         NOTES.begins(record)
         return True
+
+    def _note_end(self, key: str, text: str) -> None:
+        """See to it that the history has an answered call that cannot go on."""
+        try:
+            record = msgspec.json.decode(text, type=_Lost).record
+        except msgspec.MsgspecError:
+            return
+        if _is_old(record.answered_at):
+            return
+        end = RecordEnd(
+            key=key,
+            call_id=record.call_id,
+            owner=record.owner,
+            peer=record.remote_identity.partition(" ")[0] or record.target_uri,
+            from_page=record.incoming is None,
+            since=record.since,
+            answered_at=record.answered_at,
+            by=GATEWAY,
+            why=NOT_TAKEN_UP,
+            status=0,
+            relay=record.node,
+            kinds=(),
+        )
+        self._notes.ended(end, time.time())
 
     def _restore_trunks(self, name: str, text: str) -> bool:
         """Take over a call that a trunk began: what its next message is changed back by."""

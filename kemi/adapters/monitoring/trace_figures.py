@@ -15,6 +15,7 @@ import msgspec
 from kemi.adapters.monitoring.traces import TraceKeeper
 from kemi.adapters.notices import Notices
 from kemi.adapters.relay.media import MediaRelay
+from kemi.core.call.history import peer_of
 from kemi.core.call.media.hearing import Hearing, ToldHearing, hearing_of
 from kemi.core.call.record import CallRecord
 from kemi.core.call.states import Dialog
@@ -148,7 +149,7 @@ class TraceFigures:
             "key": call.key,
             "call_id": call.call_id,
             "impu": call.owner,
-            "peer": call.peer,
+            "peer": peer_of(record),
             "direction": "from_page" if call.direction == "out" else "to_page",
             "began_at": round(record.since, 3),
             "quality": {_SOUND: sound},

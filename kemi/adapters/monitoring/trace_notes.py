@@ -18,6 +18,7 @@ import msgspec
 
 from kemi.core.call import events
 from kemi.core.call.from_page.setup import SetUp
+from kemi.core.call.history import peer_of
 from kemi.core.call.record import CallRecord
 from kemi.core.call.states import Dialog, Media
 from kemi.core.sdp.judge import Role
@@ -177,12 +178,11 @@ class TraceNotes:
             return
         self._of(record)
         from_page = record.incoming is None
-        peer = record.remote_identity or record.target_uri
         self._row(
             HEAD,
             record.call_id,
             record.owner,
-            peer,
+            peer_of(record),
             "from_page" if from_page else "to_page",
             record.node,
             "",

@@ -28,7 +28,7 @@ from kemi.core.trace.reading import facts_of, parties_of
 from kemi.core.trace.redaction import redact_sdp, redact_values
 from kemi.core.trace.settings import TraceSettings
 from kemi.settings import Settings
-from kemi.state.call_history import FinishedCall
+from kemi.state.call_history import FinishedCall, has_failed
 from kemi.state.flows import FlowStore
 from kemi.state.running_calls import Figures
 from kemi.state.trace_link import TraceRings
@@ -60,7 +60,7 @@ ALL_REFUSED_PER_MINUTE: Final = 120
 TRIM_S: Final = 5.0
 IDLE_S: Final = 86_400.0
 SILENT_S: Final = 3.0
-"""A call this long in which a leg sent nothing counts as failed."""
+"""A call this long in which a leg sent no sound counts as failed."""
 
 
 _SAID_BY_CALL_ID: Final = (rows.DECISION, rows.OWNER)
@@ -279,7 +279,7 @@ class TraceKeeper:
             call.impu, call.peer, call.relay = one.impu, one.peer, one.relay
             call.answered_at, call.ended_at = one.answered_at, one.ended_at
             call.by, call.why, call.status, call.media = one.by, one.why, one.status, one.media
-            call.failed, call.changed = _failed(one), True
+            call.failed, call.changed = is_asked_about(one), True
             call.touched_at = max(call.touched_at, one.ended_at)
 
     # ------------------------------------------------------------ to Redis
@@ -384,14 +384,12 @@ def _is_past(at: float, seconds: float, now: float) -> bool:
     return not is_early(now, at + seconds, seconds + CLOCKS_S)
 
 
-def _failed(call: FinishedCall) -> bool:
-    """Whether a call is one that is asked about: not answered and not given up, ended by us, or silent."""
-    if not call.answered_at:
-        return call.why not in ("CANCEL", "answered elsewhere")
-    if call.by == "gateway" and not call.why.startswith("ended by"):
-        return True
-    legs = [leg for medium in call.media.values() for leg in (medium.get("wic"), medium.get("ims"))]
-    return call.duration_s >= SILENT_S and any(leg is not None and not leg.get("packets") for leg in legs)
+def is_asked_about(call: FinishedCall) -> bool:
+    """Whether a call is one that is asked about: one that failed, or in which somebody was not heard."""
+    audio = call.media.get("audio", {})  # who has no camera sends no video
+    legs = (audio.get("wic"), audio.get("ims"))
+    is_silent = any(leg is not None and not leg.get("packets") for leg in legs)
+    return has_failed(call) or (call.duration_s >= SILENT_S and is_silent)
 
 
 def _ng_values(raw: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kemi.adapters.calls.executor import Executor
+from kemi.adapters.calls.history import CallNotes
 from kemi.adapters.calls.snapshots import CallSnapshots
 from kemi.adapters.control.endpoint import Routes
 from kemi.adapters.control.trunks import trunk_routes
@@ -51,7 +52,8 @@ class TrunkParts:
 
     def snapshots(self, calls: CallStore, changed: Table, schedule: Schedule) -> CallSnapshots:
         """Return what is kept of calls beyond a restart; ``changed``: names of those to be written."""
-        return CallSnapshots(calls, changed, schedule, self.store, self.room)
+        notes = CallNotes(HtableTable("statistics"), HtableTable("finished"))
+        return CallSnapshots(calls, changed, schedule, self.store, self.room, notes)
 
     def control_routes(self) -> Routes:
         """Return the routes of the control endpoint."""

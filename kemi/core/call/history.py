@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from kemi.core.call import actions as act
 from kemi.core.call import events
+from kemi.core.call.lifetime.ending import ENDED
 from kemi.core.call.record import CallRecord
 from kemi.core.call.states import Dialog, Media
 from kemi.core.messages import Reply, Side
@@ -24,10 +25,15 @@ def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.Rec
         key=record.key,
         call_id=record.call_id,
         owner=record.owner,
-        peer=record.remote_identity or record.target_uri,
+        peer=peer_of(record),
         from_page=record.incoming is None,
         state=state,
     )
+
+
+def peer_of(record: CallRecord) -> str:
+    """Return the far end's one address: the first that the core asserts (RFC 3325 §9.1 allows two)."""
+    return record.remote_identity.partition(" ")[0] or record.target_uri
 
 
 def _state(record: CallRecord, event: events.Event, before: Dialog) -> str:
@@ -44,9 +50,9 @@ def _state(record: CallRecord, event: events.Event, before: Dialog) -> str:
     return ""
 
 
-def ended(record: CallRecord, event: events.Event, actions: Iterable[act.Action]) -> act.RecordEnd:
+def ended(record: CallRecord, event: events.Event, actions: Sequence[act.Action]) -> act.RecordEnd:
     """Say how a call ended of which ``event`` was the last; ``actions`` is what follows from it."""
-    by, why, status = _cause(record, event)
+    by, why, status = _cause(record, event, _said(actions))
     released = {kind for action in actions if isinstance(action, act.ReleaseMedia) for kind in action.kinds}
     if record.media_state in (Media.GATED, Media.CONNECTED):  # given back by a later step
         released |= {medium.kind for medium in record.media}
@@ -54,7 +60,7 @@ def ended(record: CallRecord, event: events.Event, actions: Iterable[act.Action]
         key=record.key,
         call_id=record.call_id,
         owner=record.owner,
-        peer=record.remote_identity or record.target_uri,
+        peer=peer_of(record),
         from_page=record.incoming is None,
         since=record.since,
         answered_at=record.answered_at,
@@ -67,7 +73,13 @@ def ended(record: CallRecord, event: events.Event, actions: Iterable[act.Action]
     )
 
 
-def _cause(record: CallRecord, event: events.Event) -> tuple[str, str, int]:
+def _said(actions: Sequence[act.Action]) -> str:
+    """Return why we hang up ourselves, "" where we do not, or what has just happened says it."""
+    ends = (one for one in actions if isinstance(one, act.Note) and one.event == ENDED)
+    return next((str(one.fields.get("why", "")) for one in ends), "")
+
+
+def _cause(record: CallRecord, event: events.Event, said: str) -> tuple[str, str, int]:
     """Return who ended the call, the reason and the SIP status, 0 for an answered call."""
     caller = PAGE if record.incoming is None else CORE
     status = 0 if record.answered_at else _status(event)
@@ -76,15 +88,9 @@ def _cause(record: CallRecord, event: events.Event) -> tuple[str, str, int]:
     hung_up = record.cancelled and record.rejection is not None and record.rejection.status == 487
     if record.rejection is not None and not hung_up:
         return GATEWAY, record.rejection.detail or record.rejection.reason_phrase, record.rejection.status
+    if own := _own_reason(event, said):
+        return GATEWAY, own, status
     match event:
-        case events.MediaLost() | events.CallForbidden() | events.RegistrationEnded():
-            return GATEWAY, event.why, status
-        case events.TimerFired():
-            return GATEWAY, event.due.value, status
-        case events.FlowClosed():
-            return GATEWAY, "connection lost", status
-        case events.MediaFailed():
-            return GATEWAY, event.error.detail, status
         case events.WicRequest():
             return PAGE, event.request.method, status
         case events.ImsRequest():
@@ -101,6 +107,21 @@ def _cause(record: CallRecord, event: events.Event) -> tuple[str, str, int]:
             return _SIDES[event.reply.side], "refused", status
         case _:
             return GATEWAY, type(event).__name__, status
+
+
+def _own_reason(event: events.Event, said: str) -> str:
+    """Return why the gateway has ended a call, "" where it was somebody else."""
+    match event:
+        case events.MediaLost() | events.CallForbidden() | events.RegistrationEnded():
+            return event.why
+        case events.FlowClosed():
+            return "connection lost"
+        case events.MediaFailed():
+            return event.error.detail
+        case events.TimerFired():
+            return said or event.due.value
+        case _:
+            return said
 
 
 def _status(event: events.Event) -> int:

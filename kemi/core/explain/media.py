@@ -26,7 +26,13 @@ _SIDE: Final = {WIC: PAGE, IMS: CORE}
 
 
 def _can_tell(call: Reading) -> bool:
-    return call.answered and call.lasted_s >= LONG_ENOUGH_S
+    return call.answered and _counted_s(call) >= LONG_ENOUGH_S
+
+
+def _counted_s(call: Reading) -> float:
+    """Return how long the call was talked on over the relay whose figures there are: of a dead one there are none."""
+    moved = call.decision("call_moved")
+    return call.lasted_s - (call.talked_until(moved) if moved is not None else 0.0)
 
 
 def _wanted(call: Reading, leg: str, kind: str = "audio") -> bool:
@@ -136,7 +142,7 @@ def _is_silent(call: Reading, kind: str, leg: str) -> bool:
         return False
     taken = int(figures.get("packets") or 0)
     # RTCP on the same port counts too, but has no codec; of both it is a packet or two in a second.
-    only_reports = not figures.get("codec") and taken <= _REPORTS_PER_S * call.lasted_s + _REPORTS_PER_S
+    only_reports = not figures.get("codec") and taken <= _REPORTS_PER_S * _counted_s(call) + _REPORTS_PER_S
     return (taken <= 0 or only_reports) and _wanted(call, leg, kind)
 
 

@@ -39,9 +39,10 @@ class Realms:
 
     def learn(self, call_id: str, impu: str, peer: str, trunk: str) -> None:
         """Take what the gateway knows of a call."""
-        if self._realms:
-            names = {realm_of(impu), realm_of(peer), *([trunk_realm(trunk)] if trunk else [])}
-            self._keep(call_id, bool(names & self._realms) or self._calls.get(call_id, False))
+        names = {realm_of(impu), realm_of(peer), *([trunk_realm(trunk)] if trunk else [])}
+        is_of_one = bool(names & self._realms)
+        if is_of_one or "" not in names:  # a number has no domain: From and To say more
+            self._keep(call_id, is_of_one or self._calls.get(call_id, False))
 
     def have(self, facts: Facts) -> bool:
         """Whether a message is of one of the realms."""
@@ -50,7 +51,7 @@ class Realms:
         known = self._calls.get(facts.call_id)
         if known is None:
             known = not self._realms.isdisjoint(map(realm_of, parties_of(facts.message)))
-            self._keep(facts.call_id, known)
+        self._keep(facts.call_id, known)  # also what is known: a long call is not forgotten for others
         return known
 
     def _keep(self, call_id: str, value: bool) -> None:

@@ -189,9 +189,10 @@ def test_a_user_hears_of_own_calls_and_registrations_and_of_nothing_else(
     assert "sid" not in registered
     assert ringing == {
         "type": "call_ringing", "seq": seq, "at": ringing["at"], "call_id": "a", "peer": BOB, "direction": "in",
-        "impu": "sip:alice@IMS.example.com;x=y",
+        "impu": "sip:alice@IMS.example.com;x=y", "fork": ringing["fork"],
     }  # fmt: skip
     assert (heard["type"], heard["direction"], heard["quality"]) == ("call_quality", "in", sound)
+    assert heard["fork"] == ringing["fork"]
     assert not {"key", "node"} & heard.keys()
     assert (ended["elsewhere"], ended["status"], ended["quality"]) == (True, 487, media)
     assert not {"relay", "node", "media", "key"} & ended.keys()

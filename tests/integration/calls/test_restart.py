@@ -200,6 +200,13 @@ async def test_what_cannot_go_on_is_not_taken_up(stage: Stage) -> None:
     stage.lab.start_again("gateway", Part.GATEWAY)
     assert set(stage.lab.gateway_rpc.htable("call")) == {call.call_id}
     await until(lambda: set(kept(stage)) == {call.call_id}, lambda: str(set(kept(stage))), 15)
+
+    def ends() -> dict[str, str]:
+        told = [json.loads(event["json"]) for _, event in store.xrange(keys.EVENTS)]
+        return {one["key"]: one["why"] for one in told if one["type"] == "call_ended"}
+
+    await until(lambda: "of-another-release" in ends(), lambda: str(ends()), 15)
+    assert ends()["of-another-release"].startswith("not taken up again")
     await back(page)
     await call.hang_up()
     stage.core.calls.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from dataclasses import replace
 from typing import Any
@@ -11,10 +12,14 @@ import pytest
 
 from kemi.adapters.calls import history as call_history
 from kemi.adapters.calls.history import WAIT_S, CallHistory, CallNotes
+from kemi.adapters.calls.snapshots import NOT_TAKEN_UP
 from kemi.core.call.actions import RecordEnd
 from kemi.state.call_history import FinishedCall
+from kemi.state.redis_link import Stored
 from rtpengine.ng.statistics import RawStatistics
 from tests.fakes.table import MemoryTable
+from tests.unit.adapters import test_shared_state as shared
+from tests.unit.adapters.test_other_gateways import answered_call, kept
 
 CALL = RecordEnd(
     key="call-1",
@@ -134,3 +139,43 @@ def test_a_storm_is_read_bit_by_bit_and_completely(world: World, monkeypatch: py
     assert {call.key for call in found} == {f"call-{number}" for number in range(200)}
     assert not world.history.is_behind
     assert all(call.media["audio"]["wic"]["packets"] == 5 for call in found)
+
+
+class TestRestart:
+    """An answered call that cannot go on after a restart is in the history all the same."""
+
+    @staticmethod
+    def found_after(text: str) -> list[FinishedCall]:
+        site = shared.World()
+        site.redis.content = Stored({}, {}, {"call-1": text})
+        assert site.shared.restore(0.0, 30.0)
+        assert site.calls.keys() == []
+        history = CallHistory(site.tables["statistics"], site.tables["finished"], "node-1")
+        return history.work(time.time())
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            pytest.param({"schema": 2}, id="of another release"),
+            pytest.param({"doomed": "no common codec"}, id="about to be ended"),
+        ],
+    )
+    def test_it_has_ended(self, changes: dict[str, Any]) -> None:
+        record = answered_call("sip:alice@ims.example", "<sip:x>")
+        record.remote_identity = "sip:bob@ims.example tel:+4930"
+        record.answered_at -= 60
+        document = json.loads(kept(record))
+        document["record"] |= {"call_id": "call-1", **changes}
+        (found,) = self.found_after(json.dumps(document))
+        assert (found.key, found.impu, found.peer) == (
+            "call-1",
+            "sip:alice@ims.example",
+            "sip:bob@ims.example",
+        )
+        assert (found.by, found.why, found.direction) == ("gateway", NOT_TAKEN_UP, "from_page")
+        assert found.duration_s == pytest.approx(60, abs=5)
+
+    def test_not_one_that_is_over_long_since_or_that_nobody_can_read(self) -> None:
+        old = answered_call("sip:alice@ims.example", "<sip:x>")
+        old.answered_at, old.doomed = 1.0, "x"
+        assert self.found_after(kept(old)) == self.found_after("{}") == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -11,9 +12,11 @@ import pytest
 
 from kemi.adapters.calls import progress as call_progress
 from kemi.adapters.calls.progress import CallProgress, ProgressNotes
+from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.notices import Notices
 from kemi.core.call.actions import RecordProgress, TellDigit
 from tests.fakes.table import MemoryTable
+from tests.unit.adapters import test_call_history as history
 from tests.unit.adapters.test_shared_state import finished_call
 
 STEP = RecordProgress("key", "call-id", "sip:alice@ims.example", "sip:bob@ims.example", True, "started")
@@ -52,6 +55,36 @@ def test_each_step_is_told_once_and_in_order() -> None:
     world.note("ringing", at=4.0)
     assert world.told() == []
     assert world.reached == [("started", 1.0), ("ringing", 2.0), ("answered", 3.0)]
+
+
+@pytest.mark.parametrize(
+    ("state", "kinds", "why"),
+    [
+        ("started", ["call_started", "call_ended"], "CANCEL"),
+        ("elsewhere", ["call_ended"], "answered elsewhere"),
+    ],
+)
+def test_the_end_of_a_call_comes_after_all_else_that_is_told_of_it(
+    state: str, kinds: list[str], why: str
+) -> None:
+    world, over = World(), history.World()
+    events: list[dict[str, Any]] = []
+    shared = SimpleNamespace(
+        finished=lambda _calls: None, note=lambda _b, _s, texts, *_: events.extend(map(json.loads, texts))
+    )
+    house = Housekeeping.__new__(Housekeeping)
+    house._progress, house._history, house._traces = world.progress, over.history, None
+    house._shared, house._measuring = shared, SimpleNamespace(finished=lambda _calls: None)  # type: ignore[assignment]
+    house._notices = Notices(MemoryTable(), "gw1")
+    house._call_progress(1.0)
+    # A worker notes both while this process waits for Redis.
+    world.note(state, key=history.CALL.key)
+    over.notes.ended(
+        replace(history.CALL, kinds=(), answered_at=0.0, by="core", why="CANCEL", status=487), 1.2
+    )
+    house._finished_calls(1.3)
+    assert ([one["type"] for one in events], events[-1]["why"]) == (kinds, why)
+    assert not world.progress._ranks
 
 
 def test_a_call_that_is_over_may_come_again_and_says_who_answered_it() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 import pytest
 
+from kemi.adapters.calls.history import CallNotes
 from kemi.adapters.calls.snapshots import CallSnapshots
 from kemi.adapters.pages.tokens import TokenUse
 from kemi.adapters.shared_state import AT_ONCE, BACK_OFF_S, CALLS_AT_ONCE, POLL_S, TRIM_S, SharedState
@@ -70,6 +71,7 @@ class World:
                 Schedule(self.tables.__getitem__),
                 self.trunks,
                 self.room,
+                CallNotes(self.tables["statistics"], self.tables["finished"]),
             ),
         )
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from kemi.adapters.monitoring.trace_figures import DUE_S, EVERY_S, LEAVE_ALONE_S, TraceFigures
+from kemi.adapters.notices import Notices
 from kemi.core.errors import MediaUnavailable
 from kemi.core.trace.collecting import Collected
 from kemi.state.calls import CallStore
@@ -110,6 +111,21 @@ def test_a_bad_minute_of_a_long_call_shows_in_its_trace_and_among_running_calls(
         assert kept[1][leg]["heard"]["loss_percent"] == 0
         quality = _leg_quality(5.0, live[1][leg])
         assert (quality.loss_percent, quality.mos_source) == (30, "e-model")
+
+
+def test_of_a_call_that_has_moved_to_another_relay_nobody_hears_nothing() -> None:
+    site, told = Site(), Told()
+    calls, notices = site.figures._calls, Notices(MemoryTable(), "gw")
+    site.figures = TraceFigures(calls, told, notices, 10.0)  # type: ignore[arg-type]
+    site.traces.figures = lambda *_: None
+    ratings = []
+    for number, packets in enumerate((60_000, 60_500, 61_000, 350, 850, 1_350)):
+        told.at_s, told.packets = 1800 + 10 * number, packets
+        for event in site.figures.look(NOW + 10 * number, site.traces):
+            ratings.append(
+                {leg: found["rating"] for leg, found in json.loads(event)["quality"]["audio"].items()}
+            )
+    assert ratings == [{"wic": "good", "ims": "good"}]
 
 
 def test_an_estimate_is_no_loss_and_no_jitter() -> None:

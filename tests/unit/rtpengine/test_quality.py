@@ -242,6 +242,20 @@ def test_reports_of_a_party_s_former_stream_are_its_own() -> None:
     assert (heard(found.wic).samples, heard(found.ims).samples) == (2, 50)
 
 
+def test_a_far_end_s_former_stream_that_rtpengine_names_no_more_is_not_the_latest_of_the_page() -> None:
+    def at(at_s: int, samples: int, loss: int) -> dict[str, Encodable]:
+        entry: dict[str, Encodable] = {"MOS": 43, "jitter": 1, "packet loss": loss, "reported at": at_s}
+        told: dict[str, Encodable] = {"MOS progression": {"interval": 10, "entries": [entry]}}
+        return report(samples=samples) | told
+
+    page, _ = latest_reports(statistics_of({4711: at(100, 20, 9), PAGE: at(120, 12, 1), FAR: at(120, 2, 0)}))
+    assert page is not None
+    assert page.packet_loss_percent == 9  # it may be the page's line that only receives
+    page, _ = latest_reports(statistics_of({4711: at(100, 20, 9), PAGE: at(125, 13, 1), FAR: at(125, 3, 0)}))
+    assert page is not None
+    assert page.packet_loss_percent == 1
+
+
 @pytest.mark.parametrize(
     ("address", "flags", "reached", "secured"),
     [

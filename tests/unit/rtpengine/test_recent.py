@@ -70,11 +70,21 @@ def test_who_reports_no_more_is_judged_no_more() -> None:
     assert course.now() == {"ims": None}
 
 
-def test_counters_that_begin_anew_are_no_packets() -> None:
+def test_counters_that_begin_anew_tell_nothing_until_the_next_report() -> None:
+    """The call is on another relay: nobody has heard nothing."""
     course = Course("audio")
     course.take(sent(500, 500), (report(10), report(10)))
-    found = course.take(sent(3, 3), (report(4), report(4)))
-    assert [leg and leg.packets for leg in found.values()] == [0, 0]
+    course.since_entry(sent(500, 500))
+    course.take(sent(700, 700), (report(15), report(15)))
+    moved = sent(300, 300)
+    assert course.take(moved, (report(4), report(4))) == {"wic": None, "ims": None}
+    for heard in (course.now(), course.since_entry(moved)):
+        assert [leg and leg.packets for leg in heard.values()] == [200, 200]
+    assert course.take(moved, (report(4), report(4))) == {"wic": None, "ims": None}
+    again = sent(550, 550)
+    found = course.take(again, (report(9), report(9)))
+    for heard in (found, course.since_entry(again)):
+        assert [leg and leg.packets for leg in heard.values()] == [250, 250]
 
 
 def test_pictures_have_no_score_for_speech() -> None:

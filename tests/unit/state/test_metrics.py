@@ -9,6 +9,7 @@ import pytest
 from kemi.core.call.events import Due
 from kemi.core.call.from_page.answer import NO_CORE, NOBODY_ANSWERED
 from kemi.core.call.from_page.trunk_call import NO_TRUNK
+from kemi.core.call.lifetime.ending import PAGE_KNOWS_NONE, SESSION_LOST
 from kemi.core.metrics import catalogue as series
 from kemi.core.metrics.of_calls import cause, codec, result
 from kemi.core.registration.states import Cause
@@ -91,8 +92,11 @@ def test_what_became_of_a_call(answered: bool, by: str, status: int, why: str, w
         (NOBODY_ANSWERED.detail, "no answer"),
         (NO_CORE.detail, "no response"),
         (NO_TRUNK.detail, "no response"),
-        (Due.SESSION_EXPIRED.value, "session timer"),
-        (Due.PAGE_SESSION_EXPIRED.value, "session timer"),
+        ("the far end did not refresh the session", "session timer"),
+        ("the page did not refresh the session", "session timer"),
+        (SESSION_LOST, "session lost"),
+        (PAGE_KNOWS_NONE, "session lost"),
+        ("the far end did not follow to another node", "media relay"),
         (Due.PRECONDITIONS.value, "preconditions"),
         ("the caller's resources did not come", "preconditions"),
         ("no PRACK came for the answer", "no PRACK"),

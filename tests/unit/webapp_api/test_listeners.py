@@ -63,6 +63,18 @@ def test_each_hears_the_own_identities_however_they_are_spelt(world: World) -> N
     assert world.hub.position == "3-0"
 
 
+def test_each_device_that_rings_has_a_fork_of_its_own_in_the_call(world: World) -> None:
+    alice = world.join(ALICE)
+    for number, (kind, key) in enumerate(
+        [("call_started", "c;gw-in-1"), ("call_started", "c;gw-in-2"), ("call_ended", "c;gw-in-2")], start=1
+    ):
+        world.tell(number, type=kind, key=key, call_id="c", why="answered elsewhere")
+    first, second, ended = map(json.loads, alice.waiting)
+    assert first["call_id"] == second["call_id"] == ended["call_id"]
+    assert first["fork"] != second["fork"] == ended["fork"]
+    assert "gw-in" not in "".join(alice.waiting)
+
+
 def test_whoever_leaves_hears_no_more_and_leaves_nothing_behind(world: World) -> None:
     alice, operator = world.join(ALICE), world.join(operator=True, sid="o")
     for one in (alice, operator):

@@ -120,6 +120,26 @@ test("the history of the web service is read, and what is not understood is left
   assert.deepEqual(loggedFromDocument("<html>"), []);
 });
 
+test("a call that rang at several devices is there once, with what became of it", () => {
+  const entry = { call_id: "1", peer: "sip:bob@ims.example.com", direction: "in", began_at: 10, answered_at: 0, duration_s: 0 };
+  const answered = { ...entry, answered_at: 15, duration_s: 60, by: "page", why: "BYE", status: 0 };
+  const elsewhere = { ...entry, elsewhere: true, by: "core", why: "answered elsewhere", status: 487 };
+  const declined = { ...entry, by: "page", why: "refused", status: 603 };
+  const missed = { ...entry, by: "core", why: "CANCEL", status: 487 };
+  for (const [calls, outcome] of [
+    [[elsewhere, answered], "answered"],
+    [[answered, elsewhere], "answered"],
+    [[missed, declined], "declined"],
+    [[{ ...declined, status: 486 }], "declined"],
+    [[{ ...declined, status: 480 }], "missed"],
+    [[missed, missed], "missed"],
+  ] as const) {
+    assert.deepEqual(merged([], loggedFromDocument({ calls }), 5).map((call) => call.outcome), [outcome]);
+  }
+  const toOneself = { ...answered, direction: "out" };
+  assert.equal(merged([], loggedFromDocument({ calls: [answered, toOneself] }), 5).length, 2);
+});
+
 test("of a call in both histories the page's own entry stays", () => {
   const call = (callId: string, name: string, atMs: number): LoggedCall => ({
     callId, name, atMs, direction: "out", address: name, talkS: 0, outcome: "answered",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
@@ -14,20 +15,24 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import DialogEvent
 from kemi.core.messages import Reply, Side
 
+PAGE_KNOWS_NONE: Final = "the page does not know the call any more"
+SESSION_LOST: Final = "the far end has lost the session"
+ENDED: Final = "call_ended"
 FORGET_AFTER_S = 34.0
 """How long a hung-up call's record waits for the far end's answer to the BYE: a little over 64*T1."""
 
 
 def hang_up(
-    record: CallRecord, by: str, *goodbye: act.Action, event: DialogEvent = DialogEvent.BYE
+    record: CallRecord, by: str, *goodbye: act.Action, event: DialogEvent = DialogEvent.BYE, why: str = ""
 ) -> list[act.Action]:
     """End an answered call.  The goodbye is sent before the relay is asked, which may be slow; the wake-up is set
-    before the goodbye, whose answer takes it away again and may come at once."""
+    before the goodbye, whose answer takes it away again and may come at once.  ``why`` is for the log and the history,
+    where ``by`` and what has just happened do not say it."""
     record.move_dialog(event)
     return [
         act.Schedule(record.key, Due.FORGET, FORGET_AFTER_S),
         *goodbye,
-        act.Note("call_ended", logging.INFO, {"by": by}),
+        act.Note(ENDED, logging.INFO, {"by": by} | ({"why": why} if why else {})),
         *release_media(record),
     ]
 
@@ -57,15 +62,15 @@ def answered_too_late(key: str, reply: Reply) -> list[act.Action]:
 
 def hang_up_both(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     """End an answered call for want of media, towards both sides."""
-    reason = f'Reason: SIP;cause=488;text="{headers.quotable(record.doomed)[:80]}"'
-    return hang_up_by_gateway(record, settings, reason, reach_page=True)
+    return hang_up_by_gateway(record, settings, 488, record.doomed, reach_page=True)
 
 
 def hang_up_by_gateway(
-    record: CallRecord, settings: CallSettings, reason: str, *, reach_page: bool
+    record: CallRecord, settings: CallSettings, cause: int, why: str, *, reach_page: bool
 ) -> list[act.Action]:
     """End an answered call ourselves, with a Reason line; the page hears of it if its connection stands."""
+    reason = f'Reason: SIP;cause={cause};text="{headers.quotable(why)[:80]}"'
     goodbyes = goodbye_to_core(record, reason)
     if reach_page:
         goodbyes.append(own_request_to_wic(record, settings, "BYE", record.next_gateway_cseq(), reason))
-    return [*hang_up(record, "gateway", *goodbyes), act.ForgetCall(record.key)]
+    return [*hang_up(record, "gateway", *goodbyes, why=why), act.ForgetCall(record.key)]

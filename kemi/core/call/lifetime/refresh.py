@@ -166,8 +166,7 @@ def end(record: CallRecord, settings: CallSettings, why: str, *, reach_page: boo
     if record.dialog is not Dialog.CONFIRMED:
         return []
     note = act.Note("session_expired", logging.WARNING, {"why": why})
-    reason = f'Reason: SIP;cause=408;text="{headers.quotable(why)[:80]}"'
-    return [note, *hang_up_by_gateway(record, settings, reason, reach_page=reach_page)]
+    return [note, *hang_up_by_gateway(record, settings, 408, why, reach_page=reach_page)]
 
 
 def _again(

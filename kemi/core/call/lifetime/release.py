@@ -137,6 +137,5 @@ def _end_called(record: CallRecord, ending: Ending, settings: CallSettings) -> l
 
 
 def _hang_up(record: CallRecord, ending: Ending, settings: CallSettings) -> list[act.Action]:
-    reason = f'Reason: SIP;cause={ending.cause};text="{headers.quotable(ending.detail)[:80]}"'
-    goodbyes = hang_up_by_gateway(record, settings, reason, reach_page=ending.flow_alive)
+    goodbyes = hang_up_by_gateway(record, settings, ending.cause, ending.detail, reach_page=ending.flow_alive)
     return [act.Unschedule(record.key), *goodbyes]

@@ -10,7 +10,7 @@ import logging
 from typing import Final
 
 from kemi.core.call import actions as act
-from kemi.core.call.lifetime.ending import hang_up_by_gateway
+from kemi.core.call.lifetime.ending import PAGE_KNOWS_NONE, hang_up_by_gateway
 from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
@@ -35,5 +35,4 @@ def on_answered(record: CallRecord, status: int, settings: CallSettings) -> list
     if status != _NO_SUCH_CALL:
         return []
     note = act.Note("page_never_heard_answer", logging.WARNING)
-    reason = 'Reason: SIP;cause=481;text="the page does not know the call any more"'
-    return [note, *hang_up_by_gateway(record, settings, reason, reach_page=False)]
+    return [note, *hang_up_by_gateway(record, settings, 481, PAGE_KNOWS_NONE, reach_page=False)]

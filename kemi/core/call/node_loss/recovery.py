@@ -22,7 +22,6 @@ import logging
 from copy import deepcopy
 from typing import Final
 
-from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import exchange
 from kemi.core.call.events import (
@@ -319,8 +318,7 @@ def _end(
 ) -> list[act.Action]:
     """Hang up on both sides."""
     note = act.Note("call_not_moved", logging.WARNING, {"status": cause, "why": why, "node": record.node})
-    reason = f'Reason: SIP;cause={cause};text="{headers.quotable(why)[:80]}"'
-    return [note, *hang_up_by_gateway(record, settings, reason, reach_page=reach_page)]
+    return [note, *hang_up_by_gateway(record, settings, cause, why, reach_page=reach_page)]
 
 
 def _page_away(record: CallRecord) -> bool:

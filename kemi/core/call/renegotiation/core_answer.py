@@ -16,7 +16,7 @@ from kemi.core.call import boundary, exchange
 from kemi.core.call.errands import Errand, failed_note, run_alone, run_errands
 from kemi.core.call.events import ChangeFailed, MediaFailed, Renewed
 from kemi.core.call.lifetime import session_timer
-from kemi.core.call.lifetime.ending import hang_up_by_gateway
+from kemi.core.call.lifetime.ending import SESSION_LOST, hang_up_by_gateway
 from kemi.core.call.media.running import (
     SPLIT,
     gate_of,
@@ -224,8 +224,7 @@ def on_unanswered(record: CallRecord, event: ChangeFailed, settings: CallSetting
 
 
 def _end(record: CallRecord, status: int, settings: CallSettings) -> list[act.Action]:
-    reason = f'Reason: SIP;cause={status};text="the far end has lost the session"'
-    return hang_up_by_gateway(record, settings, reason, reach_page=True)
+    return hang_up_by_gateway(record, settings, status, SESSION_LOST, reach_page=True)
 
 
 def _forward(record: CallRecord, reply: Reply, settings: CallSettings, body: str) -> act.ForwardReply:

@@ -21,7 +21,7 @@ from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
 from kemi.core.call.events import Due, OwnRequestAnswered
 from kemi.core.call.lifetime import refresh, session_timer
-from kemi.core.call.lifetime.ending import hang_up_by_gateway
+from kemi.core.call.lifetime.ending import SESSION_LOST, hang_up_by_gateway
 from kemi.core.call.media.far_answer import follow_far_end, take_far_answer
 from kemi.core.call.media.session import direction_for_core, offer_to_text
 from kemi.core.call.own_request import own_request_to_ims
@@ -122,8 +122,7 @@ def on_answered(record: CallRecord, event: OwnRequestAnswered, settings: CallSet
     if record.ended:
         return back
     if event.status in _ENDS_THE_DIALOG:
-        reason = f'Reason: SIP;cause={event.status};text="the far end has lost the session"'
-        return [*back, *hang_up_by_gateway(record, settings, reason, reach_page=True)]
+        return [*back, *hang_up_by_gateway(record, settings, event.status, SESSION_LOST, reach_page=True)]
     if event.status in _TRY_AGAIN and record.core_attempts < MAX_ATTEMPTS:
         # RFC 3261 §14.1: who made the Call-ID waits 2.1 to 4 s, the other one 0 to 2 s
         owns_call_id = record.incoming is None

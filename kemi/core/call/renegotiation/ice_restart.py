@@ -37,7 +37,7 @@ from kemi.core.call.events import (
     UpdateAnswered,
 )
 from kemi.core.call.in_dialog.common import follow
-from kemi.core.call.lifetime.ending import hang_up_by_gateway
+from kemi.core.call.lifetime.ending import PAGE_KNOWS_NONE, hang_up_by_gateway
 from kemi.core.call.media.running import SPLIT, given_back
 from kemi.core.call.media.session import medium_change
 from kemi.core.call.node_loss.answers import take_from_page
@@ -161,8 +161,7 @@ def _end(
     record.ice_before, record.update_attempts = "", 0
     if record.recovery is not None:
         return []  # the call moves to another node, with an ICE of its own
-    reason = f'Reason: SIP;cause={cause};text="{why}"'
-    return hang_up_by_gateway(record, settings, reason, reach_page=reach_page)
+    return hang_up_by_gateway(record, settings, cause, why, reach_page=reach_page)
 
 
 # ---------------------------------------------------------------- the answer
@@ -211,9 +210,5 @@ def _refused(
 
 def _not_followed(record: CallRecord, status: int, detail: str, settings: CallSettings) -> list[act.Action]:
     note = act.Note("ice_restart_refused", logging.WARNING, {"status": status, "detail": detail})
-    why = (
-        "the page does not know the call any more"
-        if status == 481
-        else "the page did not follow an ICE restart"
-    )
+    why = PAGE_KNOWS_NONE if status == 481 else "the page did not follow an ICE restart"
     return [note, *_end(record, settings, status, why, reach_page=status != 481)]

@@ -20,7 +20,7 @@ from kemi.core.call.events import Due, OwnRequestAnswered, TimerFired, UpdateAns
 from kemi.core.call.from_page.reverse_line import take_reverse_lines, with_reverse_lines
 from kemi.core.call.in_dialog.common import follow, retarget_page
 from kemi.core.call.lifetime import refresh
-from kemi.core.call.lifetime.ending import hang_up_by_gateway
+from kemi.core.call.lifetime.ending import PAGE_KNOWS_NONE, hang_up_by_gateway
 from kemi.core.call.media.running import gate_of, given_back
 from kemi.core.call.media.session import shown_media, take_page_answer
 from kemi.core.call.own_request import own_request_to_wic
@@ -140,8 +140,7 @@ def given_up(
     record.update_attempts = 0
     if event.status != 481:
         return []
-    reason = 'Reason: SIP;cause=481;text="the page does not know the call any more"'
-    return hang_up_by_gateway(record, settings, reason, reach_page=False)
+    return hang_up_by_gateway(record, settings, 481, PAGE_KNOWS_NONE, reach_page=False)
 
 
 def acknowledge(

@@ -6,10 +6,15 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.call.history import ended, progress
+from kemi.core.call.history import ended, peer_of, progress
+from kemi.core.call.lifetime.ending import SESSION_LOST
 from kemi.core.call.states import Dialog
 from tests.unit.core.call.incoming_ladder import Incoming
+from tests.unit.core.call.incoming_ladder import invite as core_invite
 from tests.unit.core.call.ladder import Call
+from tests.unit.core.call.sessions import answered as session
+from tests.unit.core.call.sessions import own_answer
+from tests.unit.core.call.test_page_offer import asked, running
 
 
 def end_of(call: Call | Incoming, event: ev.Event, *, answered: bool = False) -> act.RecordEnd:
@@ -38,6 +43,37 @@ def test_a_page_s_call_that_its_registration_outlived() -> None:
 def test_the_gateway_says_why_it_ended_a_call(event: ev.Event, why: str) -> None:
     found = end_of(Call.confirmed(), event, answered=True)
     assert (found.by, found.why) == ("gateway", why)
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [(481, "the far end answered our refresh with 481"), (408, "the far end answered our refresh with 408")],
+)
+def test_a_refresh_that_the_far_end_does_not_know_any_more(status: int, why: str) -> None:
+    call = session({"Session-Expires": ["1800;refresher=uac"]})
+    call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+    found = end_of(call, own_answer(call, status), answered=True)
+    assert (found.by, found.why, found.status) == ("gateway", why, 0)
+
+
+def test_a_session_that_nobody_refreshes() -> None:
+    call = session({"Session-Expires": ["1800;refresher=uas"]})
+    found = end_of(call, ev.TimerFired(ev.Due.SESSION_EXPIRED), answered=True)
+    assert (found.by, found.why) == ("gateway", "the far end did not refresh the session")
+
+
+def test_a_far_end_that_has_lost_the_session_as_the_page_offers() -> None:
+    call = running()
+    asked(call)
+    found = end_of(call, call.ims_reply(481, method="INVITE", cseq=7), answered=True)
+    assert (found.by, found.why) == ("gateway", SESSION_LOST)
+
+
+def test_of_two_addresses_that_the_core_asserts_the_first_is_told() -> None:
+    asserted = {"P-Asserted-Identity": ['"Bob" <sip:bob@ims.test>, <tel:+4930123>']}
+    call = Incoming.ringing(core_invite(headers=asserted))
+    assert peer_of(call.record) == "sip:bob@ims.test"
+    assert end_of(call, ev.WicFailed(486)).peer == "sip:bob@ims.test"
 
 
 def test_the_core_refuses() -> None:

@@ -55,6 +55,19 @@ def test_a_fault_is_named_and_no_other(code: str) -> None:
     assert grave == WITH.get(code, []) + ([code] if GRAVITY[code] is not Gravity.NOTE else [])
 
 
+@pytest.mark.parametrize(("seconds", "is_silent"), [(1.5, False), (30.0, True)])
+def test_nobody_is_silent_who_has_hardly_had_time_to_speak_on_another_relay(
+    seconds: float, is_silent: bool
+) -> None:
+    built = Built().begun().answered()
+    built.now += 3480
+    for name in ("media_node_lost", "call_moves", "call_moved"):
+        built.decided(name, node="127.0.0.1:22222")
+    built.talked(seconds, audio_wic=wic(60), audio_ims=ims(0))
+    assert ("far-end-sends-no-media" in codes_of(built.trace)) is is_silent
+    assert "call-moved" in codes_of(built.trace)
+
+
 @pytest.mark.parametrize("code", sorted(CASES))
 def test_a_verdict_is_a_sentence_with_evidence_and_advice(code: str) -> None:
     (verdict,) = [one for one in explain(CASES[code]) if one.code == code]

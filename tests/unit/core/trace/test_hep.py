@@ -165,6 +165,19 @@ class TestRealms:
         realms.learn("c2", "sip:carol@other.example", "sip:+4930@carrier.example", "")
         assert not realms.have(facts(call_id="c2"))
 
+    def test_of_a_caller_who_is_asserted_by_number_alone_from_says_the_domain(self) -> None:
+        realms = Realms(["ims.example"])
+        realms.learn("c1", "sip:carol@other.example", "tel:+4930", "")
+        assert realms.have(facts(parties=("sip:bob@ims.example", "sip:carol@other.example")))
+
+    def test_a_long_call_is_known_as_long_as_it_is_heard_of(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("kemi.core.trace.realms.MOST", 2)
+        realms = Realms(["trunk:acme"])
+        realms.learn("c1", "sip:alice@ims.example", "sip:+4930@h", "acme")
+        for number in range(9):
+            realms.have(facts(call_id=f"other-{number}"))
+            assert realms.have(facts())
+
     def test_a_trunks_calls(self) -> None:
         realms = Realms(["trunk:acme"])
         realms.learn("c1", "sip:alice@ims.example", "sip:+4930@h", "acme")
