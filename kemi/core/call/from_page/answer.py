@@ -11,7 +11,7 @@ from typing import Final
 
 from kemi.core import emergency, headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, exchange
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed, MediaGated
 from kemi.core.call.from_page import challenged, early_media, forks, redirection, trunk_call
 from kemi.core.call.from_page.core_invite import is_worth_a_longer_session, try_longer_session
@@ -118,7 +118,10 @@ def _on_answer(record: CallRecord, reply: Reply, leg: Leg, settings: CallSetting
     if not answer or applied or record.ended or record.doomed:
         if not record.applied_answer:
             record.doomed = "the core answered without a session description"
-        follow = _answered_as_before(record, settings) if applied and is_first and not record.ended else []
+        follow = []
+        if applied and is_first and not record.ended:
+            record.ims_description = exchange.as_taken(record, record.ims_description, answer, settings)
+            follow = _answered_as_before(record, settings)
         return [*early_media.gates_since(record, before), _forward(record, reply, settings), *follow]
     taken = _take_answer(record, reply.to_tag, answer, reply, settings)
     return [*early_media.gates_since(record, before), *taken]
@@ -135,7 +138,7 @@ def _take_answer(
     record: CallRecord, tag: str, answer: str, reply: Reply, settings: CallSettings
 ) -> list[act.Action]:
     try:
-        return _connect(record, tag, answer, reply)
+        return _connect(record, tag, answer, reply, settings)
     except RemoteProtocolError as error:  # not the page's fault: RFC 3261 §21.5.3
         bad_gateway = SipReject(error.detail, status=502, reason_phrase="Bad Gateway")
         return on_media_failed(record, MediaFailed(bad_gateway, reply), settings)
@@ -188,12 +191,18 @@ def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
     return leg
 
 
-def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> list[act.Action]:
+def _connect(
+    record: CallRecord, tag: str, answer_text: str, reply: Reply, settings: CallSettings
+) -> list[act.Action]:
     kinds = tuple(medium.kind for medium in record.media)
     answers = ims_answer_media(answer_text, kinds, forks.invite_offer(record))
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
-    record.ims_description = agreed(forks.told(record, tag), answer_text)
+    told = forks.told(record, tag)
+    if reply.status < 200:  # another fork may take what this one refuses
+        record.ims_description = agreed(told, answer_text)
+    else:
+        record.ims_description = exchange.as_taken(record, told, answer_text, settings)
     record.applied_answer = forks.applied(tag, answer_text)
     # The same once more is a refresh, which our offer answers only where the far end took all of it (RFC 3264 §6).
     whole = all(one.sdp is not None and one.direction is Direction.SENDRECV for one in answers.values())

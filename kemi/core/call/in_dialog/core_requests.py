@@ -184,7 +184,7 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
         return [forward]
     try:
         then = Continuation(page_answer.on_late_answer_taken, page_answer.on_media_failed)
-        return [forward, *take_answer(record, request, then)]
+        return [forward, *take_answer(record, request, then, settings)]
     except GatewayError as error:
         record.doomed = error.detail
         return [forward, *hang_up_both(record, settings)]

@@ -141,6 +141,7 @@ def _followed(record: CallRecord, reply: Reply, settings: CallSettings) -> list[
     if media == record.media:
         return []
     before, record.media = record.media, media
+    record.ims_description = exchange.as_taken(record, record.ims_description, reply.body, settings)
     record.far_checksum = ""  # what it said before would be news
     return follow_far_end(record, before, settings)
 

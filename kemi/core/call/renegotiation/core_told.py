@@ -146,7 +146,7 @@ def _on_taken(
     if record.ended:
         return actions
     try:
-        _take_answer(record, pending, event.reply)
+        _take_answer(record, pending, event.reply, settings)
     except GatewayError as error:
         note = act.Note("own_offer_misunderstood", logging.WARNING, {"detail": error.detail})
         return [*actions, note, *exchange.rollback(record)]
@@ -157,9 +157,10 @@ def _on_taken(
     return [*actions, *follow_far_end(record, before, settings)]
 
 
-def _take_answer(record: CallRecord, pending: Exchange, reply: Reply | None) -> None:
+def _take_answer(record: CallRecord, pending: Exchange, reply: Reply | None, settings: CallSettings) -> None:
     if reply is None or not reply.has_sdp:
         raise RemoteProtocolError("the core answered our offer without a session description")
     if reply.contact:
         record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
     take_far_answer(pending.media, pending.ims_description, reply.body)
+    pending.ims_description = exchange.as_taken(record, pending.ims_description, reply.body, settings)
