@@ -64,6 +64,8 @@ class Leg:
     """It wants digits as INFO (Recv-Info: infoDtmf)."""
     takes_media_control: bool = False
     """It may be asked for whole pictures by INFO (RFC 5168)."""
+    takes_update: bool = False
+    """Its Allow, where it has said one, has UPDATE."""
 
 
 @dataclass(slots=True)
@@ -282,8 +284,6 @@ class CallRecord:
     """The relay keeps the far end's telephone-events from the page."""
     wic_takes_update: bool = False
     """The page's Allow has UPDATE (of an early dialog that is no promise, see sdp/judge.py)."""
-    ims_takes_update: bool = False
-    """The far end's Allow has UPDATE."""
     correctable: bool = False
     """The page takes an UPDATE that puts its video right once the far end has answered."""
     page_behind: bool = False

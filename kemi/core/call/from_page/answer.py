@@ -24,7 +24,7 @@ from kemi.core.call.from_page.setup import (
 )
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media import digits, pictures
-from kemi.core.call.own_request import own_request_to_ims
+from kemi.core.call.own_request import learn_allowed, own_request_to_ims
 from kemi.core.call.record import CallRecord, Leg, Rejection, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
@@ -182,7 +182,7 @@ def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
     """Keep the remote target and route set of this early or confirmed dialog (RFC 3261 §12.1.2)."""
     leg = record.legs.setdefault(reply.to_tag, Leg(contact=""))
     record.caller_lines = []  # the INVITE will not be sent again
-    record.ims_takes_update = record.ims_takes_update or "update" in reply.tokens("Allow")
+    learn_allowed(leg, reply)
     if reply.contact:
         leg.contact = uri_from_address(reply.contact)
     routes = addresses_from_headers(reply.headers("Record-Route"))

@@ -6,6 +6,7 @@ wants us to.  A page refreshes its own session with us or has none.  What is don
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from kemi.core.call import actions as act
@@ -87,8 +88,8 @@ def asked_by_core(record: CallRecord, request: Request, settings: CallSettings) 
     if not refresher and supported and record.ims_session is not None:
         refresher = "uas" if record.ims_session.we_refresh else "uac"
     we_refresh = not supported or refresher == "uas"
-    under_way = record.ims_session.refresh_cseq if record.ims_session is not None else 0
-    record.ims_session = SessionTimer(interval_s, we_refresh, refresh_cseq=under_way)
+    before = record.ims_session or SessionTimer(interval_s, we_refresh)
+    record.ims_session = replace(before, interval_s=interval_s, we_refresh=we_refresh, failures=0)
 
 
 def answer_to_core(record: CallRecord) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from kemi.core.call.lifetime import refresh, session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.media.far_answer import follow_far_end, take_far_answer
 from kemi.core.call.media.session import direction_for_core, offer_to_text
-from kemi.core.call.own_request import own_request_to_ims
+from kemi.core.call.own_request import METHOD_NOT_TAKEN, own_request_to_ims, takes_update
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
@@ -79,7 +79,7 @@ def tell_core(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     }
     origin = exchange.next_ims_origin(record, settings)
     offer = offer_to_text(ims_offer_again(told, directions, origin), settings)
-    method = "UPDATE" if record.ims_takes_update else "INVITE"
+    method = "UPDATE" if takes_update(record) else "INVITE"
     record.own_ims_offer = cseq = record.next_ims_cseq()
     media = deepcopy(record.media)
     exchange.begin(record, Exchange(Offerer.GATEWAY_TO_IMS, method, cseq, media=media, ims_description=offer))
@@ -124,6 +124,10 @@ def on_answered(record: CallRecord, event: OwnRequestAnswered, settings: CallSet
     if event.status in _ENDS_THE_DIALOG:
         reason = f'Reason: SIP;cause={event.status};text="the far end has lost the session"'
         return [*back, *hang_up_by_gateway(record, settings, reason, reach_page=True)]
+    if event.status in METHOD_NOT_TAKEN and event.method == "UPDATE":
+        record.legs[record.confirmed_tag].takes_update = False
+        record.core_behind = True  # and flow.py has it told by INVITE
+        return back
     if event.status in _TRY_AGAIN and record.core_attempts < MAX_ATTEMPTS:
         # RFC 3261 §14.1: who made the Call-ID waits 2.1 to 4 s, the other one 0 to 2 s
         owns_call_id = record.incoming is None
