@@ -66,6 +66,8 @@ class Leg:
     """It may be asked for whole pictures by INFO (RFC 5168)."""
     takes_update: bool = False
     """Its Allow, where it has said one, has UPDATE."""
+    unusable: str = ""
+    """Why what it has described before its 2xx cannot be used."""
 
 
 @dataclass(slots=True)
@@ -303,7 +305,6 @@ class CallRecord:
     ims_offer: str = ""
     wic_answer: str = ""
     """Repeated in the 2xx for pages without reliable provisional responses."""
-
     rseq: int = 0
     gateway_cseq: int = 0
     """Last CSeq we used towards the page, own and forwarded requests alike."""
@@ -329,8 +330,7 @@ class CallRecord:
     last_invite: tuple[int, int] | None = None
     """CSeq of the page's newest re-INVITE: its own and ours towards the core, for the ACK."""
     reliable: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Our RSeq towards the page -> (leg tag, the core's RSeq); of calls towards pages: ours towards the core -> ("",
-    the page's RSeq, or 0 where the page has no reliable responses)."""
+    """Our RSeq to the page -> (leg tag, the core's); of calls towards pages: to the core -> ("", the page's or 0)."""
     outstanding: dict[str, Outstanding] = field(default_factory=dict)
     """Our CSeq towards the page -> the core's request."""
     legs: dict[str, Leg] = field(default_factory=dict)

@@ -83,21 +83,37 @@ def _on_progress(record: CallRecord, reply: Reply, settings: CallSettings) -> li
         # The page has one dialog for all forks, which goes on: it is not told.
         del record.legs[reply.to_tag]
     elif reply.has_sdp and not leg.told and reply.body != leg.answer:
-        leg.answer = reply.body
+        leg.answer, leg.unusable = reply.body, ""
         record.legs[reply.to_tag] = record.legs.pop(reply.to_tag)  # the newest is last
     return [*acknowledge, *hear(record, reply, settings)]
 
 
 def hear(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
-    """Let the page hear the fork it should hear now, then pass the response on."""
-    tag = early_media.heard(record, settings)
+    """Let the page hear the fork it should hear now, then pass the response on.
+
+    A fork whose description cannot be used is not heard.  The call ends for it only where it is all there is, and bound
+    to what it has said (RFC 3262 §5): another fork may answer, or this one describe something else in its 2xx.
+    """
     before = early_media.passing(record)
+    notes: list[act.Action] = []
+    while True:
+        tag = early_media.heard(record, settings)
+        leg = record.legs[tag] if tag else None
+        if leg is None or forks.applied(tag, leg.answer) == record.applied_answer or record.doomed:
+            taken = _pass_on(record, reply, settings)
+            break
+        try:
+            taken = _connect(record, tag, leg.answer, reply, settings)
+            break
+        except GatewayError as error:
+            if len(record.legs) == 1 and _rseq(reply):
+                taken = _not_taken(record, reply, error, settings)
+                break
+            leg.answer, leg.unusable = "", error.detail
+            notes.append(act.Note("early_answer_unusable", logging.WARNING, {"detail": error.detail}))
     if tag or record.applied_answer:
         early_media.allow(record, tag, settings)
-    if not tag or forks.applied(tag, record.legs[tag].answer) == record.applied_answer or record.doomed:
-        return [*early_media.gates_since(record, before), *_pass_on(record, reply, settings)]
-    taken = _take_answer(record, tag, record.legs[tag].answer, reply, settings)
-    return [*early_media.gates_since(record, before), *taken]
+    return [*notes, *early_media.gates_since(record, before), *taken]
 
 
 def _on_answer(record: CallRecord, reply: Reply, leg: Leg, settings: CallSettings) -> list[act.Action]:
@@ -116,14 +132,19 @@ def _on_answer(record: CallRecord, reply: Reply, leg: Leg, settings: CallSetting
         record.media_state is Media.CONNECTED and forks.applied(reply.to_tag, answer) == record.applied_answer
     )
     if not answer or applied or record.ended or record.doomed:
-        if not record.applied_answer:
+        if not answer and leg.unusable:
+            record.doomed = leg.unusable
+        elif not record.applied_answer:
             record.doomed = "the core answered without a session description"
         follow = []
         if applied and is_first and not record.ended:
             record.ims_description = exchange.as_taken(record, record.ims_description, answer, settings)
             follow = _answered_as_before(record, settings)
         return [*early_media.gates_since(record, before), _forward(record, reply, settings), *follow]
-    taken = _take_answer(record, reply.to_tag, answer, reply, settings)
+    try:
+        taken = _connect(record, reply.to_tag, answer, reply, settings)
+    except GatewayError as error:
+        taken = _not_taken(record, reply, error, settings)
     return [*early_media.gates_since(record, before), *taken]
 
 
@@ -134,16 +155,12 @@ def _answered_as_before(record: CallRecord, settings: CallSettings) -> list[act.
     return [*pictures.request_key_frames(record), *release, *correct(record, settings)]
 
 
-def _take_answer(
-    record: CallRecord, tag: str, answer: str, reply: Reply, settings: CallSettings
+def _not_taken(
+    record: CallRecord, reply: Reply, error: GatewayError, settings: CallSettings
 ) -> list[act.Action]:
-    try:
-        return _connect(record, tag, answer, reply, settings)
-    except RemoteProtocolError as error:  # not the page's fault: RFC 3261 §21.5.3
-        bad_gateway = SipReject(error.detail, status=502, reason_phrase="Bad Gateway")
-        return on_media_failed(record, MediaFailed(bad_gateway, reply), settings)
-    except GatewayError as error:
-        return on_media_failed(record, MediaFailed(error, reply), settings)
+    if isinstance(error, RemoteProtocolError):  # not the page's fault: RFC 3261 §21.5.3
+        error = SipReject(error.detail, status=502, reason_phrase="Bad Gateway")
+    return on_media_failed(record, MediaFailed(error, reply), settings)
 
 
 def _rseq(reply: Reply) -> int:
