@@ -36,6 +36,8 @@ LOOK_AGAIN_S: Final = 1.0
 """So often a session whose time is up is looked at while an offer is open that may refresh it."""
 _CORE_CLOCK: Final = frozenset({Due.SESSION_REFRESH, Due.SESSION_EXPIRED})
 _PAGE_CLOCK: Final = frozenset({Due.PAGE_SESSION_EXPIRED})
+_SAYS_NOTHING_OF_UPDATE: Final = frozenset({401, 407, 422, 491})
+"""Refusals after which the method is the same; so it is where Retry-After says when to come again."""
 
 
 def may_be_refreshed(record: CallRecord, due: Due) -> bool:
@@ -125,6 +127,8 @@ def on_refresh_answered(
     if event.status in METHOD_NOT_TAKEN and event.method == "UPDATE":
         record.legs[record.confirmed_tag].takes_update = False
         return on_refresh_due(record, settings)
+    if event.status not in _SAYS_NOTHING_OF_UPDATE and event.retry_after_s is None:
+        record.legs[record.confirmed_tag].takes_update = False  # perhaps none without a description
     return [_again(record, session, event)]
 
 
