@@ -122,7 +122,7 @@ def _on_answer(record: CallRecord, reply: Reply, leg: Leg, settings: CallSetting
     if is_first:
         record.confirmed_tag = reply.to_tag
         record.move_dialog(DialogEvent.ANSWERED)
-        session_timer.answered_by_core(record, reply)
+        session_timer.answered_by_core(record, reply, settings)
     answer = forks.answer_in(leg, reply)
     for known in record.legs.values():
         known.answer, known.early_media = "", []

@@ -112,7 +112,7 @@ def on_refresh_answered(
         leg = record.legs.get(event.reply.to_tag)
         if leg is not None and event.reply.contact:
             leg.contact = uri_from_address(event.reply.contact)
-        clock = session_timer.answered_by_core(record, event.reply)
+        clock = session_timer.answered_by_core(record, event.reply, settings)
         return [*actions, *clock, *_followed(record, event.reply, settings)]
     if event.status in _CALL_IS_GONE:
         return end(record, settings, f"the far end answered our refresh with {event.status}", reach_page=True)

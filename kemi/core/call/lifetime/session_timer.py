@@ -47,13 +47,17 @@ def request_to_core(record: CallRecord, settings: CallSettings) -> tuple[str, ..
     return (f"Session-Expires: {session.interval_s};refresher={refresher}", f"Min-SE: {min_se_s}")
 
 
-def answered_by_core(record: CallRecord, reply: Reply) -> list[act.Action]:
-    """Take what a 2xx of the core to our INVITE or UPDATE says: without Session-Expires nothing expires (§7.2)."""
+def answered_by_core(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    """Take what a 2xx of the core to our INVITE or UPDATE says: without Session-Expires nothing expires (§7.2).
+
+    Less than the Min-SE that we have said, as 0, would be an end at once, or one refresh after another: that counts.
+    """
     asked = _asked(reply)
     if asked is None:
         record.ims_session = None
         return []
     interval_s, refresher = asked
+    interval_s = max(interval_s, settings.min_se_s)
     record.ims_session = SessionTimer(interval_s, we_refresh=refresher != "uas")
     return [clock(record)]
 

@@ -46,7 +46,7 @@ def take_from_core(record: CallRecord, reply: Reply, settings: CallSettings) -> 
     opened, recovery = _open(record)
     if reply.contact:
         record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
-    clock = session_timer.answered_by_core(record, reply)
+    clock = session_timer.answered_by_core(record, reply, settings)
     if not reply.has_sdp:
         raise RemoteProtocolError("the core answered without a session description")
     asked = [medium for medium in opened.media if medium.active]

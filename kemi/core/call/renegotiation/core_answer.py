@@ -54,7 +54,7 @@ def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> l
         return [act.DropReply()]  # the page needs no more than the 100 of its own hop
     if reply.status >= 300:
         return _refused(record, reply, settings)
-    clock = session_timer.answered_by_core(record, reply)
+    clock = session_timer.answered_by_core(record, reply, settings)
     if reply.contact:
         record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
     if opened.settling:

@@ -155,7 +155,7 @@ def _on_taken(
         note = act.Note("own_offer_misunderstood", logging.WARNING, {"detail": error.detail})
         return [*actions, note, *exchange.rollback(record)]
     if event.reply is not None:
-        actions += session_timer.answered_by_core(record, event.reply)
+        actions += session_timer.answered_by_core(record, event.reply, settings)
     before = record.media
     exchange.commit(record)
     return [*actions, *follow_far_end(record, before, settings)]

@@ -35,6 +35,8 @@ class TestWithTheCore:
             pytest.param(["1800;refresher=uac"], {"session_refresh": 900.0}, id="ours"),
             pytest.param(["1800;refresher=uas"], {"session_expired": 1768.0}, id="theirs"),
             pytest.param(["90;refresher=uas"], {"session_expired": 60.0}, id="theirs, short"),
+            pytest.param(["0;refresher=uas"], {"session_expired": 60.0}, id="theirs, too short"),
+            pytest.param(["0;refresher=uac"], {"session_refresh": 45.0}, id="ours, too short"),
             pytest.param(["soon"], {}, id="unreadable"),
         ],
     )
