@@ -7,6 +7,7 @@ ICE, DTLS or BUNDLE reaches the core network (TS 23.228 §U.1.1).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from kemi.core.errors import (
@@ -102,9 +103,7 @@ def ims_medium(media: MediaDescription, offered: MediaDescription | None = None)
         return ImsMedium(None, Direction.INACTIVE, None)
     if offered is not None and "SAVP" in offered.proto.upper():
         _check_keys(media, offered)
-    address = media.connection_address
-    if address is None:
-        raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
+    connection = far_connection(media)
     if offered is not None:
         check_family(media, offered.address_family)
     codecs = media.codecs
@@ -126,11 +125,41 @@ def ims_medium(media: MediaDescription, offered: MediaDescription | None = None)
                 warn_code=WarnCode.INCOMPATIBLE_FORMAT,
             )
     direction = media.direction
-    line = ims_line(media, media.port, media.proto, codecs, direction, media.connection)
-    if address in UNSPECIFIED:
+    line = ims_line(media, media.port, media.proto, codecs, direction, connection)
+    if media.connection_address in UNSPECIFIED:
         # Hold as RFC 2543 had it: the peer takes nothing (RFC 3264 §8.4).
         direction = Direction.of(sends=direction.sends, receives=False)
     return ImsMedium(one_line_text(media.session, promising_key_frames(line)), direction, main.name)
+
+
+def far_connection(media: MediaDescription) -> str:
+    """Return what c= says for a line of the core, as the relay reads it: one blank between words, capitals, no TTL.
+
+    Raises:
+        SdpSyntaxError: it has not three words.
+        RemoteProtocolError: there is none.
+        NotAcceptableHere: it has a name (RFC 8866 §5.7), which the relay does not look up, or what is no address of one
+            host.
+    """
+    if media.connection is None:
+        raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
+    address = media.connection_address or ""
+    network, family, _ = media.connection.upper().split()
+    try:
+        found = ip_address(address)
+    except ValueError:
+        found = None
+    if (
+        found is None
+        or "%" in address
+        or found.is_multicast
+        or (network, family) != ("IN", f"IP{found.version}")
+    ):
+        raise NotAcceptableHere(
+            f"The {media.kind} line has c={media.connection}, which is no address that the media relay sends to",
+            warn_code=WarnCode.INCOMPATIBLE_ADDRESSES,
+        )
+    return f"IN {family} {address}"
 
 
 def check_family(media: MediaDescription, ours: str) -> None:
