@@ -32,7 +32,7 @@ _ENDING: Final[Mapping[OfferAnswer, OfferAnswerEvent]] = MappingProxyType(
     }
 )
 _LONGEST_RETRY_AFTER_S: Final = 10
-_REFUSED_LINE: Final = re.compile(r"[\r\n]m=\S+\s+0+\s")
+_REFUSED_LINE: Final = re.compile(r"[\r\n]m=\S+\s+0+[/\s]")
 
 
 def is_open(record: CallRecord) -> bool:
@@ -196,10 +196,12 @@ def as_taken(record: CallRecord, ours: str, answer: str, settings: CallSettings)
     What the far end has refused is off for both (RFC 3264 §6): it stays so in later offers, and is nothing to tell it.
     """
     ours = agreed(ours, answer)
-    if not _REFUSED_LINE.search(answer):
+    if not _REFUSED_LINE.search(answer) and answer.count("\nm=") >= ours.count("\nm="):
         return ours
     offer, answered = sdp_from_text(ours), sdp_from_text(answer).media
-    refused = {place for place, line in enumerate(answered) if not line.port}
+    refused = {
+        place for place in range(len(offer.media)) if place >= len(answered) or not answered[place].port
+    }
     if not any(line.port and place in refused for place, line in enumerate(offer.media)):
         return ours
     lines = [off_line(line) if place in refused else line for place, line in enumerate(offer.media)]

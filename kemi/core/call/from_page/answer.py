@@ -232,6 +232,8 @@ def _connect(
     notes: list[act.Action] = []
     for medium in record.media:
         answer = answers[medium.kind]
+        if answer.is_missing:
+            notes.append(act.Note("answer_too_short", logging.WARNING, {"detail": f"no {medium.kind} line"}))
         if answer.why:
             notes.append(act.Note("video_not_passed", logging.WARNING, {"detail": answer.why}))
             record.core_behind = True  # of that: the far end believes that its video is on

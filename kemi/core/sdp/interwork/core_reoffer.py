@@ -71,11 +71,11 @@ def read_core_reoffer(
         own_video: the client's video line alone; "" where ``offer`` is an answer to ``told``.
 
     Raises:
-        NotAcceptableHere: lines are missing or have another kind (RFC 3264 §8), nothing usable is left, audio goes on
-            without a usable codec, or a line gives way to another one of its kind.
+        NotAcceptableHere: lines that are on are missing, or have another kind (RFC 3264 §8), nothing usable is left,
+            audio goes on without a usable codec, or a line gives way to another one of its kind.
         RemoteProtocolError: a line has no address.
     """
-    if len(offer.media) < len(told.media):
+    if any(place >= len(offer.media) for place in places.values()):
         raise NotAcceptableHere(
             f"The offer has {len(offer.media)} media lines, the session {len(told.media)} (RFC 3264 §8)"
         )

@@ -42,6 +42,12 @@ class ImsMedium(NamedTuple):
     """Name of the codec the peer prefers, lower case."""
     why: str = ""
     """Why it counts as rejected although the peer has not."""
+    is_missing: bool = False
+    """Whether the answer ends before this line, which says the same as port 0 to those that leave out what they refuse
+    (RFC 3264 §6 wants the line)."""
+
+
+MISSING: Final = ImsMedium(None, Direction.INACTIVE, None, is_missing=True)
 
 
 def ims_offer(
@@ -78,22 +84,28 @@ def ims_answer_media(
     """Take an IMS answer apart, per kind offered and in that order; ``offer_text`` is what we offered, if known.
 
     Raises:
-        SdpSyntaxError: it is no description. RemoteProtocolError: it has other m-lines than were offered
+        SdpSyntaxError: it is no description. RemoteProtocolError: it has other m-lines than the first ones offered
         (RFC 3264 §6), or one lacks address, codec or a key where keys were offered. NotAcceptableHere: its audio has
         no codec of the offer.
     """
     if len(set(kinds_offered)) < len(kinds_offered):
         raise LocalProtocolError("IMS is offered one m-line per kind")
     answer = sdp_from_text(answer_text)
-    kinds = [media.kind for media in answer.media]
-    if kinds != list(kinds_offered):
-        raise RemoteProtocolError(
-            f"The answer describes {' and '.join(kinds) or 'nothing'}, not {' and '.join(kinds_offered)}"
-        )
+    check_kinds(answer, kinds_offered)
     offer = sdp_from_text(offer_text).media if offer_text else (None,) * len(answer.media)
-    return {
-        media.kind: ims_medium(media, offered) for media, offered in zip(answer.media, offer, strict=True)
+    found = {
+        media.kind: ims_medium(media, offered) for media, offered in zip(answer.media, offer, strict=False)
     }
+    return {kind: found.get(kind, MISSING) for kind in kinds_offered}
+
+
+def check_kinds(answer: SessionDescription, offered: Sequence[str]) -> None:
+    """Raise RemoteProtocolError where an answer has other lines than the first ones of these kinds."""
+    kinds = [media.kind for media in answer.media]
+    if not kinds or kinds != list(offered[: len(kinds)]):
+        raise RemoteProtocolError(
+            f"The answer describes {' and '.join(kinds) or 'nothing'}, not {' and '.join(offered)}"
+        )
 
 
 def ims_medium(media: MediaDescription, offered: MediaDescription | None = None) -> ImsMedium:
