@@ -6,6 +6,7 @@ side's offers are refused.  What an exchange changes stands in it until the answ
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,7 +19,10 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import OfferAnswer, OfferAnswerEvent
 from kemi.core.errors import LocalProtocolError
 from kemi.core.messages import Request, Side
+from kemi.core.sdp.build import off_line, session_description, session_section
+from kemi.core.sdp.interwork.avpf import agreed
 from kemi.core.sdp.model import Origin
+from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 _SETTLED: Final = frozenset({OfferAnswer.STABLE, OfferAnswer.IDLE})
 _ENDING: Final[Mapping[OfferAnswer, OfferAnswerEvent]] = MappingProxyType(
@@ -28,6 +32,7 @@ _ENDING: Final[Mapping[OfferAnswer, OfferAnswerEvent]] = MappingProxyType(
     }
 )
 _LONGEST_RETRY_AFTER_S: Final = 10
+_REFUSED_LINE: Final = re.compile(r"[\r\n]m=\S+\s+0+[/\s]")
 
 
 def is_open(record: CallRecord) -> bool:
@@ -183,6 +188,25 @@ def next_ims_origin(record: CallRecord, settings: CallSettings) -> Origin:
     """Return the origin of the next description for the core."""
     record.ims_version += 1
     return Origin(record.session_id + 1, record.ims_version, settings.media_address)
+
+
+def as_taken(record: CallRecord, ours: str, answer: str, settings: CallSettings) -> str:
+    """Return our offer to the core as its answer of a 2xx has made it, with a new version where a line is off now.
+
+    What the far end has refused is off for both (RFC 3264 §6): it stays so in later offers, and is nothing to tell it.
+    """
+    ours = agreed(ours, answer)
+    if not _REFUSED_LINE.search(answer) and answer.count("\nm=") >= ours.count("\nm="):
+        return ours
+    offer, answered = sdp_from_text(ours), sdp_from_text(answer).media
+    refused = {
+        place for place in range(len(offer.media)) if place >= len(answered) or not answered[place].port
+    }
+    if not any(line.port and place in refused for place, line in enumerate(offer.media)):
+        return ours
+    lines = [off_line(line) if place in refused else line for place, line in enumerate(offer.media)]
+    session = session_section(next_ims_origin(record, settings), connection=offer.session_connection)
+    return sdp_to_text(session_description(session, lines))
 
 
 def _open(record: CallRecord) -> Exchange:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kemi.core import headers
 from kemi.core.call import actions as act
-from kemi.core.call.record import CallRecord
+from kemi.core.call.record import CallRecord, Leg
 from kemi.core.call.settings import CallSettings
-from kemi.core.messages import Side, uri_from_address
+from kemi.core.messages import Message, Side, uri_from_address
+
+METHOD_NOT_TAKEN: Final = frozenset({405, 501})
 
 
 def own_request_to_wic(
@@ -43,3 +47,15 @@ def own_request_to_ims(
         next_hop=uri_from_address(leg.route_set[0]) if leg.route_set else leg.contact,
         headers=(*headers.towards_ims(record, tag, cseq, method), *further),
     )
+
+
+def learn_allowed(leg: Leg, message: Message) -> None:
+    """Keep whether a leg of the core's takes UPDATE; a message without Allow says nothing (RFC 3261 §20.5)."""
+    if message.headers("Allow"):
+        leg.takes_update = "update" in message.tokens("Allow")
+
+
+def takes_update(record: CallRecord) -> bool:
+    """Say whether the far end that has the call takes UPDATE, so that a request of our own need be no re-INVITE."""
+    leg = record.legs.get(record.confirmed_tag)
+    return leg is not None and leg.takes_update

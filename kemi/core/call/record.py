@@ -64,6 +64,10 @@ class Leg:
     """It wants digits as INFO (Recv-Info: infoDtmf)."""
     takes_media_control: bool = False
     """It may be asked for whole pictures by INFO (RFC 5168)."""
+    takes_update: bool = False
+    """Its Allow, where it has said one, has UPDATE."""
+    unusable: str = ""
+    """Why what it has described before its 2xx cannot be used."""
 
 
 @dataclass(slots=True)
@@ -282,8 +286,6 @@ class CallRecord:
     """The relay keeps the far end's telephone-events from the page."""
     wic_takes_update: bool = False
     """The page's Allow has UPDATE (of an early dialog that is no promise, see sdp/judge.py)."""
-    ims_takes_update: bool = False
-    """The far end's Allow has UPDATE."""
     correctable: bool = False
     """The page takes an UPDATE that puts its video right once the far end has answered."""
     page_behind: bool = False
@@ -303,7 +305,6 @@ class CallRecord:
     ims_offer: str = ""
     wic_answer: str = ""
     """Repeated in the 2xx for pages without reliable provisional responses."""
-
     rseq: int = 0
     gateway_cseq: int = 0
     """Last CSeq we used towards the page, own and forwarded requests alike."""
@@ -329,8 +330,7 @@ class CallRecord:
     last_invite: tuple[int, int] | None = None
     """CSeq of the page's newest re-INVITE: its own and ours towards the core, for the ACK."""
     reliable: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Our RSeq towards the page -> (leg tag, the core's RSeq); of calls towards pages: ours towards the core -> ("",
-    the page's RSeq, or 0 where the page has no reliable responses)."""
+    """Our RSeq to the page -> (leg tag, the core's); of calls towards pages: to the core -> ("", the page's or 0)."""
     outstanding: dict[str, Outstanding] = field(default_factory=dict)
     """Our CSeq towards the page -> the core's request."""
     legs: dict[str, Leg] = field(default_factory=dict)

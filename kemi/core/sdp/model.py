@@ -58,7 +58,8 @@ _MIRRORED: Final[Mapping[Direction, Direction]] = {
     Direction.RECVONLY: Direction.SENDONLY,
     Direction.INACTIVE: Direction.INACTIVE,
 }
-_DIRECTION_LINES: Final = {f"a={direction}": direction for direction in Direction}
+_DIRECTION_LINES: Final = {f"a={word}": one for one in Direction for word in (one.value, one.value.upper())}
+"""Capitals are no direction (RFC 8866 §5.13), but who writes them means a hold."""
 
 LEGAL_ANSWERS: Final[Mapping[Direction, frozenset[Direction]]] = {
     Direction.SENDRECV: frozenset(Direction),
@@ -377,7 +378,7 @@ def _codecs(formats: tuple[str, ...], codec_lines: tuple[str, ...]) -> tuple[Cod
     wanted: dict[str, list[str]] = {}
     for line in codec_lines:
         name, _, text = line.partition(":")
-        payload_type, _, value = text.partition(" ")
+        payload_type, value, *_ = *text.split(None, 1), "", ""
         if name == "a=rtpmap":
             encodings.setdefault(payload_type, value)
         elif name == "a=fmtp":

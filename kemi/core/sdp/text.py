@@ -2,7 +2,7 @@
 
 Knows the line grammar and the limits against hostile bodies, nothing of what the lines mean.  Lossless: what
 was read is what is written, with CRLF or bare LF.  Three things are tidied: a body that mixes both line ends
-gets CRLF throughout, blanks at the end of attributes go, and so do empty lines after the last line.
+gets CRLF throughout, blanks at the end of attributes go, and so does what is empty around the lines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ MAX_MEDIA: Final = 32
 MAX_FORMATS: Final = 128
 """Of one m-line: payload types are 0 to 127 (RFC 8866 §5.14), and other protocols have one or two formats."""
 
-_ORIGIN: Final = re.compile(r"o=\S+ +\d+ +\d+ +IN +IP[46] +\S+ *", re.ASCII)
+_ORIGIN: Final = re.compile(r"o=.*\S\s+\S+\s+\S+\s+IN\s+IP[46](\s+\S+)?\s*", re.ASCII | re.IGNORECASE)
+"""Nothing is read in it: a user name may have blanks, an id may be hexadecimal or negative, the address may lack."""
 _MAX_PORT: Final = 65535
 _SECOND: Final = operator.itemgetter(1)
 _EQUALS: Final = {"="}
@@ -39,6 +40,7 @@ def sdp_from_text(text: str, *, limited: bool = True) -> SessionDescription:
     """Read a description; raise SdpSyntaxError with the line and what is wrong with it."""
     if limited and len(text) > MAX_SIZE:
         raise SdpSyntaxError(f"{len(text)} characters, at most {MAX_SIZE} are taken")
+    text = text.lstrip("\r\n").rstrip(" \t\0")
     if "\0" in text:
         raise SdpSyntaxError("a NUL character", text.count("\n", 0, text.index("\0")) + 1)
     newline = "\r\n" if "\r" in text else "\n"
@@ -121,9 +123,7 @@ def _session(lines: Sequence[str]) -> SessionSection:
 
 def _media(lines: tuple[str, ...], session: SessionSection, line_number: int) -> MediaDescription:
     _check_types(lines, line_number)
-    words = lines[0][2:].split(" ")
-    if "" in words:
-        words = [word for word in words if word]
+    words = lines[0][2:].split()
     if len(words) < 4:
         raise SdpSyntaxError(f"{shown(lines[0])} is not m=<media> <port> <proto> <format> ...", line_number)
     port = words[1].partition("/")[0]

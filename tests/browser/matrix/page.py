@@ -52,6 +52,9 @@ Found in their sources, not by calls of the matrix:
   what INVITE and UPDATE are asked, where `auth` is beside it; where a core asks for nothing else no page can call.
 - `session.on("icecandidate", event => event.ready())` of JsSIP sends the offer at the first candidate, audio's:
   video then seems to have no transport of its own, as with max-bundle, and is refused. Wait for one of each line.
+- `hold`, `unhold` and `renegotiate` of JsSIP with `useUpdate: true` send UPDATE whatever the far end takes, and the
+  gateway passes it on. Where the far end has none (405, 501; many PSTN gateways) JsSIP ends the call: leave it out, and
+  it is a re-INVITE. Firmware and native clients of your own do the same: an offer in a running call is a re-INVITE.
 - `inviteWithoutSdp: true` of SIP.js: a page's INVITE needs a description, else it gets 488.
 - They read no URI in From, To, Contact and Refer-To but sip: and sips:. The gateway gives them a number as a SIP URI; a
   REFER of the core to something else, as `Refer-To: <urn:service:...>`, they drop without an answer.

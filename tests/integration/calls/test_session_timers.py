@@ -130,16 +130,19 @@ class TestTowardsTheCore:
         stage.core.script = answer(("Session-Expires", WE_REFRESH), ("Require", "timer"), UPDATE_ALLOWED)
         call = await stage.answered(await stage.page())
         call.ims.statuses["UPDATE"] = 500
-        call.ims.reply_headers["UPDATE"] = [("Session-Expires", WE_REFRESH)]
+        call.ims.reply_headers["INVITE"] = [("Session-Expires", WE_REFRESH)]
         await call.ims.wait_request("UPDATE", timeout_s=SOON_S)
         call.ims.statuses.clear()
-        await call.ims.wait_request("UPDATE", count=2, timeout_s=2)
+        again = await call.ims.wait_request(
+            "INVITE", count=2, timeout_s=2
+        )  # perhaps it takes a description only
+        assert again.body == call.ims.invite.body
         await call.hang_up()
 
     async def test_refreshes_that_are_always_refused_end_the_call(self, stage: Stage) -> None:
         stage.core.script = answer(("Session-Expires", WE_REFRESH), ("Require", "timer"), UPDATE_ALLOWED)
         call = await stage.answered(await stage.page())
-        call.ims.statuses["UPDATE"] = 500
+        call.ims.statuses |= {"UPDATE": 500, "INVITE": 500}
         await ended(call)
 
     async def test_the_far_end_refreshes_and_the_clock_starts_anew(self, stage: Stage) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from kemi.core import emergency, headers
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, exchange
 from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed, MediaGated
 from kemi.core.call.from_page import challenged, early_media, forks, redirection, trunk_call
 from kemi.core.call.from_page.core_invite import is_worth_a_longer_session, try_longer_session
@@ -24,7 +24,7 @@ from kemi.core.call.from_page.setup import (
 )
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media import digits, pictures
-from kemi.core.call.own_request import own_request_to_ims
+from kemi.core.call.own_request import learn_allowed, own_request_to_ims
 from kemi.core.call.record import CallRecord, Leg, Rejection, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
@@ -83,21 +83,37 @@ def _on_progress(record: CallRecord, reply: Reply, settings: CallSettings) -> li
         # The page has one dialog for all forks, which goes on: it is not told.
         del record.legs[reply.to_tag]
     elif reply.has_sdp and not leg.told and reply.body != leg.answer:
-        leg.answer = reply.body
+        leg.answer, leg.unusable = reply.body, ""
         record.legs[reply.to_tag] = record.legs.pop(reply.to_tag)  # the newest is last
     return [*acknowledge, *hear(record, reply, settings)]
 
 
 def hear(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
-    """Let the page hear the fork it should hear now, then pass the response on."""
-    tag = early_media.heard(record, settings)
+    """Let the page hear the fork it should hear now, then pass the response on.
+
+    A fork whose description cannot be used is not heard.  The call ends for it only where it is all there is, and bound
+    to what it has said (RFC 3262 §5): another fork may answer, or this one describe something else in its 2xx.
+    """
     before = early_media.passing(record)
+    notes: list[act.Action] = []
+    while True:
+        tag = early_media.heard(record, settings)
+        leg = record.legs[tag] if tag else None
+        if leg is None or forks.applied(tag, leg.answer) == record.applied_answer or record.doomed:
+            taken = _pass_on(record, reply, settings)
+            break
+        try:
+            taken = _connect(record, tag, leg.answer, reply, settings)
+            break
+        except GatewayError as error:
+            if len(record.legs) == 1 and _rseq(reply):
+                taken = _not_taken(record, reply, error, settings)
+                break
+            leg.answer, leg.unusable = "", error.detail
+            notes.append(act.Note("early_answer_unusable", logging.WARNING, {"detail": error.detail}))
     if tag or record.applied_answer:
         early_media.allow(record, tag, settings)
-    if not tag or forks.applied(tag, record.legs[tag].answer) == record.applied_answer or record.doomed:
-        return [*early_media.gates_since(record, before), *_pass_on(record, reply, settings)]
-    taken = _take_answer(record, tag, record.legs[tag].answer, reply, settings)
-    return [*early_media.gates_since(record, before), *taken]
+    return [*notes, *early_media.gates_since(record, before), *taken]
 
 
 def _on_answer(record: CallRecord, reply: Reply, leg: Leg, settings: CallSettings) -> list[act.Action]:
@@ -106,7 +122,7 @@ def _on_answer(record: CallRecord, reply: Reply, leg: Leg, settings: CallSetting
     if is_first:
         record.confirmed_tag = reply.to_tag
         record.move_dialog(DialogEvent.ANSWERED)
-        session_timer.answered_by_core(record, reply)
+        session_timer.answered_by_core(record, reply, settings)
     answer = forks.answer_in(leg, reply)
     for known in record.legs.values():
         known.answer, known.early_media = "", []
@@ -116,11 +132,19 @@ def _on_answer(record: CallRecord, reply: Reply, leg: Leg, settings: CallSetting
         record.media_state is Media.CONNECTED and forks.applied(reply.to_tag, answer) == record.applied_answer
     )
     if not answer or applied or record.ended or record.doomed:
-        if not record.applied_answer:
+        if not answer and leg.unusable:
+            record.doomed = leg.unusable
+        elif not record.applied_answer:
             record.doomed = "the core answered without a session description"
-        follow = _answered_as_before(record, settings) if applied and is_first and not record.ended else []
+        follow = []
+        if applied and is_first and not record.ended:
+            record.ims_description = exchange.as_taken(record, record.ims_description, answer, settings)
+            follow = _answered_as_before(record, settings)
         return [*early_media.gates_since(record, before), _forward(record, reply, settings), *follow]
-    taken = _take_answer(record, reply.to_tag, answer, reply, settings)
+    try:
+        taken = _connect(record, reply.to_tag, answer, reply, settings)
+    except GatewayError as error:
+        taken = _not_taken(record, reply, error, settings)
     return [*early_media.gates_since(record, before), *taken]
 
 
@@ -131,16 +155,12 @@ def _answered_as_before(record: CallRecord, settings: CallSettings) -> list[act.
     return [*pictures.request_key_frames(record), *release, *correct(record, settings)]
 
 
-def _take_answer(
-    record: CallRecord, tag: str, answer: str, reply: Reply, settings: CallSettings
+def _not_taken(
+    record: CallRecord, reply: Reply, error: GatewayError, settings: CallSettings
 ) -> list[act.Action]:
-    try:
-        return _connect(record, tag, answer, reply)
-    except RemoteProtocolError as error:  # not the page's fault: RFC 3261 §21.5.3
-        bad_gateway = SipReject(error.detail, status=502, reason_phrase="Bad Gateway")
-        return on_media_failed(record, MediaFailed(bad_gateway, reply), settings)
-    except GatewayError as error:
-        return on_media_failed(record, MediaFailed(error, reply), settings)
+    if isinstance(error, RemoteProtocolError):  # not the page's fault: RFC 3261 §21.5.3
+        error = SipReject(error.detail, status=502, reason_phrase="Bad Gateway")
+    return on_media_failed(record, MediaFailed(error, reply), settings)
 
 
 def _rseq(reply: Reply) -> int:
@@ -179,7 +199,7 @@ def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
     """Keep the remote target and route set of this early or confirmed dialog (RFC 3261 §12.1.2)."""
     leg = record.legs.setdefault(reply.to_tag, Leg(contact=""))
     record.caller_lines = []  # the INVITE will not be sent again
-    record.ims_takes_update = record.ims_takes_update or "update" in reply.tokens("Allow")
+    learn_allowed(leg, reply)
     if reply.contact:
         leg.contact = uri_from_address(reply.contact)
     routes = addresses_from_headers(reply.headers("Record-Route"))
@@ -188,12 +208,18 @@ def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
     return leg
 
 
-def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> list[act.Action]:
+def _connect(
+    record: CallRecord, tag: str, answer_text: str, reply: Reply, settings: CallSettings
+) -> list[act.Action]:
     kinds = tuple(medium.kind for medium in record.media)
     answers = ims_answer_media(answer_text, kinds, forks.invite_offer(record))
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
-    record.ims_description = agreed(forks.told(record, tag), answer_text)
+    told = forks.told(record, tag)
+    if reply.status < 200:  # another fork may take what this one refuses
+        record.ims_description = agreed(told, answer_text)
+    else:
+        record.ims_description = exchange.as_taken(record, told, answer_text, settings)
     record.applied_answer = forks.applied(tag, answer_text)
     # The same once more is a refresh, which our offer answers only where the far end took all of it (RFC 3264 §6).
     whole = all(one.sdp is not None and one.direction is Direction.SENDRECV for one in answers.values())
@@ -206,6 +232,8 @@ def _connect(record: CallRecord, tag: str, answer_text: str, reply: Reply) -> li
     notes: list[act.Action] = []
     for medium in record.media:
         answer = answers[medium.kind]
+        if answer.is_missing:
+            notes.append(act.Note("answer_too_short", logging.WARNING, {"detail": f"no {medium.kind} line"}))
         if answer.why:
             notes.append(act.Note("video_not_passed", logging.WARNING, {"detail": answer.why}))
             record.core_behind = True  # of that: the far end believes that its video is on

@@ -65,7 +65,7 @@ def offered_anew(record: CallRecord, tag: str, offer: str, answer: str) -> None:
     description = sdp_from_text(offer)
     # Lines that it adds before the call is answered are refused: the others are what an answer to our INVITE may say.
     kept = SessionDescription(description.session, description.media[: len(record.media)])
-    leg.answer, leg.told = sdp_to_text(kept), answer
+    leg.answer, leg.told, leg.unusable = sdp_to_text(kept), answer, ""
     if tag == heard(record):
         record.ims_invite_offer = invite_offer(record)
         record.applied_answer = applied(tag, leg.answer)

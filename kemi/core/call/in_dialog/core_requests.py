@@ -28,6 +28,7 @@ from kemi.core.call.in_dialog.transfers import reported
 from kemi.core.call.lifetime import refresh, session_timer
 from kemi.core.call.lifetime.ending import hang_up, hang_up_both
 from kemi.core.call.media import pictures
+from kemi.core.call.own_request import learn_allowed
 from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.renegotiation import core_late_offer as late
 from kemi.core.call.renegotiation import fork_offer
@@ -88,6 +89,7 @@ def _session_change(record: CallRecord, event: ImsRequest, settings: CallSetting
         return [NO_DIALOG]  # a fork that another one was faster than
     if request.method == "INVITE" and refresh.is_out(record):
         return [act.SendReply(491, "Request Pending")]
+    learn_allowed(record.legs[request.from_tag], request)
     before, was_open = exchange.former(record, request), record.exchange
     session, clock = session_timer.refreshed_by_core(record, request, settings)
     if request.contact:  # a target refresh (RFC 3261 §12.2.2), whether it moves or not
@@ -184,7 +186,7 @@ def _ims_ack(record: CallRecord, request: Request, settings: CallSettings) -> li
         return [forward]
     try:
         then = Continuation(page_answer.on_late_answer_taken, page_answer.on_media_failed)
-        return [forward, *take_answer(record, request, then)]
+        return [forward, *take_answer(record, request, then, settings)]
     except GatewayError as error:
         record.doomed = error.detail
         return [forward, *hang_up_both(record, settings)]

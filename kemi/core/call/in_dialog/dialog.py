@@ -68,7 +68,7 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
     if reply.method in session_timer.REFRESHES and 200 <= reply.status < 300:
         hidden, insert = boundary.required_of_page(reply, hidden, insert)
         insert += session_timer.answer_to_page(record)
-        actions += session_timer.answered_by_core(record, reply)
+        actions += session_timer.answered_by_core(record, reply, settings)
     edits = act.MessageEdits(
         from_tag=None if record.incoming is None else record.wic_tag,
         to_tag=record.gateway_tag,

@@ -19,7 +19,7 @@ from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.lifetime.session_record import SessionTimer
 from kemi.core.call.media.far_answer import follow_far_end, take_far_answer
-from kemi.core.call.own_request import own_request_to_ims
+from kemi.core.call.own_request import METHOD_NOT_TAKEN, own_request_to_ims, takes_update
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
@@ -36,7 +36,8 @@ LOOK_AGAIN_S: Final = 1.0
 """So often a session whose time is up is looked at while an offer is open that may refresh it."""
 _CORE_CLOCK: Final = frozenset({Due.SESSION_REFRESH, Due.SESSION_EXPIRED})
 _PAGE_CLOCK: Final = frozenset({Due.PAGE_SESSION_EXPIRED})
-_NOT_TAKEN: Final = frozenset({405, 501})
+_SAYS_NOTHING_OF_UPDATE: Final = frozenset({401, 407, 422, 491})
+"""Refusals after which the method is the same; so it is where Retry-After says when to come again."""
 
 
 def may_be_refreshed(record: CallRecord, due: Due) -> bool:
@@ -52,10 +53,10 @@ def on_refresh_due(record: CallRecord, settings: CallSettings) -> list[act.Actio
     session = record.ims_session
     if session is None or not session.we_refresh or record.dialog is not Dialog.CONFIRMED:
         return []
-    method = "UPDATE" if record.ims_takes_update else "INVITE"
+    method = "UPDATE" if takes_update(record) else "INVITE"
     if method == "INVITE" and record.exchange is not None:
         return [_again(record, session)]  # one INVITE at a time (RFC 3261 §14.1)
-    session.refresh_cseq = record.next_ims_cseq()
+    session.refresh_cseq, session.by_invite = record.next_ims_cseq(), method == "INVITE"
     lines = (
         boundary.contact_for_core(record, settings),
         headers.ALLOW,
@@ -93,7 +94,7 @@ def is_refresh(record: CallRecord, answered: OwnRequestAnswered | Reply) -> bool
 def is_out(record: CallRecord) -> bool:
     """Whether a re-INVITE of ours to the core has no answer yet: one at a time (RFC 3261 §14.2)."""
     session = record.ims_session
-    return session is not None and session.refresh_cseq > 0 and not record.ims_takes_update
+    return session is not None and session.refresh_cseq > 0 and session.by_invite
 
 
 def on_refresh_answered(
@@ -111,7 +112,7 @@ def on_refresh_answered(
         leg = record.legs.get(event.reply.to_tag)
         if leg is not None and event.reply.contact:
             leg.contact = uri_from_address(event.reply.contact)
-        clock = session_timer.answered_by_core(record, event.reply)
+        clock = session_timer.answered_by_core(record, event.reply, settings)
         return [*actions, *clock, *_followed(record, event.reply, settings)]
     if event.status in _CALL_IS_GONE:
         return end(record, settings, f"the far end answered our refresh with {event.status}", reach_page=True)
@@ -123,9 +124,11 @@ def on_refresh_answered(
         record.min_se_s = max(record.min_se_s, session_timer.min_se_of(event.reply))
         session.interval_s = max(session.interval_s, record.min_se_s)
         return on_refresh_due(record, settings)
-    if event.status in _NOT_TAKEN and event.method == "UPDATE":
-        record.ims_takes_update = False
+    if event.status in METHOD_NOT_TAKEN and event.method == "UPDATE":
+        record.legs[record.confirmed_tag].takes_update = False
         return on_refresh_due(record, settings)
+    if event.status not in _SAYS_NOTHING_OF_UPDATE and event.retry_after_s is None:
+        record.legs[record.confirmed_tag].takes_update = False  # perhaps none without a description
     return [_again(record, session, event)]
 
 
@@ -141,6 +144,7 @@ def _followed(record: CallRecord, reply: Reply, settings: CallSettings) -> list[
     if media == record.media:
         return []
     before, record.media = record.media, media
+    record.ims_description = exchange.as_taken(record, record.ims_description, reply.body, settings)
     record.far_checksum = ""  # what it said before would be news
     return follow_far_end(record, before, settings)
 

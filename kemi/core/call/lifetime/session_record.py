@@ -15,3 +15,5 @@ class SessionTimer:
     """How often our refresh was refused since the last one that was not."""
     refresh_cseq: int = 0
     """CSeq of our refresh that is out."""
+    by_invite: bool = False
+    """Whether that is a re-INVITE."""

@@ -6,6 +6,7 @@ wants us to.  A page refreshes its own session with us or has none.  What is don
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from kemi.core.call import actions as act
@@ -46,13 +47,17 @@ def request_to_core(record: CallRecord, settings: CallSettings) -> tuple[str, ..
     return (f"Session-Expires: {session.interval_s};refresher={refresher}", f"Min-SE: {min_se_s}")
 
 
-def answered_by_core(record: CallRecord, reply: Reply) -> list[act.Action]:
-    """Take what a 2xx of the core to our INVITE or UPDATE says: without Session-Expires nothing expires (§7.2)."""
+def answered_by_core(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+    """Take what a 2xx of the core to our INVITE or UPDATE says: without Session-Expires nothing expires (§7.2).
+
+    Less than the Min-SE that we have said, as 0, would be an end at once, or one refresh after another: that counts.
+    """
     asked = _asked(reply)
     if asked is None:
         record.ims_session = None
         return []
     interval_s, refresher = asked
+    interval_s = max(interval_s, settings.min_se_s)
     record.ims_session = SessionTimer(interval_s, we_refresh=refresher != "uas")
     return [clock(record)]
 
@@ -87,8 +92,8 @@ def asked_by_core(record: CallRecord, request: Request, settings: CallSettings) 
     if not refresher and supported and record.ims_session is not None:
         refresher = "uas" if record.ims_session.we_refresh else "uac"
     we_refresh = not supported or refresher == "uas"
-    under_way = record.ims_session.refresh_cseq if record.ims_session is not None else 0
-    record.ims_session = SessionTimer(interval_s, we_refresh, refresh_cseq=under_way)
+    before = record.ims_session or SessionTimer(interval_s, we_refresh)
+    record.ims_session = replace(before, interval_s=interval_s, we_refresh=we_refresh, failures=0)
 
 
 def answer_to_core(record: CallRecord) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kemi.core.call import actions as act
+from kemi.core.call import exchange
 from kemi.core.call.events import OwnRequestAnswered
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media.far_answer import take_far_answer
@@ -40,16 +41,17 @@ def take_from_page(record: CallRecord, body: str, settings: CallSettings) -> Non
     opened.wic_description = sdp_to_text(agreed)
 
 
-def take_from_core(record: CallRecord, reply: Reply) -> list[act.Action]:
+def take_from_core(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     """Put the far end's answer into the media of the open exchange; raise what a bad one deserves."""
     opened, recovery = _open(record)
     if reply.contact:
         record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
-    clock = session_timer.answered_by_core(record, reply)
+    clock = session_timer.answered_by_core(record, reply, settings)
     if not reply.has_sdp:
         raise RemoteProtocolError("the core answered without a session description")
     asked = [medium for medium in opened.media if medium.active]
     take_far_answer(opened.media, opened.ims_description, reply.body)
+    opened.ims_description = exchange.as_taken(record, opened.ims_description, reply.body, settings)
     recovery.is_stale = recovery.is_stale or any(
         medium.active and line_change(record.medium(medium.kind), medium) for medium in asked
     )

@@ -212,7 +212,7 @@ def on_own_request_answered(
             )
             recovery_answers.take_from_page(record, body, settings)
         elif isinstance(event, OwnRequestAnswered) and event.reply is not None:
-            done += recovery_answers.take_from_core(record, event.reply)
+            done += recovery_answers.take_from_core(record, event.reply, settings)
     except GatewayError as error:
         return [*done, *_end(record, settings, 488, error.detail, reach_page=True)]
     recovery.told(Side.WIC if to_page else Side.IMS, TellingEvent.ANSWERED)

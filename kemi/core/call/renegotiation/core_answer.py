@@ -34,7 +34,6 @@ from kemi.core.call.renegotiation.page_change import (
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Reply, uri_from_address
-from kemi.core.sdp.interwork.avpf import agreed
 from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines, to_be_taken_back, with_its_address
 
 _ENDS_THE_DIALOG: Final = frozenset({408, 481})
@@ -55,7 +54,7 @@ def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> l
         return [act.DropReply()]  # the page needs no more than the 100 of its own hop
     if reply.status >= 300:
         return _refused(record, reply, settings)
-    clock = session_timer.answered_by_core(record, reply)
+    clock = session_timer.answered_by_core(record, reply, settings)
     if reply.contact:
         record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
     if opened.settling:
@@ -64,7 +63,7 @@ def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> l
         return [_forward(record, reply, settings, "")]
     opened.settling = True
     try:
-        record.core_behind |= _take_answer(opened, reply)
+        record.core_behind |= _take_answer(record, opened, reply, settings)
     except GatewayError as error:
         return _refuse_for_core(record, reply, error)
     errands = run_errands(
@@ -101,7 +100,7 @@ def _repeated(record: CallRecord, reply: Reply) -> list[act.Action] | None:
     return [act.DropReply(), own_request_to_ims(record, record.confirmed_tag, "ACK", reply.cseq)]
 
 
-def _take_answer(opened: Exchange, reply: Reply) -> bool:
+def _take_answer(record: CallRecord, opened: Exchange, reply: Reply, settings: CallSettings) -> bool:
     """Put the far end's answer into the media of the exchange; raise what it deserves.
 
     Return whether the far end believes in video that cannot pass.
@@ -112,7 +111,7 @@ def _take_answer(opened: Exchange, reply: Reply) -> bool:
     answers = ims_answer_lines(opened.ims_description, reply.body, lines)
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
-    opened.ims_description = agreed(opened.ims_description, reply.body)
+    opened.ims_description = exchange.as_taken(record, opened.ims_description, reply.body, settings)
     for medium in opened.media:
         answer = answers.get(medium.kind)
         if answer is None:

@@ -25,7 +25,6 @@ from kemi.core.call.record import CallRecord, Exchange, Offerer
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError, RemoteProtocolError
 from kemi.core.messages import Request
-from kemi.core.sdp.interwork.avpf import agreed
 from kemi.core.sdp.interwork.core_reoffer import offered_to_core_again, read_core_reoffer
 from kemi.core.sdp.text import sdp_from_text
 
@@ -122,7 +121,7 @@ def take_answer(record: CallRecord, request: Request, settings: CallSettings) ->
         note = act.Note("late_answer_refused", logging.WARNING, {"detail": error.detail})
         return [unschedule, note, *exchange.rollback(record)]
     pending.settling = True
-    pending.ims_description = agreed(pending.ims_description, request.body)
+    pending.ims_description = exchange.as_taken(record, pending.ims_description, request.body, settings)
     for medium in pending.media:
         answered = answer.going_on.get(medium.kind)
         if answered is None:

@@ -24,7 +24,7 @@ from kemi.core.call.lifetime import refresh, session_timer
 from kemi.core.call.lifetime.ending import SESSION_LOST, hang_up_by_gateway
 from kemi.core.call.media.far_answer import follow_far_end, take_far_answer
 from kemi.core.call.media.session import direction_for_core, offer_to_text
-from kemi.core.call.own_request import own_request_to_ims
+from kemi.core.call.own_request import METHOD_NOT_TAKEN, own_request_to_ims, takes_update
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
@@ -79,7 +79,7 @@ def tell_core(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     }
     origin = exchange.next_ims_origin(record, settings)
     offer = offer_to_text(ims_offer_again(told, directions, origin), settings)
-    method = "UPDATE" if record.ims_takes_update else "INVITE"
+    method = "UPDATE" if takes_update(record) else "INVITE"
     record.own_ims_offer = cseq = record.next_ims_cseq()
     media = deepcopy(record.media)
     exchange.begin(record, Exchange(Offerer.GATEWAY_TO_IMS, method, cseq, media=media, ims_description=offer))
@@ -123,6 +123,10 @@ def on_answered(record: CallRecord, event: OwnRequestAnswered, settings: CallSet
         return back
     if event.status in _ENDS_THE_DIALOG:
         return [*back, *hang_up_by_gateway(record, settings, event.status, SESSION_LOST, reach_page=True)]
+    if event.status in METHOD_NOT_TAKEN and event.method == "UPDATE":
+        record.legs[record.confirmed_tag].takes_update = False
+        record.core_behind = True  # and flow.py has it told by INVITE
+        return back
     if event.status in _TRY_AGAIN and record.core_attempts < MAX_ATTEMPTS:
         # RFC 3261 §14.1: who made the Call-ID waits 2.1 to 4 s, the other one 0 to 2 s
         owns_call_id = record.incoming is None
@@ -145,20 +149,21 @@ def _on_taken(
     if record.ended:
         return actions
     try:
-        _take_answer(record, pending, event.reply)
+        _take_answer(record, pending, event.reply, settings)
     except GatewayError as error:
         note = act.Note("own_offer_misunderstood", logging.WARNING, {"detail": error.detail})
         return [*actions, note, *exchange.rollback(record)]
     if event.reply is not None:
-        actions += session_timer.answered_by_core(record, event.reply)
+        actions += session_timer.answered_by_core(record, event.reply, settings)
     before = record.media
     exchange.commit(record)
     return [*actions, *follow_far_end(record, before, settings)]
 
 
-def _take_answer(record: CallRecord, pending: Exchange, reply: Reply | None) -> None:
+def _take_answer(record: CallRecord, pending: Exchange, reply: Reply | None, settings: CallSettings) -> None:
     if reply is None or not reply.has_sdp:
         raise RemoteProtocolError("the core answered our offer without a session description")
     if reply.contact:
         record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
     take_far_answer(pending.media, pending.ims_description, reply.body)
+    pending.ims_description = exchange.as_taken(record, pending.ims_description, reply.body, settings)

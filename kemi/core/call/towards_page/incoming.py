@@ -86,7 +86,6 @@ def begin_incoming(
         invite_cseq=request.cseq,
         wic_cseq=-1,
         ims_cseq=0,
-        ims_takes_update="update" in request.tokens("Allow"),
         gateway_cseq=request.cseq,
         connection_id=flow.connection_id,
         source=flow.source,
@@ -104,6 +103,7 @@ def begin_incoming(
                 caller_contact,
                 addresses_from_headers(request.headers("Record-Route")),
                 cseq=request.cseq,
+                takes_update="update" in request.tokens("Allow"),
             )
         },
         incoming=Incoming(

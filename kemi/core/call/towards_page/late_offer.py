@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kemi.core.call import actions as act
+from kemi.core.call import exchange
 from kemi.core.call.events import Continuation
 from kemi.core.call.media.session import medium_change, offer_to_text
 from kemi.core.call.record import CallRecord
@@ -25,7 +26,6 @@ from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Request, addresses_from_headers, parameter
 from kemi.core.sdp.interwork import Origin, ims_answer_media
-from kemi.core.sdp.interwork.avpf import agreed
 from kemi.core.sdp.interwork.incoming import core_offer_media
 from kemi.core.sdp.interwork.late import core_offer, stand_in_offer
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
@@ -60,7 +60,9 @@ def offer_to_core(record: CallRecord, relay_answers: Mapping[str, str], settings
     return offer_to_text(offer, settings)
 
 
-def take_answer(record: CallRecord, request: Request, then: Continuation) -> list[act.Action]:
+def take_answer(
+    record: CallRecord, request: Request, then: Continuation, settings: CallSettings
+) -> list[act.Action]:
     """Read the answer in the core's ACK; raise what it deserves.
 
     ``then``: what follows the relay's work, whatever change of the core has begun by then.
@@ -69,7 +71,7 @@ def take_answer(record: CallRecord, request: Request, then: Continuation) -> lis
         raise RemoteProtocolError("the ACK has no session description to answer ours")
     kinds = tuple(medium.kind for medium in record.media)
     answers = ims_answer_media(request.body, kinds, record.ims_description)
-    record.ims_description = agreed(record.ims_description, request.body)
+    record.ims_description = exchange.as_taken(record, record.ims_description, request.body, settings)
     if all(answers[medium.kind].sdp is None for medium in record.media if medium.active):
         raise NotAcceptableHere("the caller refused every medium")
     record.move_ims(OfferAnswerEvent.ANSWER_RECEIVED)

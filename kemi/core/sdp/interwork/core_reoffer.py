@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
+from kemi.core.errors import NotAcceptableHere
 from kemi.core.sdp.build import off_line, session_description, session_section
 from kemi.core.sdp.checks import REPLACED, Usability
 from kemi.core.sdp.codecs import PASSING_AUDIO, TELEPHONE_EVENT, OnlyThese
 from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
-from kemi.core.sdp.interwork.ims import check_family, core_line, ims_line
+from kemi.core.sdp.interwork.ims import check_family, core_line, far_connection, ims_line
 from kemi.core.sdp.interwork.incoming import CoreLine, relayed_names, usable_core_line
 from kemi.core.sdp.interwork.orientation import answering, with_orientation_of
 from kemi.core.sdp.interwork.payload_types import with_known_payload_types
@@ -71,11 +71,11 @@ def read_core_reoffer(
         own_video: the client's video line alone; "" where ``offer`` is an answer to ``told``.
 
     Raises:
-        NotAcceptableHere: lines are missing or have another kind (RFC 3264 §8), nothing usable is left, audio goes on
-            without a usable codec, or a line gives way to another one of its kind.
+        NotAcceptableHere: lines that are on are missing, or have another kind (RFC 3264 §8), nothing usable is left,
+            audio goes on without a usable codec, or a line gives way to another one of its kind.
         RemoteProtocolError: a line has no address.
     """
-    if len(offer.media) < len(told.media):
+    if any(place >= len(offer.media) for place in places.values()):
         raise NotAcceptableHere(
             f"The offer has {len(offer.media)} media lines, the session {len(told.media)} (RFC 3264 §8)"
         )
@@ -108,13 +108,11 @@ def read_core_reoffer(
             switched_off.update({kind} if kind is not None else ())
             unfit = unfit if kind is None else f"The {kind} line {reason}"
             continue
-        address = media.connection_address
-        if address is None:
-            raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
+        connection = far_connection(media)
         check_family(media, ours)
-        held = address in UNSPECIFIED  # RFC 2543 §B.5: nothing is to be sent there
+        held = media.connection_address in UNSPECIFIED  # RFC 2543 §B.5: nothing is to be sent there
         direction = Direction.of(sends=media.direction.sends, receives=media.direction.receives and not held)
-        line = ims_line(media, media.port, chosen_protocol(media)[0], codecs, direction, media.connection)
+        line = ims_line(media, media.port, chosen_protocol(media)[0], codecs, direction, connection)
         text = one_line_text(media.session, promising_key_frames(line))
         if kind is not None:
             main = next(codec.name for codec in codecs if codec.name != TELEPHONE_EVENT)

@@ -7,6 +7,7 @@ ICE, DTLS or BUNDLE reaches the core network (TS 23.228 §U.1.1).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from kemi.core.errors import (
@@ -41,6 +42,12 @@ class ImsMedium(NamedTuple):
     """Name of the codec the peer prefers, lower case."""
     why: str = ""
     """Why it counts as rejected although the peer has not."""
+    is_missing: bool = False
+    """Whether the answer ends before this line, which says the same as port 0 to those that leave out what they refuse
+    (RFC 3264 §6 wants the line)."""
+
+
+MISSING: Final = ImsMedium(None, Direction.INACTIVE, None, is_missing=True)
 
 
 def ims_offer(
@@ -77,22 +84,28 @@ def ims_answer_media(
     """Take an IMS answer apart, per kind offered and in that order; ``offer_text`` is what we offered, if known.
 
     Raises:
-        SdpSyntaxError: it is no description. RemoteProtocolError: it has other m-lines than were offered
+        SdpSyntaxError: it is no description. RemoteProtocolError: it has other m-lines than the first ones offered
         (RFC 3264 §6), or one lacks address, codec or a key where keys were offered. NotAcceptableHere: its audio has
         no codec of the offer.
     """
     if len(set(kinds_offered)) < len(kinds_offered):
         raise LocalProtocolError("IMS is offered one m-line per kind")
     answer = sdp_from_text(answer_text)
-    kinds = [media.kind for media in answer.media]
-    if kinds != list(kinds_offered):
-        raise RemoteProtocolError(
-            f"The answer describes {' and '.join(kinds) or 'nothing'}, not {' and '.join(kinds_offered)}"
-        )
+    check_kinds(answer, kinds_offered)
     offer = sdp_from_text(offer_text).media if offer_text else (None,) * len(answer.media)
-    return {
-        media.kind: ims_medium(media, offered) for media, offered in zip(answer.media, offer, strict=True)
+    found = {
+        media.kind: ims_medium(media, offered) for media, offered in zip(answer.media, offer, strict=False)
     }
+    return {kind: found.get(kind, MISSING) for kind in kinds_offered}
+
+
+def check_kinds(answer: SessionDescription, offered: Sequence[str]) -> None:
+    """Raise RemoteProtocolError where an answer has other lines than the first ones of these kinds."""
+    kinds = [media.kind for media in answer.media]
+    if not kinds or kinds != list(offered[: len(kinds)]):
+        raise RemoteProtocolError(
+            f"The answer describes {' and '.join(kinds) or 'nothing'}, not {' and '.join(offered)}"
+        )
 
 
 def ims_medium(media: MediaDescription, offered: MediaDescription | None = None) -> ImsMedium:
@@ -102,9 +115,7 @@ def ims_medium(media: MediaDescription, offered: MediaDescription | None = None)
         return ImsMedium(None, Direction.INACTIVE, None)
     if offered is not None and "SAVP" in offered.proto.upper():
         _check_keys(media, offered)
-    address = media.connection_address
-    if address is None:
-        raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
+    connection = far_connection(media)
     if offered is not None:
         check_family(media, offered.address_family)
     codecs = media.codecs
@@ -126,11 +137,41 @@ def ims_medium(media: MediaDescription, offered: MediaDescription | None = None)
                 warn_code=WarnCode.INCOMPATIBLE_FORMAT,
             )
     direction = media.direction
-    line = ims_line(media, media.port, media.proto, codecs, direction, media.connection)
-    if address in UNSPECIFIED:
+    line = ims_line(media, media.port, media.proto, codecs, direction, connection)
+    if media.connection_address in UNSPECIFIED:
         # Hold as RFC 2543 had it: the peer takes nothing (RFC 3264 §8.4).
         direction = Direction.of(sends=direction.sends, receives=False)
     return ImsMedium(one_line_text(media.session, promising_key_frames(line)), direction, main.name)
+
+
+def far_connection(media: MediaDescription) -> str:
+    """Return what c= says for a line of the core, as the relay reads it: one blank between words, capitals, no TTL.
+
+    Raises:
+        SdpSyntaxError: it has not three words.
+        RemoteProtocolError: there is none.
+        NotAcceptableHere: it has a name (RFC 8866 §5.7), which the relay does not look up, or what is no address of one
+            host.
+    """
+    if media.connection is None:
+        raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
+    address = media.connection_address or ""
+    network, family, _ = media.connection.upper().split()
+    try:
+        found = ip_address(address)
+    except ValueError:
+        found = None
+    if (
+        found is None
+        or "%" in address
+        or found.is_multicast
+        or (network, family) != ("IN", f"IP{found.version}")
+    ):
+        raise NotAcceptableHere(
+            f"The {media.kind} line has c={media.connection}, which is no address that the media relay sends to",
+            warn_code=WarnCode.INCOMPATIBLE_ADDRESSES,
+        )
+    return f"IN {family} {address}"
 
 
 def check_family(media: MediaDescription, ours: str) -> None:

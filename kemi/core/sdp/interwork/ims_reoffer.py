@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from kemi.core.errors import RemoteProtocolError
 from kemi.core.sdp.build import media_description, off_line, session_description, session_section
-from kemi.core.sdp.interwork.ims import ImsMedium, core_line, ims_medium, ordered_codecs
+from kemi.core.sdp.interwork.ims import MISSING, ImsMedium, check_kinds, core_line, ims_medium, ordered_codecs
 from kemi.core.sdp.interwork.relay import only_line
 from kemi.core.sdp.model import UNSPECIFIED, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
@@ -62,13 +61,11 @@ def ims_answer_lines(offer_text: str, answer_text: str, lines: Mapping[str, int]
         NotAcceptableHere: its audio has no codec of the offer.
     """
     offer, answer = sdp_from_text(offer_text), sdp_from_text(answer_text)
-    offered = [media.kind for media in offer.media]
-    answered = [media.kind for media in answer.media]
-    if offered != answered:
-        raise RemoteProtocolError(
-            f"The answer describes {' and '.join(answered) or 'nothing'}, not {' and '.join(offered)}"
-        )
-    return {kind: ims_medium(answer.media[place], offer.media[place]) for kind, place in lines.items()}
+    check_kinds(answer, [media.kind for media in offer.media])
+    return {
+        kind: ims_medium(answer.media[place], offer.media[place]) if place < len(answer.media) else MISSING
+        for kind, place in lines.items()
+    }
 
 
 def with_its_address(line: str, former: str) -> str:

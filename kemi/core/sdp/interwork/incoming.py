@@ -29,7 +29,7 @@ from kemi.core.sdp.codecs import (
     passing_and_others,
 )
 from kemi.core.sdp.interwork.avpf import answered_as, chosen_protocol
-from kemi.core.sdp.interwork.ims import core_line, ims_line
+from kemi.core.sdp.interwork.ims import core_line, far_connection, ims_line
 from kemi.core.sdp.interwork.keys import usable_keys
 from kemi.core.sdp.interwork.orientation import answering
 from kemi.core.sdp.interwork.payload_types import numbered_apart
@@ -87,8 +87,6 @@ def core_offer_media(
             if media.port or media.kind not in wanted:
                 unusable.setdefault(media.kind, found)
         elif media.kind not in chosen:
-            if media.connection_address is None:
-                raise RemoteProtocolError(f"The {media.kind} line has no c= line and the session has none")
             chosen[media.kind] = _core_line(media, index, found.codecs)
     lacks_audio = "audio" in wanted and "audio" not in chosen
     missing = ["audio"] if lacks_audio else [] if chosen else list(unusable)
@@ -107,7 +105,7 @@ def _core_line(media: MediaDescription, place: int, codecs: Sequence[Codec]) -> 
         codecs = passing or others
     else:
         codecs = (*others, *(codec for codec in passing if codec not in others))
-    line = ims_line(media, media.port, proto, codecs, media.direction, media.connection)
+    line = ims_line(media, media.port, proto, codecs, media.direction, far_connection(media))
     text = one_line_text(media.session, promising_key_frames(line))
     return CoreLine(media.kind, place, media.direction, text)
 

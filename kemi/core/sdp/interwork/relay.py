@@ -32,6 +32,7 @@ from kemi.core.sdp.text import sdp_from_text
 # promised by a relay that terminates SRTP, whatever it is called next: transport-cc, goog-remb, ack ccfb (RFC 8888).
 _PASSING_FEEDBACK: Final = frozenset({"nack", "nack pli", "ccm fir", "ccm tmmbr"})
 _DIRECTION: Final = re.compile(r"^a=(?:sendonly|recvonly|inactive)(?=\r?$)", re.MULTILINE)
+_ORIGIN: Final = re.compile(r"\S+ \d+ \d+ IN IP[46] \S+ *", re.ASCII)
 _DISCARD_PORT: Final = 9
 _PREFERRED_HASH: Final = "sha-256"
 _PLACEHOLDER_CODEC: Final = "pcma"
@@ -215,8 +216,12 @@ def only_line(description: SessionDescription) -> MediaDescription:
 
 
 def one_line_text(session: SessionSection, media: MediaDescription) -> str:
-    """Write a description with one m-line that says everything itself, and the o= of another description."""
-    return "\r\n".join(("v=0", f"o={session.values('o')[0]}", "s=-", "t=0 0", *media.lines, ""))
+    """Write a description with one m-line that says everything itself, and the o= of another description, as far as
+    the relay reads such a one."""
+    origin = session.values("o")[0]
+    if not _ORIGIN.fullmatch(origin):
+        origin = "- 0 0 IN IP4 0.0.0.0"
+    return "\r\n".join(("v=0", f"o={origin}", "s=-", "t=0 0", *media.lines, ""))
 
 
 def _preferred(fingerprints: Sequence[Fingerprint]) -> Fingerprint:

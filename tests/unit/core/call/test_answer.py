@@ -276,7 +276,7 @@ class TestRelayTrouble:
 
     def test_the_reason_is_the_same_when_the_core_never_answers_the_cancel(self) -> None:
         call = Call.forwarded()
-        event = call.ims_reply(183, body="rubbish")
+        event = call.ims_reply(183, body="rubbish", rseq=500)
         assert call.on(event).names == ["DropReply", "CancelForwardedInvite"]
         rejection = call.record.rejection
         assert rejection is not None

@@ -23,7 +23,7 @@ from tests.unit.core.call.incoming_ladder import (
     invite,
     offer,
 )
-from tests.unit.core.call.ladder import Actions, header_reader
+from tests.unit.core.call.ladder import Actions, Call, header_reader
 
 MISSING = "a=curr:qos local none\r\na=des:qos mandatory local sendrecv\r\n"
 ALLOWS = {"Allow": ["INVITE, ACK, UPDATE"]}
@@ -126,6 +126,32 @@ def test_nobody_else_may_offer_meanwhile() -> None:
     acknowledged(call)
     assert call.on(call.ims_request("INVITE", cseq=8, body=offer())).reply[0] == 491
     assert call.on(call.wic_request("INVITE", cseq=2, body=sdp.chromium("av-sendonly"))).reply[0] == 491
+
+
+@pytest.mark.parametrize("status", [405, 501])
+def test_a_far_end_that_names_update_and_refuses_it_gets_an_invite(status: int) -> None:
+    call = answered()
+    first = acknowledged(call)
+    (sent,) = response(call, first, status).all(act.SendRequest)
+    assert (first.method, sent.method) == ("UPDATE", "INVITE")
+    assert [line.port > 0 for line in sdp_from_text(sent.body).media] == [True, False]
+    assert notes(response(call, sent, status)) == ["own_offer_to_core_refused"]
+
+
+def test_what_another_fork_takes_says_nothing_of_the_one_that_has_the_call() -> None:
+    call = Call.forwarded()
+    early = call.ims_reply(183, "mrf", body=sdp.core_answer(), headers=ALLOWS)
+    call.on(early)
+    call.on(ev.MediaConnected(early.reply))
+    last = call.ims_reply(
+        200, "pstn", body=sdp.core_answer(port=42000), headers={"Allow": ["INVITE, ACK, BYE"]}
+    )
+    call.on(last)
+    call.on(ev.MediaConnected(last.reply))
+    call.on(call.wic_request("ACK", cseq=1))
+    call.record.core_behind, call.record.media[0].wic_direction = True, Direction.SENDONLY
+    sent = call.on(ev.TimerFired(ev.Due.TELL_CORE)).only(act.SendRequest)
+    assert (sent.to, sent.method) == (Side.IMS, "INVITE")
 
 
 def test_glare_is_tried_again_and_given_up_in_the_end() -> None:

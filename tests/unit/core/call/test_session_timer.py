@@ -35,6 +35,8 @@ class TestWithTheCore:
             pytest.param(["1800;refresher=uac"], {"session_refresh": 900.0}, id="ours"),
             pytest.param(["1800;refresher=uas"], {"session_expired": 1768.0}, id="theirs"),
             pytest.param(["90;refresher=uas"], {"session_expired": 60.0}, id="theirs, short"),
+            pytest.param(["0;refresher=uas"], {"session_expired": 60.0}, id="theirs, too short"),
+            pytest.param(["0;refresher=uac"], {"session_refresh": 45.0}, id="ours, too short"),
             pytest.param(["soon"], {}, id="unreadable"),
         ],
     )
@@ -103,6 +105,23 @@ class TestWithTheCore:
             assert waits(call.on(own_answer(call, 500))) == {"session_refresh": 3.0}
         call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
         assert "BYE" in [request.method for request in call.on(own_answer(call, 500)).all(act.SendRequest)]
+
+    @pytest.mark.parametrize("status", [400, 403, 415, 488, 500])
+    def test_a_far_end_that_refuses_update_without_a_description_gets_an_invite(self, status: int) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"], "Allow": ["UPDATE"]})
+        first = call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest)
+        assert waits(call.on(own_answer(call, status))) == {"session_refresh": 173.6}
+        sent = call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest)
+        assert (first.method, sent.method, sent.body) == ("UPDATE", "INVITE", call.record.ims_description)
+        ours = {"Session-Expires": ["1800;refresher=uac"]}
+        assert waits(call.on(own_answer(call, 200, ours))) == {"session_refresh": 900.0}
+
+    @pytest.mark.parametrize("busy", [(491, None), (500, 2), (503, 2)])
+    def test_one_that_is_busy_gets_the_same_again(self, busy: tuple[int, int | None]) -> None:
+        call = answered({"Session-Expires": ["1800;refresher=uac"], "Allow": ["UPDATE"]})
+        call.on(ev.TimerFired(ev.Due.SESSION_REFRESH))
+        call.on(replace(own_answer(call, busy[0]), retry_after_s=busy[1]))
+        assert call.on(ev.TimerFired(ev.Due.SESSION_REFRESH)).only(act.SendRequest).method == "UPDATE"
 
     def test_after_glare_a_moment_is_waited(self) -> None:
         call = answered({"Session-Expires": ["1800;refresher=uac"]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kemi.core.errors import GatewayError, MediaUnavailable
+from kemi.core.sdp.interwork.ims import MISSING
 from kemi.core.sdp.interwork.ims_reoffer import as_offer, ims_answer_lines, ims_offer_again, is_answer
 from kemi.core.sdp.model import Direction, Origin
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
@@ -62,6 +63,8 @@ def test_the_answer_is_read_by_place() -> None:
     )
     assert answers["audio"].direction is Direction.SENDRECV
     assert answers["video"].sdp is None
+    answers = ims_answer_lines(sdp_to_text(CURRENT), sdp.core_answer("audio"), {"audio": 0, "video": 1})
+    assert answers["video"] == MISSING
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_the_answer_is_read_by_place() -> None:
     [
         pytest.param("", id="empty"),
         pytest.param("hello", id="no description"),
-        pytest.param(sdp.core_answer("audio"), id="fewer lines"),
+        pytest.param(sdp.core_answer("video"), id="the first line left out"),
         pytest.param(sdp.core_answer("video", "audio"), id="another order"),
         pytest.param(sdp.core_answer("audio", "video", "video"), id="more lines"),
     ],

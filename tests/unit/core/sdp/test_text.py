@@ -3,6 +3,7 @@
 import pytest
 
 from kemi.core.errors import SdpSyntaxError
+from kemi.core.sdp.interwork.relay import one_line_text
 from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import MAX_FORMATS, MAX_LINES, MAX_MEDIA, MAX_SIZE, sdp_from_text, sdp_to_text
 from tests.unit.core.sdp.samples import GOLDEN_NAMES, golden
@@ -59,8 +60,39 @@ def test_blanks_at_the_end_of_attributes_go_and_no_others(newline: str) -> None:
     assert (read.media[0].direction, read.media[0].codecs[0].encoding) == (Direction.SENDONLY, "PCMU/8000")
 
 
-def test_empty_lines_at_the_end_go() -> None:
-    assert sdp_to_text(sdp_from_text(HEAD + AUDIO + "\r\n\r\n")) == HEAD + AUDIO
+@pytest.mark.parametrize(
+    ("before", "after"), [("", "\r\n\r\n"), ("\r\n", ""), ("", "\0"), ("", " "), ("\n\n", "\t\0")]
+)
+def test_what_is_empty_around_the_lines_goes(before: str, after: str) -> None:
+    assert sdp_to_text(sdp_from_text(before + HEAD + AUDIO + after)) == HEAD + AUDIO
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        pytest.param("My SBC 1 1 IN IP4 192.0.2.1", id="a user name with a blank"),
+        pytest.param("- -12 0x1f IN IP4 192.0.2.1", id="ids that are no numbers"),
+        pytest.param("- 1 1 IN IP4 ", id="no address"),
+        pytest.param("-  1 1 in ip4\tsbc", id="two blanks, a tab, small letters"),
+    ],
+)
+def test_a_sloppy_origin_is_taken_and_the_relay_does_not_see_it(origin: str) -> None:
+    text = f"v=0\r\no={origin}\r\ns=-\r\nt=0 0\r\n{AUDIO}"
+    read = sdp_from_text(text)
+    assert sdp_to_text(read) == text
+    assert one_line_text(read.session, read.media[0]).splitlines()[1] == "o=- 0 0 IN IP4 0.0.0.0"
+
+
+@pytest.mark.parametrize("rtpmap", ["97  AMR-WB/16000", "97\tAMR-WB/16000", " 97 AMR-WB/16000"])
+def test_more_than_one_blank_makes_no_other_codec(rtpmap: str) -> None:
+    (media,) = sdp_from_text(f"{HEAD}m=audio\t9  RTP/AVP 97\r\na=rtpmap:{rtpmap}\r\n").media
+    assert [(one.payload_type, one.encoding) for one in media.codecs] == [("97", "AMR-WB/16000")]
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_capitals_make_no_other_direction(direction: Direction) -> None:
+    (media,) = sdp_from_text(f"{HEAD}{AUDIO}a={direction.value.upper()}\r\n").media
+    assert media.direction is direction
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+"""Forks whose description before the 2xx cannot be used: a CANCEL of the one INVITE would end them all."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.core.call import actions as act
+from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.ladder import Call
+from tests.unit.core.call.test_forks import OTHER, progress
+
+UNUSABLE = (
+    pytest.param("rubbish", id="no SDP"),
+    pytest.param(sdp.core_answer("audio", refuse=("audio",)), id="port 0"),
+    pytest.param(sdp.core_answer("video"), id="another kind"),
+)
+
+
+@pytest.mark.parametrize("rseq", [None, 500])
+@pytest.mark.parametrize("body", UNUSABLE)
+def test_of_one_fork_leaves_the_others_alone(body: str, rseq: int | None) -> None:
+    call = Call.ringing("core2")
+    gates = call.record.early_gates
+    assert call.on(call.ims_reply(183, "core1", body=body, rseq=rseq)).names == ["ForwardReply"]
+    assert call.actions.only(act.Note).event == "early_answer_unusable"
+    assert call.record.early_gates == gates
+    assert call.answer("core2", OTHER).names == ["ForwardReply"]
+    assert (call.record.doomed, call.record.confirmed_tag) == ("", "core2")
+
+
+def test_of_one_fork_leaves_the_one_that_is_heard() -> None:
+    call = Call.forwarded()
+    progress(call, "core1", OTHER)
+    applied, gates = call.record.applied_answer, call.record.early_gates
+    assert progress(call, "core2", "rubbish") == ["ForwardReply"]
+    assert (call.record.applied_answer, call.record.early_gates) == (applied, gates)
+    assert call.on(call.ims_reply(200, "core2")).names == ["ForwardReply"]
+    assert call.record.doomed  # what it has described counts, not what another fork has
+
+
+def test_of_the_only_one_is_no_last_word_unless_it_is_reliable() -> None:
+    call = Call.forwarded()
+    assert progress(call, "core1", "rubbish") == ["ForwardReply"]
+    assert call.answer("core1", OTHER).names == ["ForwardReply"]
+    assert call.record.doomed == ""
+    call = Call.forwarded()
+    names = call.on(call.ims_reply(183, body="rubbish", rseq=500)).names
+    assert names == ["DropReply", "CancelForwardedInvite"]
