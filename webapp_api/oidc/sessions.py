@@ -125,10 +125,10 @@ class ProviderSessions:
                 except StateRefused:  # nothing new can be kept: what is good still, is given
                     if self._left_s(tokens) <= 0:
                         raise
-            access_token = self._seal.open(tokens.access_token, _SEAL_CONTEXT)
+            access_token: str | None = self._seal.open(tokens.access_token, _SEAL_CONTEXT)
         except SealError:
-            access_token = ""
-        if not access_token or self._left_s(tokens) <= 0:
+            access_token = None
+        if access_token is None or self._left_s(tokens) <= 0:
             self._logins.end(secret)
             raise not_logged_in("OpenID Connect")
         return msgspec.structs.replace(tokens, access_token=access_token)
