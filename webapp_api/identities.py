@@ -34,13 +34,17 @@ class Identity(msgspec.Struct, frozen=True):
             raise IdentityError("the private identity is not user@domain")
         if not 1 <= len(self.impus) <= MAX_IMPUS:
             raise IdentityError(f"there must be 1 to {MAX_IMPUS} public identities")
-        # What has no canonical form the gateway would refuse in every token.
-        if not all(_IMPU.fullmatch(impu) and canonical(impu) for impu in self.impus):
+        if not all(map(is_usable, self.impus)):
             raise IdentityError(
                 "a public identity is neither sip:user@domain (short numbers, too: sip:600@domain) nor tel:+number"
             )
         if len(set(self.impus)) != len(self.impus):
             raise IdentityError("a public identity is named twice")
+
+
+def is_usable(impu: str) -> bool:
+    """Whether the gateway takes such a public identity; it refuses each token with another one."""
+    return _IMPU.fullmatch(impu) is not None and bool(canonical(impu))
 
 
 def identity_from_claims(impi: object, impus: object) -> Identity:

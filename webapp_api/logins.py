@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import NotFound, ServiceUnavailable, TooManyRequests, Unauthorized
+from werkzeug.exceptions import Forbidden, NotFound, ServiceUnavailable, TooManyRequests, Unauthorized
 
 from kemi.core.limits import address_key
 from kemi.state.bans import SharedBan
@@ -18,7 +18,7 @@ from kemi.state.web.leases import LeaseStore
 from kemi.state.web.login_places import LoginPlaces
 from kemi.state.web.sessions import LoginMethod, ProviderTokens, Session, SessionStore
 from kemi.state.web.streams import CommandStream
-from webapp_api.identities import Identity
+from webapp_api.identities import Identity, is_usable
 from webapp_api.passwords import password_fits
 from webapp_api.settings import Settings
 
@@ -74,6 +74,7 @@ class Logins:
             NotFound: there is no password login here.
             TooManyRequests: too many failed attempts for this name or from this address.
             Unauthorized: name or password is wrong; which of them, is not told, nor shown by the time it takes.
+            Forbidden: none of the account's public identities can be used.
         """
         if not self._settings.password_login:
             raise NotFound(NOT_OFFERED)
@@ -91,7 +92,7 @@ class Logins:
         self._by_address.take_back(party)
         by_name.forget(name)
         self._places.remember(name, party)
-        identity = Identity(account.impi, tuple(account.impus))
+        identity = _identity_of(account)
         secret, session = self._begin(
             LoginMethod.PASSWORD, account.name, identity, user_class=account.user_class
         )
@@ -228,6 +229,16 @@ class Logins:
 def new_sid() -> str:
     """The public name of a session."""
     return secrets.token_urlsafe(18)
+
+
+def _identity_of(account: Account) -> Identity:
+    """Return what an account stands for, without public identities of before that the gateway would refuse."""
+    usable = tuple(filter(is_usable, account.impus))
+    if left_out := len(account.impus) - len(usable):
+        _log.warning("event=identities_not_usable account=%s number=%d", account.name, left_out)
+    if not usable:
+        raise Forbidden("No public identity of this account can be used; the operator has to change it.")
+    return Identity(account.impi, usable)
 
 
 def not_logged_in(realm: str) -> Unauthorized:

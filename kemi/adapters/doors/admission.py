@@ -117,9 +117,9 @@ class Admission:
         now, limits = time.time(), self._limits
         tally = self._connection(connection_id).tally
         rate = limits.connection.of(Kind.OTHER)
-        at_once = max(1, int(rate * limits.burst_s))  # or one that counts for more would never be admitted
-        number = min(math.ceil(recipients / _RECIPIENTS_OF_ONE), at_once)
-        if wait_s := take(tally, Kind.OTHER, rate, limits.burst_s, now, number):
+        # The request itself is counted already, and what counts for more than may come at once never would come in.
+        number = min(math.ceil(recipients / _RECIPIENTS_OF_ONE), int(rate * limits.burst_s) - 1)
+        if number > 0 and (wait_s := take(tally, Kind.OTHER, rate, limits.burst_s, now, number)):
             raise self._over("connection", connection_id, Kind.OTHER, wait_s, is_news(tally, now))
 
     def has_room(self, connection_id: str, kind: Kind) -> bool:

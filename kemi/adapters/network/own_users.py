@@ -17,6 +17,7 @@ from kemi.settings import Settings
 from kemi.state.table import Table
 
 _INSIDE: Final = Destination(CostClass.INTERNAL)
+_BEGINS_NUMBER: Final = "+*#0123456789"
 
 
 class RoutesAtHome(RouteReader):
@@ -54,7 +55,8 @@ class RoutesAtHome(RouteReader):
 
     def _may_call(self, name: str, user_class: str) -> Permission:
         permission = self.permission(user_class)
-        check_permission(permission, name, _INSIDE, by_trunk=False)
+        called = name if name[:1] in _BEGINS_NUMBER else f"sip:{name}"  # "FR" may be denied as a country
+        check_permission(permission, called, _INSIDE, by_trunk=False)
         return permission
 
     def _name_of_own(self, uri: str, realm: str) -> str | None:

@@ -50,6 +50,16 @@ class TestLogin:
     def test_nobody_is_logged_in_before(self, page: WebPage) -> None:
         assert page.session() == {"authenticated": False}
 
+    def test_identities_of_before_that_no_gateway_takes_are_left_out(
+        self, page: WebPage, services: Services
+    ) -> None:
+        account = services.accounts.get(NAME)
+        assert account is not None
+        for impus, status in ([*IDENTITY.impus, "tel:600"], 201), (["tel:600"], 403):
+            services.accounts.put(msgspec.structs.replace(account, impus=impus))
+            assert page.log_in().status_code == status
+        assert page.session()["impus"] == list(IDENTITY.impus)
+
     def test_a_name_has_one_spelling(self, page: WebPage) -> None:
         assert page.log_in(name="  ALICE ").status_code == 201
 

@@ -122,6 +122,17 @@ class TestRates:
         statuses = [door.ask(page, "INVITE", call_id=page) for page in pages]
         assert statuses == [0] * 4 + [503] * 2
 
+    def test_the_longest_list_comes_in_where_few_requests_do(self, door: Door) -> None:
+        page, other = door.page(1), door.page(2)
+        assert door.ask(page, "MESSAGE") == 0
+        door.admission.admit_list(page, 100)
+        assert door.ask(page, "MESSAGE") == 503
+        door.admission._limits = settings_from_text(
+            SETTINGS_TEXT + LIMITS.replace("other = 3", "other = 1")
+        ).limits
+        assert door.ask(other, "MESSAGE") == 0
+        door.admission.admit_list(other, 100)
+
     def test_calls_at_once(self, door: Door, kamailio: FakeKamailio) -> None:
         page = door.page(1, registered=True)
         assert [door.ask(page, "INVITE", call_id=f"c{number}") for number in range(3)] == [0, 0, 403]

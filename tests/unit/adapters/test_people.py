@@ -123,7 +123,9 @@ def test_a_round_begins_anew_at_another_server(people: People) -> None:
 
 
 NUMBER: Final = "tel:+4930123"
-CAUTIOUS: Final = Permission(classes=(CostClass.FREE,), denied=("+4989", "600"), calls=1, longest_call_s=60)
+CAUTIOUS: Final = Permission(
+    classes=(CostClass.FREE,), denied=("+4989", "600", "FR"), calls=1, longest_call_s=60
+)
 
 
 class TestTheTable:
@@ -184,6 +186,12 @@ class TestTheTable:
             with pytest.raises(CallDenied, match="begin with"):
                 routes.check_message(uri, REALM, "guest")
             assert routes.way("c", uri, REALM, "") is not None
+
+    def test_a_name_is_no_country(self, load: Callable[..., RoutesAtHome], people: People) -> None:
+        people.learn("one@x", ["sip:FR1234@ims.example"])
+        for routes in (load(), load(Route("world", "+*", Target.TRUNK, name="carrier"))):
+            assert routes.way("c", "sip:FR1234@ims.example", REALM, "guest") is not None
+            assert routes.check_message("sip:FR1234@ims.example", REALM, "guest") == ""
 
     def test_who_may_call_a_user_may_write_there(self, load: Callable[..., RoutesAtHome]) -> None:
         routes = load()
