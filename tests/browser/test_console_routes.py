@@ -144,7 +144,7 @@ def test_another_table_takes_the_place_of_the_one_that_was_seen(
     page.keyboard.press("Escape")
     load.press("Enter")
     console.confirm()
-    problems.get_by_text(f"Your table is NOT loaded: somebody else has replaced version {before}").wait_for()
+    problems.get_by_text(f"Nothing was loaded now: version {before} has been replaced").wait_for()
     assert "theirs" in console.text("#rows")
     assert store.version() == theirs
     load.press("Enter")

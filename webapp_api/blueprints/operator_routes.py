@@ -94,13 +94,15 @@ def explain_route() -> Response:
         if is_emergency(uri, plan):
             found = explanation(document, realm, user_class, service_of(uri), time.time())
             return answer(RouteExplanation(version, number, True, _rows(found)))
+        user = services().accounts.named_by(uri, realm, plan)
         dialled = dialled_from_uri(uri, plan)
     except BadNumber as error:
-        raise NotFound(f"This number gets {error.status}: {error.detail}.") from error
+        at_home = f" Without an IMS core it is {user}'s, whose pages are called, by no trunk." if user else ""
+        raise NotFound(f"This number gets {error.status}: {error.detail}.{at_home}") from error
     found = explanation(document, realm, user_class, dialled.number, time.time())
     told = RouteExplanation(
         *(version, dialled.number, False, _rows(found), found.cost.value, found.denied, found.limits),
-        services().accounts.named_by(uri, realm, plan),
+        user,
     )
     return answer(told)
 

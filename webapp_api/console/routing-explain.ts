@@ -66,10 +66,13 @@ export function explainForm({ desk, known, onOther }: Explainer): HTMLElement {
 function sentenceOf(dialled: string, told: Members): string {
   if (flagOf(told, "emergency")) return `${dialled} is for emergencies: the gateways' setting gateway_emergency says what becomes of it.`;
   const looked = `${dialled} is looked up as ${textOf(told, "number")}.`;
-  if (listOf(told, "rows").length === 0) return `${looked} No row fits: the caller gets 404.`;
+  const user = textOf(told, "user");
+  const home =
+    user === "" ? "" : ` Without an IMS core: to the pages of ${user}, by no trunk; rows that refuse, limits and denied numbers count, rates do not.`;
+  if (listOf(told, "rows").length === 0) return `${looked} No row fits: the caller gets 404.${home}`;
   const [denied, limits] = [textOf(told, "denied"), textOf(told, "limits")];
   const may = denied === "" ? "the caller's class may call it" : `denied: ${denied}`;
-  return `${looked} Rates: ${textOf(told, "cost")}; ${may}. ${limits === "" ? "" : `Limits: ${limits}.`}`.trim();
+  return `${looked} Rates: ${textOf(told, "cost")}; ${may}. ${limits === "" ? "" : `Limits: ${limits}.`}`.trim() + home;
 }
 
 function rowsTable(told: Members, known: RoutingTable | undefined): Child {

@@ -5,13 +5,14 @@ import type { Desk } from "./desk.ts";
 import { h } from "./dom.ts";
 import { membersOf, type Members } from "./members.ts";
 import { faultOf, problemsOf, textOfTable, type Problem } from "./routing-text.ts";
-import { rowsOf, type RoutingTable } from "./routing-words.ts";
+import { rowsOf, WITHOUT_TABLE, type RoutingTable } from "./routing-words.ts";
 import { countText } from "./words.ts";
 
 /** What the service takes; larger tables are loaded by command. */
 const MOST_BYTES = 4 << 20;
 const MOST_ROWS = 20_000;
 const TOO_LARGE = "This table is too large for the web: load it by command, gwctl routes load FILE.";
+const NO_PLAN = "Other numbers, as people dial them, get 404 until the realm has a dial plan (plans).";
 const FIRST_TABLE: Members = { routes: [{ id: "all", number: "*", to: "core" }] };
 
 export interface Loading {
@@ -60,8 +61,9 @@ export function loadForm({ desk, table, read, take, done }: Loading): HTMLElemen
       const before = seen.version;
       seen = await read();
       show(
-        `Your table is NOT loaded: somebody else has replaced version ${before} meanwhile. Version ${seen.version} counts now, and is shown ` +
-          "below; your text stays here. Take over what has changed, and load it again: it then takes the place of that version.",
+        `Nothing was loaded now: version ${before} has been replaced meanwhile, by somebody else, or by yourself if an answer got lost. Version ` +
+          `${seen.version} counts now, and is shown below; your text stays here. Take over what has changed, and load it again: it then takes ` +
+          "the place of that version.",
       );
     } else throw error;
   };
@@ -114,7 +116,7 @@ export function loadForm({ desk, table, read, take, done }: Loading): HTMLElemen
 
 /** What the form begins with, and what is said of it. */
 function startOf(table: RoutingTable): readonly [string, string] {
-  if (table.version === 0) return ["This one does what is done without a table.", textOfTable(FIRST_TABLE)];
+  if (table.version === 0) return [`This one sends names and +E.164 numbers to the core. ${NO_PLAN}`, textOfTable(FIRST_TABLE)];
   if (rowsOf(table).length > MOST_ROWS) return ["The one that counts is too long to be changed here.", ""];
   return ["Here is the one that counts.", textOfTable(table.document)];
 }
@@ -122,7 +124,8 @@ function startOf(table: RoutingTable): readonly [string, string] {
 function questionOf(seen: RoutingTable, document: Members): string {
   const rows = countText(rowsOf({ version: 0, document }).length, "row");
   const who = "New calls go by it as soon as the gateways have it, mostly within seconds. Your name goes into the audit log.";
-  if (seen.version === 0) return `Until now every call goes to the core. The table has ${rows}. ${who}`;
+  const plans = Object.keys(membersOf(document["plans"])).length === 0 ? `${NO_PLAN} ` : "";
+  if (seen.version === 0) return `${WITHOUT_TABLE} The table has ${rows}. ${plans}${who}`;
   return `Version ${seen.version} with ${countText(rowsOf(seen).length, "row")} counts now; the new table has ${rows}. ${who}`;
 }
 

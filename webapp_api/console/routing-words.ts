@@ -7,9 +7,12 @@ import { addressText, countText } from "./words.ts";
 const DAYS = 7;
 const ANY = "*";
 
+/** What becomes of calls while there is no table. */
+export const WITHOUT_TABLE = "Every call goes to the core, or without a core to users alone.";
+
 /** The routing table as the service gives it. */
 export interface RoutingTable {
-  /** 0: there is none, and every call goes to the core. */
+  /** 0: there is none (WITHOUT_TABLE). */
   readonly version: number;
   readonly document: Members;
 }

@@ -8,7 +8,7 @@ import { hashOf, type Route } from "./route.ts";
 import { explainForm } from "./routing-explain.ts";
 import { loadForm } from "./routing-load.ts";
 import {
-  alarmsText, anyText, classText, hoursText, limitsText, partsOf, ratesText, rowsOf, shortCodesText, tableFrom, targetText, type RoutingTable,
+  alarmsText, anyText, classText, hoursText, limitsText, partsOf, ratesText, rowsOf, shortCodesText, tableFrom, targetText, WITHOUT_TABLE, type RoutingTable,
 } from "./routing-words.ts"; // prettier-ignore
 
 const EVERY_MS = 60_000;
@@ -23,7 +23,7 @@ export function routesView(desk: Desk, route: Route): View {
   const rows = h("div", { id: "rows", hidden: true }, h("h2", { class: "visually-hidden" }, "Rows"), list.element);
   const render = (): void => {
     if (known === undefined) return;
-    const text = known.version === 0 ? "There is no table: every call goes to the core." : `Version ${known.version} counts.`;
+    const text = known.version === 0 ? `There is no table. ${WITHOUT_TABLE}` : `Version ${known.version} counts.`;
     if (version.textContent !== text) version.textContent = text;
   };
   const take = async (answer: Members): Promise<RoutingTable> => {
@@ -41,7 +41,9 @@ export function routesView(desk: Desk, route: Route): View {
   };
   const again = h("button", { type: "button", click: () => void read().catch(desk.complain) }, "Read the table again");
   const loader = h("section", { class: "card", "aria-labelledby": "load-title", hidden: true });
+  let isOpen = false;
   const done = (text: string): void => {
+    isOpen = false;
     loader.hidden = true;
     loader.replaceChildren();
     if (text !== "") desk.tell(text);
@@ -49,6 +51,8 @@ export function routesView(desk: Desk, route: Route): View {
   };
   const open = (): void => {
     if (known === undefined) return;
+    if (isOpen) return loader.querySelector("textarea")?.focus(); // what was written stays
+    isOpen = true;
     loader.hidden = false;
     loader.replaceChildren(...loadForm({ desk, table: known, read, take, done }));
     loader.querySelector("textarea")?.focus();

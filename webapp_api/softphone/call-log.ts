@@ -38,19 +38,19 @@ export function loggedFromDocument(document: unknown): LoggedCall[] {
 }
 
 /** Best first: what a person's devices that rang for one call have made of it. */
-const OF_ONE_CALL: readonly Outcome[] = ["answered", "declined", "elsewhere", "missed"];
+const OF_ONE_CALL: readonly Outcome[] = ["answered", "declined", "elsewhere", "missed", "cancelled", "failed"];
 
 /** Both lists as one, the latest first; of a call that is in both, this page knows the name. */
 export function merged(own: readonly LoggedCall[], served: readonly LoggedCall[], most: number): LoggedCall[] {
   const known = new Set(own.map(({ callId }) => callId));
   const others = onceEach(served.filter(({ callId }) => !known.has(callId)));
-  return [...own, ...others].sort((a, b) => b.atMs - a.atMs).slice(0, most);
+  return [...onceEach(own), ...others].sort((a, b) => b.atMs - a.atMs).slice(0, most);
 }
 
-/** Each call once: the web service has one entry for each device that rang. */
-function onceEach(served: readonly LoggedCall[]): LoggedCall[] {
+/** Each call once: there is one entry for each device, or tab, that rang. */
+function onceEach(calls: readonly LoggedCall[]): LoggedCall[] {
   const best = new Map<string, LoggedCall>();
-  for (const call of served) {
+  for (const call of calls) {
     const name = `${call.direction} ${call.callId}`;
     const other = best.get(name);
     if (other === undefined || rank(call) < rank(other)) best.set(name, call);

@@ -147,6 +147,14 @@ class TestWeb:
         assert told.status_code == 404
         assert "484" in told.get_json()["detail"]
 
+    def test_a_short_number_of_a_user_is_told_without_a_plan(
+        self, page_of_operator: WebPage, store: redis.Redis
+    ) -> None:
+        page_of_operator.ask("PUT", ROUTES, json=TABLE)
+        AccountStore(store).put(BOB)
+        told = page_of_operator.ask("GET", ROUTES + "/explain?number=sip:600@home.example&realm=home.example")
+        assert "Without an IMS core it is bob's" in told.get_json()["detail"]
+
     @pytest.mark.parametrize("method", ["GET", "PUT"])
     def test_nobody_else_may(self, page: WebPage, store: redis.Redis, method: str) -> None:
         body = TABLE if method == "PUT" else None

@@ -164,7 +164,7 @@ test("the first table begins with a row for everything", async () => {
   const loading = new Loading(0);
   await loading.open();
   await loading.load();
-  assert.match(loading.questions[0]?.text ?? "", /^Until now every call goes to the core\. The table has 1 row\. /);
+  assert.match(loading.questions[0]?.text ?? "", /^Every call goes to the core, or without a core to users alone\. The table has 1 row\. Other numbers, .* get 404 /);
   assert.deepEqual(loading.asked[1], ["PUT", { routes: [{ id: "all", number: "*", to: "core" }] }, { "if-match": '"0"' }]);
 });
 
@@ -189,7 +189,7 @@ test("a table that somebody else has replaced is not overwritten before the oper
   await loading.open();
   loading.put = () => Promise.reject(new ApiError(412, "Somebody has replaced the table meanwhile; read it again."));
   const said = await loading.load('{"routes": []}');
-  assert.match(said, /^Your table is NOT loaded: somebody else has replaced version 7 meanwhile\. Version 8 counts now/);
+  assert.match(said, /^Nothing was loaded now: version 7 has been replaced meanwhile, by somebody else, .* lost\. Version 8 counts now/);
   assert.match(loading.page.text, /^Version 8 counts\./);
   assert.equal(loading.text.value, '{"routes": []}');
   loading.put = () => Promise.resolve({ version: 9, table: DOCUMENT });

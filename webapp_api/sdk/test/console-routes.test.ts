@@ -105,7 +105,7 @@ test("the table is shown with its plans, permissions and what rows name", async 
 
 test("without a table it says where calls go", async () => {
   const { text } = await shown(unexpected, { version: 0, table: {} });
-  assert.match(text, /^There is no table: every call goes to the core\./);
+  assert.match(text, /^There is no table\. Every call goes to the core, or without a core to users alone\./);
 });
 
 test("who calls what: the number as it is looked up, the rows with their targets, permission and limits", async () => {
@@ -124,11 +124,13 @@ test("who calls what: the number as it is looked up, the rows with their targets
 
 test("who calls what: denied, no row, an emergency, a number that cannot be called", async () => {
   const told = { version: 7, number: "+49", emergency: false, rows: [{ id: "people", why: "wins" }], cost: "premium", denied: "you may not call premium numbers", limits: "" };
-  const answers = [told, { ...told, rows: [], denied: "" }, { ...told, rows: [], emergency: true }];
+  const answers = [told, { ...told, rows: [], denied: "" }, { ...told, rows: [], user: "bob" }, { ...told, user: "bob" }, { ...told, rows: [], emergency: true }];
   const refusal = new ApiError(404, "This number gets 484: digits are missing.");
   const page = await shown(async () => answers.shift() ?? Promise.reject(refusal));
   assert.match(await explained(page, "0900"), /Rates: premium; denied: you may not call premium numbers\. Rows .* wins$/);
   assert.equal(await explained(page, "x"), "x is looked up as +49. No row fits: the caller gets 404.");
+  assert.match(await explained(page, "600"), /404\. Without an IMS core: to the pages of bob, by no trunk; .* rates do not\.$/);
+  assert.match(await explained(page, "601"), /premium numbers\. Without an IMS core: to the pages of bob, .* Rows .* wins$/);
   assert.match(await explained(page, "110"), /^110 is for emergencies: the gateways' setting gateway_emergency /);
   assert.equal(await explained(page, "+4930"), "This number gets 484: digits are missing.");
 });

@@ -18,11 +18,11 @@ const tab = (): CallHistory => new CallHistory(OWNER, false, () => undefined);
 const names = (history: CallHistory): string[] => history.calls.map(({ name }) => name).sort();
 
 /** A call of this tab, from its beginning to its end. */
-function callIn(history: CallHistory, name: string): void {
+function callIn(history: CallHistory, name: string, cause = "cancelled", direction = "outgoing"): void {
   let end: (end: object) => void = () => undefined;
-  const call = { direction: "outgoing", on: (_: string, listener: typeof end) => void (end = listener), diagnostics: () => ({ callId: name }) };
+  const call = { direction, on: (_: string, listener: typeof end) => void (end = listener), diagnostics: () => ({ callId: name }) };
   history.follow(call as unknown as Call, name, name);
-  end({ cause: "cancelled" });
+  end({ cause });
 }
 
 beforeEach(() => {
@@ -50,6 +50,16 @@ describe("two tabs of one browser", () => {
     assert.deepEqual(names(other), []);
     callIn(other, "carol");
     assert.deepEqual(names(tab()), ["carol"]);
+  });
+
+  test("have one call of what rang in both", () => {
+    const [one, other] = [tab(), tab()];
+    callIn(one, "bob", "missed", "incoming");
+    callIn(other, "bob", "missed", "incoming");
+    callIn(one, "carol", "declined", "incoming");
+    callIn(other, "carol", "declined-elsewhere", "incoming");
+    assert.deepEqual(names(other), ["bob", "carol"]);
+    assert.equal(other.calls.find(({ name }) => name === "carol")?.outcome, "declined");
   });
 });
 
