@@ -106,7 +106,7 @@ def hear(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.A
             taken = _connect(record, tag, leg.answer, reply, settings)
             break
         except GatewayError as error:
-            if len(record.legs) == 1 and _rseq(reply):
+            if len(record.legs) == 1 and tag == reply.to_tag and _rseq(reply):
                 taken = _not_taken(record, reply, error, settings)
                 break
             leg.answer, leg.unusable = "", error.detail

@@ -46,3 +46,14 @@ def test_of_the_only_one_is_no_last_word_unless_it_is_reliable() -> None:
     call = Call.forwarded()
     names = call.on(call.ims_reply(183, body="rubbish", rseq=500)).names
     assert names == ["DropReply", "CancelForwardedInvite"]
+
+
+def test_of_one_fork_is_no_last_word_because_another_one_gives_up_reliably() -> None:
+    call = Call.forwarded()
+    progress(call, "core2", OTHER, "sendrecv")
+    progress(call, "core1", "rubbish", "inactive")
+    call.on(call.ims_reply(199, "core2", rseq=500))
+    assert (call.actions.names[-1], call.record.cancelled) == ("DropReply", False)
+    assert call.actions.only(act.Note).event == "early_answer_unusable"
+    assert call.answer("core1", OTHER).names == ["ForwardReply"]
+    assert call.record.doomed == ""
