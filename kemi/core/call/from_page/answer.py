@@ -106,10 +106,12 @@ def hear(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.A
             taken = _connect(record, tag, leg.answer, reply, settings)
             break
         except GatewayError as error:
-            if len(record.legs) == 1 and _rseq(reply):
+            if len(record.legs) == 1 and tag == reply.to_tag and _rseq(reply):
                 taken = _not_taken(record, reply, error, settings)
                 break
             leg.answer, leg.unusable = "", error.detail
+            if forks.has_answered(leg) and record.ims_offer_answer is OfferAnswer.OFFER_SENT:
+                record.move_ims(OfferAnswerEvent.ANSWER_RECEIVED)  # and it may put that right by UPDATE
             notes.append(act.Note("early_answer_unusable", logging.WARNING, {"detail": error.detail}))
     if tag or record.applied_answer:
         early_media.allow(record, tag, settings)

@@ -54,6 +54,11 @@ def told(record: CallRecord, tag: str) -> str:
     return record.legs[tag].told or invite_offer(record)
 
 
+def has_answered(leg: Leg) -> bool:
+    """Whether our INVITE's offer is answered; by a description that cannot be used only if it came reliably."""
+    return bool(leg.answer or (leg.unusable and leg.rseq))
+
+
 def answer_in(leg: Leg, reply: Reply) -> str:
     """Return the description that counts with a response: a fork that has offered anew only repeats an old one."""
     return reply.body if reply.has_sdp and not leg.told else leg.answer

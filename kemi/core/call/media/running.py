@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Final
 
 from kemi.core.call import actions as act
@@ -107,16 +108,19 @@ def changed_media(record: CallRecord, offer: PageOffer) -> list[Medium]:
     """Return the media of the call as they are once a page's offer is answered; the far end's part is as before."""
     changed = {offered.kind: offered for offered in offer.media}
     added = {offered.kind: offered for offered in offer.added}
+    lines = len(sdp_from_text(record.ims_description).media)
+    further = count(lines)
     media = []
     for medium in record.media:
         if medium.kind in added:
-            media.append(_switched_on(medium.ims_line, added.pop(medium.kind)))
+            # its line may be gone: far ends may leave out those that are off (core_reoffer.py)
+            place = medium.ims_line if medium.ims_line < lines else next(further)
+            media.append(_switched_on(place, added.pop(medium.kind)))
         elif medium.kind in changed:
             media.append(_changed(medium, changed[medium.kind]))
         else:
             media.append(replace(medium))
-    next_line = len(sdp_from_text(record.ims_description).media)
-    return media + [_switched_on(next_line + number, one) for number, one in enumerate(added.values())]
+    return media + [_switched_on(next(further), one) for one in added.values()]
 
 
 def _switched_on(ims_line: int, offered: OfferedMedium) -> Medium:

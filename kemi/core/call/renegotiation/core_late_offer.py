@@ -23,7 +23,7 @@ from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media.session import is_news, medium_change, offer_to_text
 from kemi.core.call.record import CallRecord, Exchange, Offerer
 from kemi.core.call.settings import CallSettings
-from kemi.core.errors import GatewayError, RemoteProtocolError
+from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Request
 from kemi.core.sdp.interwork.core_reoffer import offered_to_core_again, read_core_reoffer
 from kemi.core.sdp.text import sdp_from_text
@@ -110,13 +110,21 @@ def take_answer(record: CallRecord, request: Request, settings: CallSettings) ->
     try:
         if not request.has_sdp:
             raise RemoteProtocolError("the ACK has no session description to answer ours")
-        places = {medium.kind: medium.ims_line for medium in pending.media if medium.active}
+        said = sdp_from_text(request.body)
+        lines = len(said.media)  # those that it leaves out at the end are refused
+        places = {
+            medium.kind: medium.ims_line
+            for medium in pending.media
+            if medium.active and medium.ims_line < lines
+        }
         answer = read_core_reoffer(
-            sdp_from_text(request.body),
+            said,
             sdp_from_text(pending.ims_description),
             places,
             settings.video_codecs,
         )
+        if not answer.going_on:
+            raise NotAcceptableHere("The answer leaves no medium")
     except GatewayError as error:
         note = act.Note("late_answer_refused", logging.WARNING, {"detail": error.detail})
         return [unschedule, note, *exchange.rollback(record)]

@@ -38,7 +38,7 @@ def on_offer(record: CallRecord, request: Request, settings: CallSettings) -> li
     refusal = exchange.refusal(record, request)
     if refusal is not None:
         return [refusal]
-    if not record.legs[request.from_tag].answer:  # our own offer to this fork is open (RFC 3311 §5.2)
+    if not forks.has_answered(record.legs[request.from_tag]):  # our own offer to it is open (RFC 3311 §5.2)
         return [act.SendReply(491, "Request Pending")]
     if not request.has_sdp:
         return [act.SendReply(415, "Unsupported Media Type", ("Accept: application/sdp",))]

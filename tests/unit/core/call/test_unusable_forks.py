@@ -7,7 +7,7 @@ import pytest
 from kemi.core.call import actions as act
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import Call
-from tests.unit.core.call.test_forks import OTHER, progress
+from tests.unit.core.call.test_forks import OTHER, audio_port, offers_anew, progress
 
 UNUSABLE = (
     pytest.param("rubbish", id="no SDP"),
@@ -46,3 +46,35 @@ def test_of_the_only_one_is_no_last_word_unless_it_is_reliable() -> None:
     call = Call.forwarded()
     names = call.on(call.ims_reply(183, body="rubbish", rseq=500)).names
     assert names == ["DropReply", "CancelForwardedInvite"]
+
+
+def test_of_one_fork_is_no_last_word_because_another_one_gives_up_reliably() -> None:
+    call = Call.forwarded()
+    progress(call, "core2", OTHER, "sendrecv")
+    progress(call, "core1", "rubbish", "inactive")
+    call.on(call.ims_reply(199, "core2", rseq=500))
+    assert (call.actions.names[-1], call.record.cancelled) == ("DropReply", False)
+    assert call.actions.only(act.Note).event == "early_answer_unusable"
+    assert call.answer("core1", OTHER).names == ["ForwardReply"]
+    assert call.record.doomed == ""
+
+
+@pytest.mark.parametrize(
+    "heard", [pytest.param("", id="nobody heard"), pytest.param(OTHER, id="another heard")]
+)
+@pytest.mark.parametrize("body", UNUSABLE)
+def test_of_one_fork_is_put_right_by_update(body: str, heard: str) -> None:
+    call = Call.ringing("core2")
+    progress(call, "core2", heard)
+    call.on(call.ims_reply(183, "core1", body=body, rseq=500))
+    offers_anew(call, "core1")
+    assert call.actions.reply == (200, "OK")
+    call.on(call.ims_reply(200, "core1"))
+    assert (audio_port(call), call.record.doomed) == ("43000", "")
+
+
+def test_of_one_fork_that_is_not_reliable_leaves_our_offer_open() -> None:
+    call = Call.ringing("core2")
+    call.on(call.ims_reply(183, "core1", body="rubbish"))
+    offers_anew(call, "core1")
+    assert call.actions.reply == (491, "Request Pending")

@@ -16,6 +16,9 @@ from kemi.core.sdp.interwork.wic import rejected_line
 from kemi.core.sdp.model import SessionDescription
 from kemi.core.sdp.text import MAX_MEDIA, sdp_from_text, sdp_to_text
 from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.incoming_ladder import Incoming
+from tests.unit.core.call.incoming_ladder import invite as core_invite
+from tests.unit.core.call.incoming_ladder import offer as core_offer
 from tests.unit.core.call.ladder import NO_100REL, SETTINGS, Call
 from tests.unit.core.call.test_core_offer import cseq_of, page_answers, relay_knows
 from tests.unit.core.call.test_page_offer import done
@@ -160,3 +163,25 @@ def test_what_we_have_told_ourselves_is_read_however_long_it_is() -> None:
     record.wic_description = sdp_to_text(session_description(told.session, [*told.media, *others]))
     asked = far_end.call.on(far_end.call.ims_request("INVITE", cseq=11, body=WITH_VIDEO))
     assert relay_knows(far_end.call, asked).reply == (200, "OK")
+
+
+def test_a_line_that_the_far_end_leaves_out_is_made_anew_behind_those_that_are_left() -> None:
+    """Else the description would have to name one of a kind that nobody knows."""
+    audio, video = core_offer(video=True).split("m=video")
+    text = "m=text 40010 RTP/AVP 98\r\nc=IN IP4 127.0.0.1\r\na=rtpmap:98 t140/1000\r\n"
+    call = Incoming.ringing(core_invite(f"{audio}{text}m=video{video}"))
+    call.answer(call.page_answer(refuse=("1",)))
+    call.on(call.ims_request("ACK", cseq=5))
+    asked = call.on(call.ims_request("INVITE", cseq=6, body=audio.replace("m=audio 4", "m=audio 5")))
+    told = {"audio": sdp.relay_offer("audio")}
+    shorter = call.on(ev.ImsReoffered(told, asked.only(act.ReofferFromIms).bearer)).only(act.SendReply)
+    assert shorter.body.count("m=") == 1
+    call.on(call.ims_request("ACK", cseq=6))
+    wanted = call.on(call.wic_request("INVITE", cseq=9, body=sdp.chromium("av-sendrecv")))
+    given = ev.Reserved(sdp.relay_offer("video", 30500), sdp.relay_answer("video", 30600), None)
+    more = call.on(ev.MediaReserved({"video": given}, wanted.only(act.ReserveMedia).context))
+    body = more.only(act.ForwardRequest).edits.body or ""
+    assert [(line.kind, line.port) for line in sdp_from_text(body).media] == [
+        ("audio", 30000),
+        ("video", 30500),
+    ]
