@@ -37,11 +37,11 @@ def token_from_flow(secret: str, connection_id: str, nonce: str, host: str = "")
 
 def flow_from_token(secret: str, token: str) -> FlowName:
     """Return what the token says; raise SipReject (403) when it is not ours or was changed."""
-    signature, payload = _parts(token)
-    name = _name(payload)
-    if name is None:
-        raise SipReject("not a flow token", reason_phrase="Invalid Flow Token")
-    if not hmac.compare_digest(signature, _signature(secret, payload)):
+    try:
+        signature, payload, name = _parts(token)
+    except ValueError:
+        raise SipReject("not a flow token", reason_phrase="Invalid Flow Token") from None
+    if name is None or not hmac.compare_digest(signature, _signature(secret, payload)):
         raise SipReject("flow token with a wrong signature", reason_phrase="Invalid Flow Token")
     return name
 
@@ -51,8 +51,11 @@ def host_from_token(token: str) -> str:
 
     Its signature does not count: while the secret is changed node by node, each gateway signs with its own.
     """
-    name = _name(_parts(token)[1])
-    return name.host if name is not None else ""
+    try:
+        name = _parts(token)[2]
+    except ValueError:
+        return ""
+    return "" if name is None else name.host
 
 
 def token_from_routes(values: list[str]) -> str:
@@ -69,21 +72,13 @@ def second_branch(values: list[str]) -> str:
     return branches[1] if len(branches) > 1 else ""
 
 
-def _parts(token: str) -> tuple[bytes, bytes]:
-    try:
-        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-    except ValueError:
-        return b"", b""
-    return raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
-
-
-def _name(payload: bytes) -> FlowName | None:
-    try:
-        connection_id, separator, rest = payload.decode("ascii").partition(".")
-    except UnicodeDecodeError:
-        return None
+def _parts(token: str) -> tuple[bytes, bytes, FlowName | None]:
+    """Return signature, what is signed, and what that says; raise ValueError for what is no token's text."""
+    raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+    connection_id, separator, rest = payload.decode("ascii").partition(".")
     nonce, _, host = rest.partition(".")
-    return FlowName(connection_id, nonce, host) if separator else None
+    return signature, payload, FlowName(connection_id, nonce, host) if separator else None
 
 
 def _signature(secret: str, payload: bytes) -> bytes:

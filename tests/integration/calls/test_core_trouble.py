@@ -44,9 +44,7 @@ pytestmark = pytest.mark.lab
 TRYING_ONLY = CoreScript((UntilCancelled(),))
 
 
-async def answer_with(
-    wic: OutgoingCall, ims: CalledDevice, status: int, sdp: str, *further: tuple[str, str]
-) -> SipResponse:
+async def answer_with(wic: OutgoingCall, ims: CalledDevice, status: int, sdp: str) -> SipResponse:
     """Let the callee ring, then send a response with any text as session description."""
     ims.respond(180)
     await wic.wait_status(180)
@@ -54,15 +52,10 @@ async def answer_with(
     fields = [
         *(("Record-Route", route) for route in reversed(dialog.route_set_of_peer)),
         ("Contact", ims.contact),
-        *further,
     ]
     response = response_to(ims.invite, status, to_tag=dialog.local_tag, headers=fields, sdp=sdp)
     ims.peer.send(response, ims.gateway)
     return response
-
-
-RELIABLE = (("Require", "100rel"), ("RSeq", "7"))
-"""Of a provisional response whose description is the fork's last word (RFC 3262 §5)."""
 
 
 class TestRefusals:
@@ -209,8 +202,7 @@ class TestNonsense:
         stage.core.script = TRYING_ONLY
         wic = await (await stage.page()).invite(BOB, AUDIO)
         ims = await stage.core.wait_call()
-        ilbc = device_offer(DeviceMedia()).replace("PCMA/8000", "iLBC/8000")
-        await answer_with(wic, ims, status, ilbc, *(RELIABLE if status < 200 else ()))
+        await answer_with(wic, ims, status, device_offer(DeviceMedia()).replace("PCMA/8000", "iLBC/8000"))
         if status == 200:  # too late for a refusal
             await wic.wait_answer()
             assert "iLBC/8000, which was not offered" in str(
@@ -231,25 +223,13 @@ class TestNonsense:
         page = await stage.page()
         wic = await page.invite(BOB, AUDIO)
         ims = await stage.core.wait_call()
-        await answer_with(wic, ims, status, "hello\r\n", *RELIABLE)
+        await answer_with(wic, ims, status, "hello\r\n")
         refused = await wic.wait_status(range(200, 700))
         await ims.wait_request("CANCEL")
         await ims.wait_request("ACK")
         assert (refused.status, refused.reason_phrase) == (502, "Bad Gateway")
         assert "line 1" in warning_of(refused)
         await stage.logged(wic.call_id, "event=media_failed")
-
-    async def test_in_one_that_is_not_reliable_it_is_no_last_word(self, stage: Stage) -> None:
-        stage.core.script = TRYING_ONLY
-        wic = await (await stage.page()).invite(BOB, AUDIO)
-        ims = await stage.core.wait_call()
-        await answer_with(wic, ims, 183, "hello\r\n")
-        await wic.wait_status(183, count=2)
-        await stage.logged(wic.call_id, "event=early_answer_unusable")
-        ims.respond(200, media=DeviceMedia())
-        await wic.wait_answer()
-        assert (await wic.info()).status == 200
-        assert (await wic.bye()).status == 200
 
     async def test_all_media_refused_in_a_200_is_hung_up(self, stage: Stage) -> None:
         stage.core.script = TRYING_ONLY

@@ -91,8 +91,8 @@ def _on_progress(record: CallRecord, reply: Reply, settings: CallSettings) -> li
 def hear(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     """Let the page hear the fork it should hear now, then pass the response on.
 
-    A fork whose description cannot be used is not heard.  The call ends for it only where it is all there is, and bound
-    to what it has said (RFC 3262 §5): another fork may answer, or this one describe something else in its 2xx.
+    A fork whose description cannot be used is not heard.  The call ends for it where it is all there is, before it
+    answers and is charged for; where others are known, one of them may answer, or this one describe something else.
     """
     before = early_media.passing(record)
     notes: list[act.Action] = []
@@ -106,7 +106,7 @@ def hear(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.A
             taken = _connect(record, tag, leg.answer, reply, settings)
             break
         except GatewayError as error:
-            if len(record.legs) == 1 and tag == reply.to_tag and _rseq(reply):
+            if len(record.legs) == 1 and tag == reply.to_tag:
                 taken = _not_taken(record, reply, error, settings)
                 break
             leg.answer, leg.unusable = "", error.detail
