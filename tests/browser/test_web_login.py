@@ -191,8 +191,9 @@ class TestRegistered:
 @pytest.mark.usefixtures("gateway_has_keys")
 def test_the_readmes_script_hears_of_the_page_until_the_logout(lab: Lab, store: redis.Redis) -> None:
     """From the beginning of the stream on, because the page has registered before the script runs."""
-    _, _, rest = README.read_text().partition('    let seq = "";\n')
-    script = textwrap.dedent('    let seq = "0-0";\n' + rest.partition("\n\n|")[0])
+    _, began, rest = README.read_text().partition('    let seq = "", silence;\n')
+    assert began, "the README's script begins otherwise"
+    script = textwrap.dedent('    let seq = "0-0", silence;\n' + rest.partition("\n\n|")[0])
     with WebUser(lab.info.web.origin) as browser:
         lines: list[str] = []
         browser.page.on("console", lambda message: lines.append(message.text))

@@ -41,6 +41,7 @@ def filter_packets() -> None:
         rtpengine_ims_address="127.0.0.2",
         rtpengine_core_networks=["127.0.0.9", "127.0.0.10"],
         rtpengine_gateways=["127.0.0.1"],
+        rtpengine_relays=[],
         **ports,
     )
     for _ in range(2):
