@@ -15,7 +15,7 @@ from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.adapters.trunks.room import TrunkRoom
 from kemi.core.call.actions import RecordEnd
 from kemi.core.call.events import Due
-from kemi.core.call.history import GATEWAY
+from kemi.core.call.history import GATEWAY, peer_of
 from kemi.core.call.lifetime.revival import revive
 from kemi.core.errors import LocalProtocolError
 from kemi.state.calls import CallStore, record_from_text
@@ -161,7 +161,7 @@ class CallSnapshots:
             key=key,
             call_id=record.call_id,
             owner=record.owner,
-            peer=record.remote_identity.partition(" ")[0] or record.target_uri,
+            peer=peer_of(record),
             from_page=record.incoming is None,
             since=record.since,
             answered_at=record.answered_at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from kemi.core.call import actions as act
 from kemi.core.call import events
@@ -14,6 +15,13 @@ from kemi.core.messages import Reply, Side
 PAGE, CORE, GATEWAY = "page", "core", "gateway"
 STARTED, RINGING, ANSWERED, ELSEWHERE = "started", "ringing", "answered", "elsewhere"
 _SIDES = {Side.WIC: PAGE, Side.IMS: CORE}
+
+
+class HasFarEnd(Protocol):
+    """What a record of any release has of the far end."""
+
+    remote_identity: str
+    target_uri: str
 
 
 def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.RecordProgress | None:
@@ -31,7 +39,7 @@ def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.Rec
     )
 
 
-def peer_of(record: CallRecord) -> str:
+def peer_of(record: HasFarEnd) -> str:
     """Return the far end's one address: the first that the core asserts (RFC 3325 §9.1 allows two)."""
     return record.remote_identity.partition(" ")[0] or record.target_uri
 
