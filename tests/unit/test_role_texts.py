@@ -107,3 +107,21 @@ def test_nothing_is_reckoned_with_a_text() -> None:
     }
     assert len(files) > 90
     assert not found
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "firewall/templates/gateway.nft.j2",
+        "rtpengine/templates/rtpengine.nft.j2",
+        "haproxy/templates/haproxy.cfg.j2",
+    ],
+)
+def test_no_rule_is_made_of_a_texts_letters(template: str) -> None:
+    """Lists of dictionaries take no text by their type."""
+    tasks = yaml.safe_load((ROLES / "common/tasks/preflight.yml").read_text())
+    (looked_at,) = [task["loop"] for task in tasks if "common_list is not string" in str(task)]
+    names = set(re.findall(r"\w+", (ROLES / template).read_text()))
+    lists = {name for name, (kind, elements) in OPTIONS.items() if kind == "list" and elements != "dict"}
+    assert names & lists
+    assert not (names & lists).difference(looked_at)
