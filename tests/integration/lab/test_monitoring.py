@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import pytest
+import yaml
 from cryptography import x509
 
 from tests.lab.lab import Lab
@@ -170,6 +172,37 @@ def test_the_end_of_the_certificate_is_that_of_what_is_shown(machine: Lab, prome
     end = x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc
     (found,) = prometheus.value("haproxy_certificate_end_yymmddhhmmss")
     assert int(found["value"][1]) == int(f"{end:%y%m%d%H%M%S}")
+
+
+def test_a_drained_node_is_asked_for_no_certificate(machine: Lab, prometheus: Prometheus) -> None:
+    """The door is closed to its own question, too; HAProxy says that this is meant."""
+    groups = yaml.safe_load((FILES / "gateway.rules.yml").read_text())["groups"]
+    (rule,) = (one for group in groups for one in group["rules"] if one["alert"] == "CertificateUnknown")
+
+    def say(words: str) -> None:
+        program = [
+            sys.executable,
+            str(ROLES / "haproxy/files/say.py"),
+            f"{machine.info.run_dir}/haproxy.sock",
+        ]
+        subprocess.run([*program, *words.split()], check=True, capture_output=True)
+
+    def is_closed() -> bool:
+        return bool(prometheus.value('up{job="certificate"} == 0'))
+
+    def asks_why() -> bool:
+        return bool(prometheus.value(rule["expr"]))
+
+    try:
+        say("set server sip/kamailio state maint")
+        say("disable frontend public")
+        wait_until(lambda: is_closed() and not asks_why(), "closed, and known to be drained", 10)
+        say("set server sip/kamailio state ready")
+        wait_until(asks_why, "closed, and not drained", 10)
+    finally:
+        say("set server sip/kamailio state ready")
+        say("enable frontend public")
+    wait_until(lambda: not is_closed(), "it is open again", 10)
 
 
 def test_the_public_origin_has_no_figures(machine: Lab) -> None:
