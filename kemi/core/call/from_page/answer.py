@@ -407,6 +407,8 @@ def _refused(record: CallRecord, event: ImsFailed, settings: CallSettings) -> li
     reasons: tuple[str, ...] = ()
     if why is None and (instead := trunk_call.refusal(record, event)) is not None:
         why, reasons = instead
+        if why in trunk_call.NOT_OF_CALLEE:
+            record.rejection = why
     actions: list[act.Action] = []
     if why is not None:
         explanation = headers.explanation_of(why, settings.realm)
