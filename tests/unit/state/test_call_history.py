@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from kemi.adapters.monitoring.traces import is_asked_about
-from kemi.state.call_history import FinishedCall, has_failed
+from kemi.state.call_history import FinishedCall, has_failed, is_asked_about
 
 TALKED = {"answered_at": 2.0, "duration_s": 58.0, "by": "page", "why": "BYE"}
 PACKETS = {"packets": 2900}
