@@ -18,6 +18,7 @@ from tests.lab.certificate import make_certificate
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
 from tests.lab.roles import render_role
 from tests.lab.waiting import wait_until
+from tests.peers import http2
 
 MOST = 20
 """Connections of the public origin."""
@@ -120,3 +121,10 @@ def test_a_full_node_is_read_and_says_that_it_is_full(tmp_path: Path) -> None:
             return tuple(dict(figures)[name] for name in ("current_sessions", "limit_sessions"))
 
         wait_until(lambda: connections() == (str(MOST), str(MOST)), "it is full", 10)
+
+
+def test_figures_are_read_one_after_the_other_on_a_connection(tmp_path: Path) -> None:
+    """HTTP/2 would have a hundred at a time."""
+    with front(tmp_path) as running, socket.create_connection((LOOPBACK, running.metrics), 3) as line:
+        line.sendall(http2.PREFACE)
+        assert b"".join(iter(lambda: line.recv(4096), b"")).startswith(b"HTTP/1.1 400 ")

@@ -33,6 +33,7 @@ from tests.integration.hostile.site import (
 from tests.lab.lab import Lab
 from tests.lab.ports import LOOPBACK
 from tests.lab.waiting import wait_until
+from tests.peers import http2
 from webapp_api.bans import FIELD
 
 pytestmark = pytest.mark.lab
@@ -323,6 +324,14 @@ class TestSmuggling:
 
     def test_a_handshake_is_a_get(self, lab: Lab) -> None:
         assert b" 400 " in Client(lab).ask(text("POST /sip HTTP/1.1", *HANDSHAKE[1:]), wait_s=0.5)
+
+
+class TestVersion:
+    """One connection carries one WebSocket, or limits of connections would be none."""
+
+    def test_http_2_is_not_spoken_unasked_either(self, lab: Lab) -> None:
+        answer = Client(lab).ask(http2.PREFACE)
+        assert not answer or answer.startswith(b"HTTP/1.1 400 ")
 
 
 class TestLogins:
