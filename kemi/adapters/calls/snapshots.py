@@ -36,6 +36,10 @@ class KeptCall(msgspec.Struct):
     """What it waits for in the long run: kind of waiting -> time and what is due then."""
 
 
+class _LostOutbound(msgspec.Struct):
+    trunk: str = ""
+
+
 class _LostRecord(msgspec.Struct):
     """What of a call record is the same in all releases."""
 
@@ -47,6 +51,7 @@ class _LostRecord(msgspec.Struct):
     remote_identity: str = ""
     incoming: Any = None
     node: str = ""
+    outbound: _LostOutbound | None = None
 
 
 class _Lost(msgspec.Struct):
@@ -170,7 +175,9 @@ class CallSnapshots:
             status=0,
             relay=record.node,
             kinds=(),
+            trunk=record.outbound.trunk if record.outbound is not None else "",
         )
+        NOTES.lost(end)
         self._notes.ended(end, time.time())
 
     def _restore_trunks(self, name: str, text: str) -> bool:
