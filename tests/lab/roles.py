@@ -54,8 +54,11 @@ def role_variables(role: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     unknown = overrides.keys() - defaults.keys()
     if unknown:
         raise UnknownRoleVariable(f"role {role} has no variable {', '.join(sorted(unknown))}")
-    variables = {**defaults, **overrides}
-    environment = template_environment(ROLES / role / "templates")
+    return resolved({**defaults, **overrides}, template_environment(ROLES / role / "templates"), role)
+
+
+def resolved(variables: dict[str, Any], environment: Environment, whose: str) -> dict[str, Any]:
+    """Return variables with the templates inside their values resolved."""
 
     def resolve(value: Any) -> Any:
         if isinstance(value, str) and "{{" in value:
@@ -72,11 +75,11 @@ def role_variables(role: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
         return value
 
     for _ in range(_MAX_NESTING):
-        resolved = {name: resolve(value) for name, value in variables.items()}
-        if resolved == variables:
+        found = {name: resolve(value) for name, value in variables.items()}
+        if found == variables:
             return variables
-        variables = resolved
-    raise ValueError(f"the defaults of role {role} refer to each other in a circle")
+        variables = found
+    raise ValueError(f"the defaults of {whose} refer to each other in a circle")
 
 
 def render_role(role: str, template: str, overrides: Mapping[str, Any], **of_others: Any) -> str:

@@ -25,6 +25,15 @@ TOLD: Final[dict[str, tuple[dict[str, Any], str]]] = {
         },
         "does not have: carrier-a (203.0.113.0/24), carrier-b (203.0.113.99).",
     ),
+    "relay-that-nobody-is-told-of": (
+        {
+            "the_role": "rtpengine",
+            "rtpengine_dtmf_log_dest": "",
+            "gateway_rtpengine_nodes": [{"address": "192.0.2.99", "port": "2223", "version": "10.5"}],
+        },
+        "No signalling node is told of 127.0.0.1:2223, where relay-that-nobody-is-told-of listens: "
+        "gateway_rtpengine_nodes has 192.0.2.99:2223.",
+    ),
     "relay-behind-nat": (
         {
             "the_role": "rtpengine",

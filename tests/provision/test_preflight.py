@@ -23,6 +23,7 @@ from tests.lab.waiting import wait_until
 from tests.provision.operator import ANSIBLE, make_certificate
 from tests.provision.relay_faults import RELAY_FAULTS
 from tests.provision.remarks import KAMAILIO, SECRET, TOLD
+from tests.provision.site_faults import GROUPS, SITE_FAULTS
 
 pytestmark = pytest.mark.timeout(600)  # one play for some thirty machines: a minute of an idle processor
 
@@ -133,10 +134,6 @@ def faults(
         "text-for-list": (
             {**KAMAILIO, "gateway_trunks": 5},
             "Elements value for option 'gateway_trunks' is of type",
-        ),
-        "text-for-networks": (
-            {"the_role": "common", "gateway_core_networks": "192.0.2.0/24"},
-            'gateway_core_networks is the text "192.0.2.0/24": name a list, gateway_core_networks: ["192.0.2.0/24"]',
         ),
         "no-such-choice": (
             {**KAMAILIO, "gateway_core_leg": "sdes"},
@@ -306,6 +303,7 @@ def faults(
             "",
         ),
         **RELAY_FAULTS,
+        **SITE_FAULTS,
         "good-filter": (
             {
                 "the_role": "firewall",
@@ -407,11 +405,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, t
             "kamailio_sip_address": LOOPBACK,
         }
         hosts = {name: {**here, **variables} for name, (variables, _) in machines.items()}
-        groups: dict[str, Any] = {
-            "signalling": {"hosts": {"good-gateway": {}, "two-without-core": {}}},
-            "redis": {"hosts": {"empty-master": {}, "filled-replica": {}, "renumbered": {}}},
-        }
-        (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "children": groups}}))
+        (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "children": GROUPS}}))
         (folder / "play.yml").write_text(PLAY)
         done = subprocess.run(
             [

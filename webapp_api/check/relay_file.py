@@ -124,3 +124,8 @@ def _problems_of_interfaces(file: RelayFile) -> Iterator[Finding]:
                     )
             except ValueError:
                 yield file.finding("interface", f"{name}: {address!r} is no IP address")
+        local, _, told = names[name].partition("!")
+        if told and (":" in local) != (":" in told):
+            yield file.finding(
+                "interface", f"{name}: {told} is told instead of {local}, of another IP version: no sound"
+            )

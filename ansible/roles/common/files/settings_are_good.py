@@ -5,6 +5,7 @@ and where MODULE is not to be had, for the machine itself looks again before it 
 """
 
 import importlib
+import re
 import sys
 
 
@@ -14,10 +15,19 @@ def main() -> None:
         module = importlib.import_module(sys.argv[1])
     except ModuleNotFoundError:
         return
+    text = sys.stdin.read()
     try:
-        module.settings_from_text(sys.stdin.read())
+        module.settings_from_text(text)
     except ValueError as error:
-        sys.exit(str(error))
+        sys.exit(f"{error}{name_at(str(error), text)}")
+
+
+def name_at(fault: str, text: str) -> str:
+    """Name what stands at the line of a fault: nobody has seen these lines, and they may have secrets."""
+    found = re.search(r"\(at line (\d+),", fault)
+    line = text.split("\n")[int(found[1]) - 1] if found else ""
+    name = re.match(r"\s*([\w-]+)\s*=", line)
+    return f": {name[1]}" if name else ""
 
 
 if __name__ == "__main__":

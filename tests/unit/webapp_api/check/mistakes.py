@@ -135,6 +135,7 @@ MISTAKES: Final = tuple(
         (R, "[rtpengine]", "[rtpengine-daemon]", "", "[rtpengine]"),
         (R, "interface = wic/192.0.2.1;ims/192.0.2.2", "interface = 192.0.2.1", "interface", "wic/"),
         (R, "wic/192.0.2.1;", "wic/0.0.0.0;", "interface", "every address"),
+        (R, "wic/192.0.2.1;", "wic/192.0.2.1!2001:db8::1;", "interface", "another IP version"),
         (R, "port-min = 30000", "port-min = 50000", "port-min", "no range"),
         (R, "delete-delay = 0", "delete-delay = 30", "delete-delay", "0"),
         (R, "mos = LQ\n", "", "mos", "LQ"),
