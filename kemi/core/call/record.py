@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 
 from kemi.core.call.from_page.outbound import Outbound
+from kemi.core.call.in_dialog.referral import Referral
 from kemi.core.call.lifetime.session_record import SessionTimer
 from kemi.core.call.node_loss.record import Recovery
 from kemi.core.call.record_key import record_key
@@ -119,15 +120,6 @@ class Outstanding:
     """The core's Via values, which the page never sees, as its response has to carry them."""
     former: Former | None = None
     """What a refusal brings back, of an UPDATE without an offer."""
-
-
-@dataclass(slots=True)
-class Referral:
-    """An accepted REFER whose CSeq, by which reports on it may name it, is not the same on both sides."""
-
-    by_page: bool
-    page: int
-    core: int
 
 
 @dataclass(slots=True)
@@ -315,6 +307,8 @@ class CallRecord:
     """Our CSeq towards the core -> the page's, of requests not answered yet whose numbers differ."""
     core_invites: list[tuple[int, int]] = field(default_factory=list)
     """CSeq of the core's newest re-INVITEs that went to the page: their own and ours towards the page, for the ACK."""
+    overdue: dict[str, str] = field(default_factory=dict)
+    """Our CSeq towards the page -> an offer that was given up: a page that takes it all the same has that since."""
     ack_awaited: int | None = None
     """CSeq of the page's re-INVITE that it has not acknowledged yet."""
     ims_invite_cseq: int = 0

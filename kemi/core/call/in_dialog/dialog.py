@@ -95,7 +95,10 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
     known = record.outstanding.get(str(reply.cseq))
     if known is None:
         if reply.method == "INVITE" and any(ours == reply.cseq for _, ours in record.core_invites):
+            exchange.answered_late(record, reply)
             return _acknowledged_again(record, reply, settings)
+        if reply.method == "UPDATE":  # of the core's or ours
+            exchange.answered_late(record, reply)
         return []  # the answer to a request of our own: tm hands it to us by itself
     insert = boundary.charging_line(record)
     if reply.contact:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from kemi.core.call import actions as act
-from kemi.core.call.record import CallRecord, Referral
+from kemi.core.call.in_dialog.referral import Referral
+from kemi.core.call.record import CallRecord
 from kemi.core.messages import Reply, Request, parameter, with_parameters
 
 MOST_REFERRALS: Final = 8

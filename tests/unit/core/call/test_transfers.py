@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kemi.core.call import actions as act
+from kemi.core.call.in_dialog.referral import Referral
 from kemi.core.call.in_dialog.transfers import MOST_REFERRALS
-from kemi.core.call.record import Referral
 from kemi.state.calls import record_from_text, record_to_text
 from tests.unit.core.call.ladder import Call
 
