@@ -171,7 +171,8 @@ def former(record: CallRecord, request: Request) -> Former:
     """Return what a request that offers changes before it is answered."""
     if request.side is Side.WIC:
         return Former("", record.wic_contact, record.wic_session)
-    return Former(request.from_tag, record.legs[request.from_tag].contact, record.ims_session)
+    leg = record.legs[request.from_tag]
+    return Former(request.from_tag, leg.contact, record.ims_session, leg.focus)
 
 
 def put_back(record: CallRecord, former: Former) -> None:
@@ -179,7 +180,8 @@ def put_back(record: CallRecord, former: Former) -> None:
     if not former.tag:
         record.wic_contact, record.wic_session = former.contact, former.session
     elif former.tag in record.legs:
-        record.legs[former.tag].contact, record.ims_session = former.contact, former.session
+        leg, record.ims_session = record.legs[former.tag], former.session
+        leg.contact, leg.focus = former.contact, former.focus
 
 
 def unless_refused(

@@ -47,6 +47,8 @@ class Leg:
     """One dialog of the core's side: a forked INVITE has several (RFC 3261 §12.1)."""
 
     contact: str
+    focus: str = ""
+    """A conference's Contact as the page is told it, with its features; "": it is none."""
     route_set: list[str] = field(default_factory=list)
     """Route values in sending order, each with its angle brackets."""
     cseq: int = -1
@@ -130,6 +132,7 @@ class Former:
     """Leg it came from, "" for the page."""
     contact: str
     session: SessionTimer | None
+    focus: str = ""
 
 
 @dataclass(slots=True)
@@ -212,7 +215,7 @@ class CallRecord:
     remote_identity: str = ""
     """P-Asserted-Identity URIs of the far end, as the page was told last."""
     far_end_untold: list[str] = field(default_factory=list)
-    """P-Asserted-Identity values of the far end that the page is to be told yet (in_dialog/far_end.py)."""
+    """P-Asserted-Identity values of the far end that the page is to be told yet, or "" (in_dialog/far_end.py)."""
     caller_lines: list[str] = field(default_factory=list)
     """Further header lines of the INVITE we forward, decided when it came in; taken away once somebody rings."""
     caller_from: str = ""
