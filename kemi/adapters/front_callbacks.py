@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kemi.adapters.calls.own_requests import OwnRequests
 from kemi.adapters.control.endpoint import Control
 from kemi.adapters.doors.border import Border
 from kemi.adapters.doors.doors import Doors
@@ -20,6 +21,7 @@ class FrontCallbacks:
     _home: HomePart
     _front: WebSocketFront
     _doors: Doors
+    _own_requests: OwnRequests
 
     @guarded
     def ksr_xhttp_event(self, _message: object, _event: str) -> None:
@@ -43,6 +45,7 @@ class FrontCallbacks:
     def ksr_stray_reply_event(self, _message: object, _event: str) -> None:
         """A response whose transaction is over, or never was: Kamailio would send it on by its second Via."""
         self._border.look_at_stray()
+        self._own_requests.answered_stray()
 
     @guarded_note
     def ksr_sent(self, _message: object) -> None:

@@ -95,10 +95,16 @@ def towards_wic(
         f"CSeq: {cseq} {method}",
     ]
     if method in ("UPDATE", "INVITE"):
-        lines += [f"Contact: <{settings.wic_contact}>", ALLOW]
+        lines += [contact_of_far_end(record, settings), ALLOW]
         if describes:
             lines.append("Content-Type: application/sdp")
     return tuple(lines)
+
+
+def contact_of_far_end(record: CallRecord, settings: CallSettings) -> str:
+    """Return the Contact line of what we write to the page ourselves: our address, a conference's own."""
+    leg = record.legs.get(record.current_tag)
+    return f"Contact: {(leg.focus if leg is not None else '') or f'<{settings.wic_contact}>'}"
 
 
 def cancel_of_invite(record: CallRecord) -> tuple[str, ...]:

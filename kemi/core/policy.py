@@ -139,7 +139,8 @@ class TargetRules:
         """Raise SipReject (403) when a page's request would call, or have called, whom it may not.
 
         That is a request outside a dialog by its Request-URI (a MESSAGE may cost as much as a call, and none may make
-        the core speak with strangers) and a REFER by its Refer-To too (RFC 3515).
+        the core speak with strangers) and a REFER by its Refer-To too (RFC 3515), but for one that has a conference
+        hang up on somebody (kemi/core/call/in_dialog/transfers.py), which nobody asks this about.
         """
         if not request.to_tag and request.method in _PASSED_ON:
             self.check_uri(request.request_uri)

@@ -55,6 +55,8 @@ class CoreCall:
         """The request that gets no response of itself."""
         self.reply_headers: dict[str, Pairs] = {}
         """Method → header fields of their responses."""
+        self.features = ""
+        """Parameters of the device's Contact from now on."""
         self._remote_cseq = -1
 
     @property
@@ -70,7 +72,7 @@ class CoreCall:
     @property
     def contact(self) -> str:
         """Contact value of the device."""
-        return f"<sip:device@{self.peer.host_port}>"
+        return f"<sip:device@{self.peer.host_port}>{self.features}"
 
     def ladder(self) -> list[str]:
         """Return the labels of this call's messages in order."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from kemi.adapters.calls.conference import removes_participant
 from kemi.adapters.calls.dialog_ids import DialogIds
 from kemi.adapters.calls.dispatcher import Dispatcher
 from kemi.adapters.calls.executor import Executor
@@ -151,7 +152,7 @@ class NewCalls:
 
     def check_others(self, request: Request) -> None:
         """Raise SipReject when a page's request, though no call itself, would call or have called whom it may not."""
-        if request.method == "REFER":
+        if request.method == "REFER" and not removes_participant(self._calls, request):
             registration = self._flows.registration(request.connection_id, time.time())
             for target in addresses_from_headers(request.headers("Refer-To")):
                 self._way(request, registration, uri_from_address(target).partition("?")[0], begins=False)

@@ -11,6 +11,7 @@ from kemi.adapters.calls.dispatcher import Dispatcher
 from kemi.adapters.calls.executor import Executor
 from kemi.adapters.guard import guarded
 from kemi.adapters.kamailio import ksr, transactions
+from kemi.adapters.kamailio.facts import FACTS
 from kemi.adapters.pages.registrar import Registrar
 from kemi.adapters.pages.subscriptions import Notifications
 from kemi.adapters.trunks.calls import TrunkAnswers
@@ -98,6 +99,13 @@ class OwnRequests:
                 reply.side, reply.method, reply.cseq, reply.status, reply, retry_after_s, jitter
             )
         self._dispatcher.dispatch(record_key(reply.call_id, reply.from_tag), event)
+
+    def answered_stray(self) -> None:
+        """Take a page's 2xx to a re-INVITE of ours that tm has forgotten: it comes for longer than transactions stay,
+        until its ACK does (RFC 3261 §13.3.1.4)."""
+        is_answer = ksr.method() == "INVITE" and 200 <= ksr.number("$rs") < 300
+        if is_answer and ksr.side() is Side.WIC and not FACTS.is_led_back:
+            self._answered_in_call(ksr.reply())
 
     def unanswered(self, to: Side) -> None:
         """In tm's failure callback: nobody answered the current request."""

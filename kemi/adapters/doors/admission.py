@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from kemi.adapters.calls.conference import removes_participant
 from kemi.adapters.doors.bans import BANS
 from kemi.adapters.doors.barring import Barring
 from kemi.adapters.kamailio.htable import HtableTable
@@ -192,6 +193,8 @@ class Admission:
             raise SipReject(f"no more than {most_calls} calls at once are allowed")
 
     def _check_target(self, request: Request, identity: str, now: float) -> None:
+        if removes_participant(self._calls, request):
+            return
         try:
             self._rules.check(request)
         except SipReject as refused:

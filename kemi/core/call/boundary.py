@@ -155,10 +155,16 @@ def contact_for_page(message: Message, settings: CallSettings) -> str:
     A conference is known by its Contact (``isfocus``, RFC 4579 §5.2; TS 24.147 §5.3.1.3): it is whom the page refers
     others to, and stays.
     """
+    features = address_parts(with_parameters(message.contact, _kept_from_core))[1]
+    return f"Contact: {focus_of(message) or f'<{settings.wic_contact}>{features}'}"
+
+
+def focus_of(message: Message) -> str:
+    """Return the Contact of a conference as the page is told it, "" where a message of the core is of none."""
     value = message.contact
-    features = address_parts(with_parameters(value, _kept_from_core))[1]
-    is_focus = parameter(value, "isfocus") is not None
-    return f"Contact: <{uri_from_address(value) if is_focus else settings.wic_contact}>{features}"
+    if parameter(value, "isfocus") is None:
+        return ""
+    return f"<{uri_from_address(value)}>{address_parts(with_parameters(value, _kept_from_core))[1]}"
 
 
 def _kept_from_core(name: str, _value: str) -> str | None:

@@ -17,12 +17,14 @@ from kemi.core.call.events import OwnRequestAnswered, UpdateAnswered
 from kemi.core.call.record import CallRecord, Exchange, Former, Offerer, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import OfferAnswer, OfferAnswerEvent
-from kemi.core.errors import LocalProtocolError
-from kemi.core.messages import Request, Side
+from kemi.core.errors import GatewayError, LocalProtocolError
+from kemi.core.messages import Reply, Request, Side
 from kemi.core.sdp.build import off_line, session_description, session_section
+from kemi.core.sdp.interwork import check_reverse_answer
 from kemi.core.sdp.interwork.avpf import agreed
+from kemi.core.sdp.interwork.wic import as_agreed
 from kemi.core.sdp.model import Origin
-from kemi.core.sdp.text import sdp_from_text, sdp_to_text
+from kemi.core.sdp.text import sdp_from_own_text, sdp_from_text, sdp_to_text
 
 _SETTLED: Final = frozenset({OfferAnswer.STABLE, OfferAnswer.IDLE})
 _ENDING: Final[Mapping[OfferAnswer, OfferAnswerEvent]] = MappingProxyType(
@@ -32,6 +34,7 @@ _ENDING: Final[Mapping[OfferAnswer, OfferAnswerEvent]] = MappingProxyType(
     }
 )
 _LONGEST_RETRY_AFTER_S: Final = 10
+_MOST_OVERDUE: Final = 4
 _REFUSED_LINE: Final = re.compile(r"[\r\n]m=\S+\s+0+[/\s]")
 
 
@@ -112,6 +115,8 @@ def commit(record: CallRecord) -> None:
     record.exchange = None
     if record.update_offer:  # a correction that was to be sent again is of what was before
         record.update_offer, record.page_behind = "", True
+    if exchange.wic_description:
+        record.overdue = {}  # the page has gone on from there
     if exchange.media:
         record.media = exchange.media
     if exchange.offerer is Offerer.IMS:
@@ -142,11 +147,32 @@ def rollback(record: CallRecord) -> list[act.Action]:
     return actions
 
 
+def give_up_offer(record: CallRecord, cseq: int, description: str) -> None:
+    """Remember what the page was offered under this number of ours: it may take it when nobody waits for that."""
+    newest = list(record.overdue.items())[1 - _MOST_OVERDUE :]
+    record.overdue = {**dict(newest), str(cseq): description}
+
+
+def answered_late(record: CallRecord, reply: Reply) -> None:
+    """Take the page's final response to an offer that was given up: after a 2xx it has that description and no medium
+    of it that is new, so that it is to be offered what holds."""
+    offered_text = record.overdue.pop(str(reply.cseq), "") if reply.status >= 200 else ""
+    if not offered_text or reply.status >= 300 or record.ended:
+        return
+    try:
+        offer = sdp_from_own_text(offered_text)
+        answer = check_reverse_answer(offer, reply.body).description
+    except GatewayError:
+        return
+    record.wic_description, record.page_behind = sdp_to_text(as_agreed(offer, answer)), True
+
+
 def former(record: CallRecord, request: Request) -> Former:
     """Return what a request that offers changes before it is answered."""
     if request.side is Side.WIC:
         return Former("", record.wic_contact, record.wic_session)
-    return Former(request.from_tag, record.legs[request.from_tag].contact, record.ims_session)
+    leg = record.legs[request.from_tag]
+    return Former(request.from_tag, leg.contact, record.ims_session, leg.focus)
 
 
 def put_back(record: CallRecord, former: Former) -> None:
@@ -154,7 +180,8 @@ def put_back(record: CallRecord, former: Former) -> None:
     if not former.tag:
         record.wic_contact, record.wic_session = former.contact, former.session
     elif former.tag in record.legs:
-        record.legs[former.tag].contact, record.ims_session = former.contact, former.session
+        leg, record.ims_session = record.legs[former.tag], former.session
+        leg.contact, leg.focus = former.contact, former.focus
 
 
 def unless_refused(

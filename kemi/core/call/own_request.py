@@ -6,6 +6,7 @@ from typing import Final
 
 from kemi.core import headers
 from kemi.core.call import actions as act
+from kemi.core.call import boundary
 from kemi.core.call.record import CallRecord, Leg
 from kemi.core.call.settings import CallSettings
 from kemi.core.messages import Message, Side, uri_from_address
@@ -53,6 +54,12 @@ def learn_allowed(leg: Leg, message: Message) -> None:
     """Keep whether a leg of the core's takes UPDATE; a message without Allow says nothing (RFC 3261 §20.5)."""
     if message.headers("Allow"):
         leg.takes_update = "update" in message.tokens("Allow")
+
+
+def learn_target(leg: Leg, message: Message) -> None:
+    """Keep where a leg of the core's wants its requests from now on (RFC 3261 §12.1, §12.2)."""
+    if message.contact:
+        leg.contact, leg.focus = uri_from_address(message.contact), boundary.focus_of(message)
 
 
 def takes_update(record: CallRecord) -> bool:

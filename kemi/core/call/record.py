@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 
 from kemi.core.call.from_page.outbound import Outbound
+from kemi.core.call.in_dialog.referral import Referral
 from kemi.core.call.lifetime.session_record import SessionTimer
 from kemi.core.call.node_loss.record import Recovery
 from kemi.core.call.record_key import record_key
@@ -46,6 +47,8 @@ class Leg:
     """One dialog of the core's side: a forked INVITE has several (RFC 3261 §12.1)."""
 
     contact: str
+    focus: str = ""
+    """A conference's Contact as the page is told it, with its features; "": it is none."""
     route_set: list[str] = field(default_factory=list)
     """Route values in sending order, each with its angle brackets."""
     cseq: int = -1
@@ -122,15 +125,6 @@ class Outstanding:
 
 
 @dataclass(slots=True)
-class Referral:
-    """An accepted REFER whose CSeq, by which reports on it may name it, is not the same on both sides."""
-
-    by_page: bool
-    page: int
-    core: int
-
-
-@dataclass(slots=True)
 class Former:
     """What a request that offers has changed before its 2xx makes it so (RFC 4028 §7.2, RFC 6141 §3.4)."""
 
@@ -138,6 +132,7 @@ class Former:
     """Leg it came from, "" for the page."""
     contact: str
     session: SessionTimer | None
+    focus: str = ""
 
 
 @dataclass(slots=True)
@@ -220,7 +215,7 @@ class CallRecord:
     remote_identity: str = ""
     """P-Asserted-Identity URIs of the far end, as the page was told last."""
     far_end_untold: list[str] = field(default_factory=list)
-    """P-Asserted-Identity values of the far end that the page is to be told yet (in_dialog/far_end.py)."""
+    """P-Asserted-Identity values of the far end that the page is to be told yet, or "" (in_dialog/far_end.py)."""
     caller_lines: list[str] = field(default_factory=list)
     """Further header lines of the INVITE we forward, decided when it came in; taken away once somebody rings."""
     caller_from: str = ""
@@ -315,6 +310,8 @@ class CallRecord:
     """Our CSeq towards the core -> the page's, of requests not answered yet whose numbers differ."""
     core_invites: list[tuple[int, int]] = field(default_factory=list)
     """CSeq of the core's newest re-INVITEs that went to the page: their own and ours towards the page, for the ACK."""
+    overdue: dict[str, str] = field(default_factory=dict)
+    """Our CSeq towards the page -> an offer that was given up: a page that takes it all the same has that since."""
     ack_awaited: int | None = None
     """CSeq of the page's re-INVITE that it has not acknowledged yet."""
     ims_invite_cseq: int = 0

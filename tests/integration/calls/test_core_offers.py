@@ -17,7 +17,8 @@ from tests.integration.calls.stage import BOB, Call, Stage, until, warn_code_of
 from tests.peers.call_plan import ANSWERED, IGNORED, CallPlan, OfferReply, refused
 from tests.peers.core_script import answers
 from tests.peers.device_sdp import DeviceMedia, device_offer
-from tests.peers.sip import SipResponse
+from tests.peers.sip import SipRequest, SipResponse, response_to
+from tests.peers.wic_call import WicCall
 
 pytestmark = pytest.mark.lab
 
@@ -47,6 +48,23 @@ async def still_works(call: Call | PageCall) -> None:
     assert (await call.wic.info()).status == 200
     assert (await call.ims.info("text/plain", "still here")).status == 200
     assert (await call.wic.bye()).status == 200
+
+
+async def answers_late(wic: WicCall, method: str) -> None:
+    """The page answers the newest request of that method, which it has ignored."""
+    asked = [one for one in ladders.requests_received(wic) if one.method == method][-1]
+    await wic.send(await answer_of(wic, asked))
+
+
+async def answer_of(wic: WicCall, asked: SipRequest) -> SipResponse:
+    return response_to(
+        asked, 200, headers=[("Contact", wic.line.contact)], sdp=await wic.media.answer_offer(asked.sdp)
+    )
+
+
+def acknowledged(wic: WicCall) -> list[int]:
+    """Return what of our re-INVITEs the page's 2xx has been acknowledged for."""
+    return [one.cseq.number for one in ladders.requests_received(wic) if one.method == "ACK"]
 
 
 async def one_way(stage: Stage, offer: str = AUDIO, **plan: object) -> Call:
@@ -296,6 +314,33 @@ class TestRefused:
         assert (response.status, response.headers.get("Retry-After")) == (status, wait_s)
         answer = described(await call.ims.reinvite(offer_of(audio_port=40400)))
         assert answer.media[0].port
+        await still_works(call)
+
+    @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+    async def test_a_page_that_answers_later_is_told_what_holds(self, stage: Stage, method: str) -> None:
+        call = await one_way(stage, offer_replies=[ANSWERED, IGNORED, ANSWERED])
+        assert (await call.ims.ask(method, sdp=offer_of(direction="sendonly"))).status in (491, 500)
+        held = page_offers(call)
+        assert [line.direction for line in held[-1].media] == ["inactive", "sendonly"]
+        await answers_late(call.wic, method)
+        await until(lambda: len(page_offers(call)) > len(held), lambda: "the page is not told", 15)
+        assert [line.direction for line in page_offers(call)[-1].media] == ["recvonly", "sendonly"]
+        await still_works(call)
+
+    async def test_so_late_an_answer_to_our_own_re_invite_is_acknowledged(self, stage: Stage) -> None:
+        """When tm has forgotten that, too: SIP.js repeats its 2xx, and hangs up after 32 s without an ACK."""
+        page = await stage.page()
+        plan = CallPlan(offer_replies=[IGNORED, ANSWERED])
+        wic = await page.invite(BOB, AUDIO_BOTH_WAYS, plan=plan, allow=STOCK_ALLOW)
+        await wic.wait_answer()
+        call = Call(wic, await stage.core.wait_call())
+        await call.ims.wait_ack()
+        assert (await call.ims.update(offer_of(direction="sendonly"))).status == 200
+        told = await wic.wait_request("INVITE")
+        await wic.wait_request("INVITE", count=2, timeout_s=15)
+        await until(lambda: not stage.has_transaction(call.call_id), lambda: "tm knows it still", 15)
+        await wic.send(await answer_of(wic, told))
+        await until(lambda: told.cseq.number in acknowledged(wic), lambda: "no ACK", 15)
         await still_works(call)
 
     async def test_glare_with_the_page_is_passed_on(self, stage: Stage) -> None:

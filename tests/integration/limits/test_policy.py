@@ -12,7 +12,8 @@ from tests.integration.calls.offers import AUDIO
 from tests.integration.calls.stage import Call, warning_of
 from tests.integration.limits.limited import LONGEST_CALL_S, LimitedStage, final_status
 from tests.lab.subscribers import REALM
-from tests.peers.core_script import answers, rings_for_ever
+from tests.peers.core_script import CoreScript, Final, answers, rings_for_ever
+from tests.peers.device_sdp import DeviceMedia
 from tests.peers.sip import SipRequest
 
 pytestmark = [pytest.mark.lab, pytest.mark.conformance("X-11")]
@@ -119,6 +120,36 @@ class TestRefer:
         heard = [r for r in stage.core.trace.requests("REFER") if r.call_id == call.call_id]
         assert len(heard) == (status == 200)
         await call.hang_up()
+
+
+class TestRemoved:
+    """A conference that hangs up on somebody calls nobody, whoever that is (TS 24.147 §5.3.1.5.3)."""
+
+    @pytest.mark.parametrize(
+        ("features", "target", "status"),
+        [
+            pytest.param(";isfocus", "<sip:bob@other.example;method=BYE>", 200, id="of another domain"),
+            pytest.param(";isfocus", "<sip:anonymous@anonymous.invalid;method=BYE>", 200, id="anonymous"),
+            pytest.param(";isfocus", "<tel:+19005551234;method=BYE>", 200, id="number"),
+            pytest.param(";isfocus", "<sip:bob@other.example;method=INVITE>", 403, id="one who is invited"),
+            pytest.param(";isfocus", "<sip:bob@other.example;method=BYE;method=INVITE>", 403, id="both"),
+            pytest.param("", "<sip:bob@other.example;method=BYE>", 403, id="by a telephone"),
+        ],
+    )
+    async def test_inside_its_call(
+        self, stage: LimitedStage, features: str, target: str, status: int
+    ) -> None:
+        contact = ("Contact", f"<sip:conf1@conf.{REALM}>{features}")
+        stage.core.script = CoreScript((Final(200, DeviceMedia(), headers=(contact,)),))
+        page = await stage.own_page()
+        wic = await page.invite(f"sip:mmtel@conf-factory.{REALM}", AUDIO)
+        await wic.wait_answer()
+        await (await stage.core.wait_call()).wait_ack()
+        refer = wic.request("REFER", headers=[("Refer-To", target)])
+        assert (await wic.ask(refer)).status == status
+        heard = [one for one in stage.core.trace.requests("REFER") if one.call_id == wic.call_id]
+        assert len(heard) == (status == 200)
+        assert (await wic.bye()).status == 200
 
 
 async def ended_on_both_sides(call: Call | incoming.PageCall, text: str) -> None:

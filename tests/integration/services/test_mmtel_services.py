@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import pytest
 
 from tests.integration.calls.offers import AUDIO
-from tests.integration.calls.stage import ALICE, BOB, CAROL, Call, Stage
+from tests.integration.calls.stage import ALICE, BOB, CAROL, Call, Stage, until
 from tests.integration.services.world import (
     TAKES_PARTS,
     called,
     capable_page,
     core_asks,
+    core_dialog,
     established,
     hang_up,
     last,
@@ -18,10 +21,11 @@ from tests.integration.services.world import (
     page_dialog,
     refer_to,
     replaces,
+    seen_by_other_end,
     unharmed,
 )
 from tests.peers.core_script import CoreScript, Final, Pause, Provisional, answers, rejects
-from tests.peers.device_sdp import DeviceMedia
+from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.multipart import Part
 
 pytestmark = pytest.mark.lab
@@ -56,6 +60,7 @@ class TestConference:
         assert call.ims.invite.request_uri == FACTORY
         answer = await call.wic.wait_answer()
         assert answer.headers.get("Contact") == FOCUS[1]
+        assert (await call.wic.update()).headers.get("Contact") == FOCUS[1]
         invited = await page.request(
             "REFER",
             CONFERENCE,
@@ -64,8 +69,9 @@ class TestConference:
         assert invited.status == 200
         (refer,) = [one for one in stage.core.trace.requests("REFER") if one.call_id == invited.call_id]
         assert (refer.request_uri, refer.headers.get("Refer-To")) == (CONFERENCE, f"<{CAROL};method=INVITE>")
+        call.ims.reply_headers["REFER"] = [FOCUS]
         dropped = await page_asks(call, "REFER", headers=[("Refer-To", f"<{CAROL};method=BYE>")])
-        assert dropped.status == 200
+        assert (dropped.status, dropped.headers.get("Contact")) == (200, FOCUS[1])
         assert last(call, "REFER", at_core=True).headers.get("Refer-To") == f"<{CAROL};method=BYE>"
         await unharmed(call)
         await hang_up(call)
@@ -76,6 +82,22 @@ class TestConference:
         target = refer_to(BOB, Replaces=replaces(page_dialog(call)))
         invited = await page.request("REFER", CONFERENCE, headers=[("Refer-To", target)])
         assert invited.status == 200
+        (refer,) = [one for one in stage.core.trace.requests("REFER") if one.call_id == invited.call_id]
+        named = seen_by_other_end(core_dialog(call))
+        assert unquote(refer.headers.get("Refer-To") or "") == f"<{BOB}?Replaces={named}>"
+        await hang_up(call)
+
+    async def test_a_call_becomes_one(self, stage: Stage) -> None:
+        call = await established(stage, await stage.page())
+        call.ims.features = ";isfocus"
+        moved = device_offer(DeviceMedia(version=5, audio_port=40100))
+        assert (await call.ims.reinvite(moved)).status == 200
+        await until(
+            lambda: last(call, "UPDATE", at_core=False).headers.get("Contact") == call.ims.contact,
+            lambda: "the page is not told",
+            15,
+        )
+        assert (await call.wic.update()).headers.get("Contact") == call.ims.contact
         await hang_up(call)
 
     async def test_a_focus_calls_the_page(self, stage: Stage) -> None:

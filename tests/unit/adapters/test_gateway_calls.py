@@ -300,6 +300,25 @@ class TestOwnUpdate:
         page.ksr_onreply_own_request(MESSAGE)
         assert kamailio.tables["call"]["call-1"] == before
 
+    @pytest.mark.parametrize(
+        ("method", "status", "acknowledged"), [("INVITE", 200, 1), ("INVITE", 486, 0), ("UPDATE", 200, 0)]
+    )
+    def test_a_2xx_to_our_re_invite_is_acknowledged_also_after_the_transaction(
+        self, kamailio: FakeKamailio, page: Gateway, method: str, status: int, acknowledged: int
+    ) -> None:
+        """SIP.js repeats it, takes no offer meanwhile, and hangs up after 32 s."""
+        tag = forwarded(kamailio, page)
+        before = len(kamailio.requests)
+        via = "Via: SIP/2.0/WS 127.0.0.1:8080;branch=z9hG4bKours\n"
+        kamailio.receive(page_reply(status, method, tag, via))
+        page.ksr_reply_route(MESSAGE)
+        assert (len(kamailio.requests), kamailio.dropped) == (before, False)  # tm may know it
+        page.ksr_stray_reply_event(MESSAGE, "on_sl_reply")
+        assert kamailio.dropped
+        sent = kamailio.requests[before:]
+        assert [one.method for one in sent] == ["ACK"] * acknowledged
+        assert all("CSeq: 1 ACK" in one.headers for one in sent)
+
     def test_no_answer_at_all_resumes_the_invite(self, kamailio: FakeKamailio, page: Gateway) -> None:
         tag = called(kamailio, page)
         kamailio.receive(page_request("PRACK", tag, "RAck: 1 1 INVITE"))

@@ -167,7 +167,8 @@ export function transferRequestFrom<Call extends TransferredCall>(
   try {
     const uri = referral.referTo.uri.clone();
     uri.clearHeaders();
-    target = uri.toString();
+    const method = uri.deleteParam("method") ?? "INVITE"; // not to be dialled (RFC 3261 §19.1.5)
+    target = method.toUpperCase() === "INVITE" ? uri.toString() : "";
   } catch {
     target = "";
   }

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 
 import { SipError } from "../src/errors.ts";
-import { URI, type Notification, type SessionDialog } from "../src/sipjs.ts";
-import { referToWithReplaces, Transfer } from "../src/transfer.ts";
+import { URI, type Notification, type Referral, type SessionDialog } from "../src/sipjs.ts";
+import { referToWithReplaces, Transfer, transferRequestFrom } from "../src/transfer.ts";
 
 beforeEach(() => mock.timers.enable({ apis: ["setTimeout"] }));
 afterEach(() => mock.timers.reset());
@@ -87,5 +87,38 @@ describe("whom the other call is with", () => {
   test("is said with what makes the number whole", () => {
     const said = referToWithReplaces(dialog("5551;phone-context=+49;cpc=ordinary"));
     assert.equal(said.split("?")[0], "<sip:5551;phone-context=+49@ims.example.com;user=phone");
+  });
+});
+
+describe("whom the far side asks to be called", () => {
+  const asks = (parameters: Record<string, string>): { readonly target: string | undefined; readonly status: number } => {
+    let status = 0;
+    const referral = {
+      referTo: { uri: new URI("sip", "conf-1", "conf.ims.test", undefined, parameters) },
+      request: { cseq: 1 },
+      accept: () => (status = 202),
+      reject: ({ statusCode }: { statusCode: number }) => (status = statusCode),
+    } as unknown as Referral;
+    const request = transferRequestFrom(referral, {
+      dialog: () => undefined,
+      contact: "<sip:alice@gw.example>",
+      first: true,
+      call: () => assert.fail("nobody is called yet"),
+    });
+    return { target: request?.target, status };
+  };
+
+  for (const parameters of [{}, { method: "INVITE" }, { method: "invite" }]) {
+    test(`is dialled without the method, ${JSON.stringify(parameters)}`, () => {
+      assert.deepEqual(asks(parameters), { target: "sip:conf-1@conf.ims.test", status: 202 });
+    });
+  }
+
+  test("keeps what else the address says", () => {
+    assert.equal(asks({ user: "phone", method: "INVITE" }).target, "sip:conf-1@conf.ims.test;user=phone");
+  });
+
+  test("is nobody where the request is no call", () => {
+    assert.deepEqual(asks({ method: "BYE" }), { target: undefined, status: 400 });
   });
 });

@@ -24,13 +24,13 @@ from kemi.core.call.from_page.setup import (
 )
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media import digits, pictures
-from kemi.core.call.own_request import learn_allowed, own_request_to_ims
+from kemi.core.call.own_request import learn_allowed, learn_target, own_request_to_ims
 from kemi.core.call.record import CallRecord, Leg, Rejection, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
 from kemi.core.decimals import number_or
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError, SipReject
-from kemi.core.messages import Reply, addresses_from_headers, uri_from_address
+from kemi.core.messages import Reply, addresses_from_headers
 from kemi.core.sdp.interwork import ims_answer_media
 from kemi.core.sdp.interwork.avpf import agreed
 from kemi.core.sdp.model import Direction
@@ -203,8 +203,7 @@ def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
     leg = record.legs.setdefault(reply.to_tag, Leg(contact=""))
     record.caller_lines = []  # the INVITE will not be sent again
     learn_allowed(leg, reply)
-    if reply.contact:
-        leg.contact = uri_from_address(reply.contact)
+    learn_target(leg, reply)
     routes = addresses_from_headers(reply.headers("Record-Route"))
     if routes:
         leg.route_set = routes[::-1]

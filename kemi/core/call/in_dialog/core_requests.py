@@ -28,7 +28,7 @@ from kemi.core.call.in_dialog.transfers import reported
 from kemi.core.call.lifetime import refresh, session_timer
 from kemi.core.call.lifetime.ending import hang_up, hang_up_both
 from kemi.core.call.media import pictures
-from kemi.core.call.own_request import learn_allowed
+from kemi.core.call.own_request import learn_allowed, learn_target
 from kemi.core.call.record import CallRecord, Rejection
 from kemi.core.call.renegotiation import core_late_offer as late
 from kemi.core.call.renegotiation import fork_offer
@@ -39,7 +39,7 @@ from kemi.core.call.towards_page import page_answer, preconditions, reliable
 from kemi.core.call.towards_page.incoming_record import Incoming
 from kemi.core.call.towards_page.late_offer import take_answer
 from kemi.core.errors import GatewayError
-from kemi.core.messages import Reply, Request, Side, uri_from_address
+from kemi.core.messages import Reply, Request, Side
 from kemi.core.trickle import has_candidates
 
 
@@ -92,8 +92,7 @@ def _session_change(record: CallRecord, event: ImsRequest, settings: CallSetting
     learn_allowed(record.legs[request.from_tag], request)
     before, was_open = exchange.former(record, request), record.exchange
     session, clock = session_timer.refreshed_by_core(record, request, settings)
-    if request.contact:  # a target refresh (RFC 3261 §12.2.2), whether it moves or not
-        record.legs[request.from_tag].contact = uri_from_address(request.contact)
+    learn_target(record.legs[request.from_tag], request)  # RFC 3261 §12.2.2, whether it moves or not
     if fork_offer.is_meant(record, request):
         answered = fork_offer.on_offer(record, request, settings)
         done = exchange.unless_refused(record, before, was_open, answered, clock)
@@ -101,9 +100,9 @@ def _session_change(record: CallRecord, event: ImsRequest, settings: CallSetting
     if request.method == "INVITE" or request.body:
         gates = _gates(record, request, settings)
         answered = on_core_offer(record, event, settings)
-        far_end.hear(record, request, answered, page_is_there=event.flow_alive)
+        far_end.hear(record, request, answered, before, page_is_there=event.flow_alive)
         return [*gates, *exchange.unless_refused(record, before, was_open, answered, clock)]
-    if far_end.learn(record, request) and event.flow_alive:
+    if far_end.learn(record, request, before) and event.flow_alive:
         forward = forward_to_page(record, request, settings)
         record.outstanding[str(record.gateway_cseq)].former = before
         # The clock is set with the page's 2xx.

@@ -69,6 +69,10 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
         hidden, insert = boundary.required_of_page(reply, hidden, insert)
         insert += session_timer.answer_to_page(record)
         actions += session_timer.answered_by_core(record, reply, settings)
+    if (
+        reply.contact and 200 <= reply.status < 300
+    ):  # to a REFER or SUBSCRIBE: never without (RFC 3515 §2.2, RFC 6665)
+        insert += (boundary.contact_for_page(reply, settings),)
     edits = act.MessageEdits(
         from_tag=None if record.incoming is None else record.wic_tag,
         to_tag=record.gateway_tag,
@@ -95,7 +99,10 @@ def on_wic_reply(record: CallRecord, event: WicReply, settings: CallSettings) ->
     known = record.outstanding.get(str(reply.cseq))
     if known is None:
         if reply.method == "INVITE" and any(ours == reply.cseq for _, ours in record.core_invites):
+            exchange.answered_late(record, reply)
             return _acknowledged_again(record, reply, settings)
+        if reply.method == "UPDATE":  # of the core's or ours
+            exchange.answered_late(record, reply)
         return []  # the answer to a request of our own: tm hands it to us by itself
     insert = boundary.charging_line(record)
     if reply.contact:

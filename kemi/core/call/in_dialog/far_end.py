@@ -10,24 +10,36 @@ changes a session.
 
 from __future__ import annotations
 
+from typing import Final
+
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
 from kemi.core.call.own_request import own_request_to_wic
-from kemi.core.call.record import CallRecord
+from kemi.core.call.record import CallRecord, Former
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Request
 
 _CARRIED = act.ForwardRequest | act.ReserveIncoming
 """The core's own request goes to the page with its header fields, now or once the relay has ports."""
+_NOBODY: Final = ""
+"""Nobody is named: the Contact is the news."""
 
 
-def learn(record: CallRecord, request: Request) -> bool:
+def learn(record: CallRecord, request: Request, before: Former) -> bool:
     """Take whom a request names at the far end; return whether that is somebody else and the page can be told.
+
+    So it is where a call becomes a conference, or ceases to be one: the page knows that by the Contact.
 
     From counts in a request that has nothing else to say (RFC 4916 §4.5); in others, which old equipment sends with
     any From, only whom the network asserts.
     """
+    became = record.dialog is Dialog.CONFIRMED and before.focus != record.legs[request.from_tag].focus
+    return (_take_name(record, request) or became) and record.wic_takes_update
+
+
+def _take_name(record: CallRecord, request: Request) -> bool:
+    """Return whether a request names somebody else."""
     if record.trunk is not None:
         return False  # a trunk's own form of the number that was called
     confirmed = record.dialog is Dialog.CONFIRMED
@@ -41,16 +53,21 @@ def learn(record: CallRecord, request: Request) -> bool:
     record.remote_identity = asserted or record.remote_identity
     if confirmed:
         record.target_uri = request.from_uri
-    return record.wic_takes_update
+    return True
 
 
-def hear(record: CallRecord, request: Request, done: list[act.Action], *, page_is_there: bool) -> None:
+def hear(
+    record: CallRecord, request: Request, done: list[act.Action], before: Former, *, page_is_there: bool
+) -> None:
     """Note whom a request with an offer, or that asks for one, names; ``done`` is what became of it."""
     refused = any(isinstance(action, act.SendReply) and action.status >= 300 for action in done)
-    if refused or record.dialog is not Dialog.CONFIRMED or not learn(record, request) or not page_is_there:
+    if refused or record.dialog is not Dialog.CONFIRMED:
+        return
+    if not learn(record, request, before) or not page_is_there:
         return
     if not any(isinstance(action, _CARRIED) for action in done):
-        record.far_end_untold = list(request.headers("P-Asserted-Identity"))
+        named = request.headers("P-Asserted-Identity") if boundary.remote_identity(request) else []
+        record.far_end_untold = list(named) or [_NOBODY]
 
 
 def tell(record: CallRecord, settings: CallSettings) -> list[act.Action]:
@@ -58,5 +75,5 @@ def tell(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     if not record.acknowledged or record.ack_awaited is not None or exchange.is_open(record) or record.ended:
         return []
     values, record.far_end_untold = record.far_end_untold, []
-    lines = [f"P-Asserted-Identity: {value}" for value in values]
+    lines = [f"P-Asserted-Identity: {value}" for value in values if value != _NOBODY]
     return [own_request_to_wic(record, settings, "UPDATE", record.next_gateway_cseq(), *lines)]

@@ -166,7 +166,7 @@ def _wic_session_change(record: CallRecord, request: Request, settings: CallSett
         session, clock = session_timer.refreshed_by_page(record, request, settings)
         # a target refresh without an offer, too (RFC 3311 §5.2, RFC 3261 §12.2.2)
         record.wic_contact = page_target(request.contact, record.wic_contact)
-        lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW, *session)
+        lines = (headers.contact_of_far_end(record, settings), headers.ALLOW, *session)
         return [act.SendReply(200, "OK", lines), *clock]
     before, was_open = exchange.former(record, request), record.exchange
     _, clock = session_timer.refreshed_by_page(record, request, settings)

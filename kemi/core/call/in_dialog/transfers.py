@@ -9,15 +9,47 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Final
+from urllib.parse import unquote
 
 from kemi.core.call import actions as act
-from kemi.core.call.record import CallRecord, Referral
-from kemi.core.messages import Reply, Request, parameter, with_parameters
+from kemi.core.call.in_dialog.referral import Referral
+from kemi.core.call.record import CallRecord
+from kemi.core.messages import (
+    Reply,
+    Request,
+    addresses_from_headers,
+    parameter,
+    uri_from_address,
+    with_parameters,
+)
 
 MOST_REFERRALS: Final = 8
 """REFERs of one call whose two numbers are kept; the newest count."""
+_REFER: Final = "refer"
+"""The event of these reports (RFC 3515 §3)."""
 _DIGITS: Final = 10
 """A CSeq has no more (RFC 3261 §8.1.1.5)."""
+
+
+def removes_participant(record: CallRecord, request: Request) -> bool:
+    """Whether a REFER of the page has the conference that it is in hang up on somebody, so that nobody is called
+    (RFC 4579 §5.11, TS 24.147 §5.3.1.5.3)."""
+    leg = record.legs.get(record.confirmed_tag)
+    if (
+        leg is None
+        or not leg.focus
+        or (request.to_tag, request.from_tag) != (record.gateway_tag, record.wic_tag)
+    ):
+        return False
+    targets = [uri_from_address(one) for one in addresses_from_headers(request.headers("Refer-To"))]
+    methods = [one for target in targets for one in methods_of(target)]
+    return len(targets) == 1 and methods == ["BYE"]
+
+
+def methods_of(uri: str) -> list[str]:
+    """Return each method that a URI names as its parameter (RFC 3261 §19.1.1), however it is spelled."""
+    named = (unquote(one).partition("=") for one in uri.partition("?")[0].rpartition("@")[2].split(";")[1:])
+    return [value.strip() for name, _, value in named if name.strip().lower() == "method"]
 
 
 def referred(record: CallRecord, reply: Reply, *, by_page: bool, page: int, core: int) -> None:
@@ -35,9 +67,14 @@ def referred(record: CallRecord, reply: Reply, *, by_page: bool, page: int, core
 
 
 def reported(record: CallRecord, request: Request) -> None:
-    """A NOTIFY passes: it may be the last one on a transfer."""
+    """A NOTIFY passes: it may be the last one on a transfer, unless it is about something else, as a conference."""
     state = "".join(request.headers("Subscription-State")).partition(";")[0].strip().lower()
-    if request.method == "NOTIFY" and state == "terminated" and record.reports_due:
+    if (
+        request.method == "NOTIFY"
+        and state == "terminated"
+        and _event(request) == _REFER
+        and record.reports_due
+    ):
         record.reports_due -= 1
 
 
@@ -68,11 +105,14 @@ def _named(request: Request) -> int | None:
     """Return the CSeq of the REFER that a request is about, None where it names none."""
     if request.method not in ("NOTIFY", "SUBSCRIBE"):
         return None
-    event = "".join(request.headers("Event"))
-    if event.partition(";")[0].strip().lower() != "refer":
+    if _event(request) != _REFER:
         return None
-    named = parameter(event, "id") or ""
+    named = parameter("".join(request.headers("Event")), "id") or ""
     return int(named) if named.isascii() and named.isdigit() and len(named) <= _DIGITS else None
+
+
+def _event(request: Request) -> str:
+    return "".join(request.headers("Event")).partition(";")[0].strip().lower()
 
 
 def _renamed(request: Request, edits: act.MessageEdits, number: int) -> act.MessageEdits:

@@ -19,12 +19,12 @@ from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
 from kemi.core.call.lifetime.session_record import SessionTimer
 from kemi.core.call.media.far_answer import follow_far_end, take_far_answer
-from kemi.core.call.own_request import METHOD_NOT_TAKEN, own_request_to_ims, takes_update
+from kemi.core.call.own_request import METHOD_NOT_TAKEN, learn_target, own_request_to_ims, takes_update
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError
-from kemi.core.messages import Reply, Side, uri_from_address
+from kemi.core.messages import Reply, Side
 from kemi.core.sdp.interwork.ims_reoffer import as_offer, is_answer
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
@@ -110,8 +110,8 @@ def on_refresh_answered(
         return actions
     if done and event.reply is not None:
         leg = record.legs.get(event.reply.to_tag)
-        if leg is not None and event.reply.contact:
-            leg.contact = uri_from_address(event.reply.contact)
+        if leg is not None:
+            learn_target(leg, event.reply)
         clock = session_timer.answered_by_core(record, event.reply, settings)
         return [*actions, *clock, *_followed(record, event.reply, settings)]
     if event.status in _CALL_IS_GONE:

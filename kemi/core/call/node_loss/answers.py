@@ -10,11 +10,11 @@ from kemi.core.call.media.far_answer import take_far_answer
 from kemi.core.call.media.running import known_media, line_change
 from kemi.core.call.media.session import take_page_answer
 from kemi.core.call.node_loss.record import Recovery
-from kemi.core.call.own_request import own_request_to_ims
+from kemi.core.call.own_request import learn_target, own_request_to_ims
 from kemi.core.call.record import CallRecord, Exchange
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import LocalProtocolError, NotAcceptableHere, RemoteProtocolError
-from kemi.core.messages import Reply, uri_from_address
+from kemi.core.messages import Reply
 from kemi.core.sdp.interwork.page_reoffer import read_page_answer
 from kemi.core.sdp.interwork.wic import as_agreed
 from kemi.core.sdp.text import sdp_from_own_text, sdp_to_text
@@ -44,8 +44,7 @@ def take_from_page(record: CallRecord, body: str, settings: CallSettings) -> Non
 def take_from_core(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     """Put the far end's answer into the media of the open exchange; raise what a bad one deserves."""
     opened, recovery = _open(record)
-    if reply.contact:
-        record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
+    learn_target(record.legs[record.confirmed_tag], reply)
     clock = session_timer.answered_by_core(record, reply, settings)
     if not reply.has_sdp:
         raise RemoteProtocolError("the core answered without a session description")

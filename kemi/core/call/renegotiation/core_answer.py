@@ -23,7 +23,7 @@ from kemi.core.call.media.running import (
     line_change,
     renewal,
 )
-from kemi.core.call.own_request import own_request_to_ims
+from kemi.core.call.own_request import learn_target, own_request_to_ims
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.renegotiation.page_change import (
     description_for_page,
@@ -33,7 +33,7 @@ from kemi.core.call.renegotiation.page_change import (
 )
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError
-from kemi.core.messages import Reply, uri_from_address
+from kemi.core.messages import Reply
 from kemi.core.sdp.interwork.ims_reoffer import ims_answer_lines, to_be_taken_back, with_its_address
 
 _ENDS_THE_DIALOG: Final = frozenset({408, 481})
@@ -55,8 +55,7 @@ def on_core_reply(record: CallRecord, reply: Reply, settings: CallSettings) -> l
     if reply.status >= 300:
         return _refused(record, reply, settings)
     clock = session_timer.answered_by_core(record, reply, settings)
-    if reply.contact:
-        record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
+    learn_target(record.legs[record.confirmed_tag], reply)
     if opened.settling:
         return [act.DropReply()]
     if record.ended:

@@ -419,12 +419,16 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
     return [note, *_answer(record, {}, forward, settings)]
 
 
-def on_unanswered(record: CallRecord, event: ChangeFailed, _settings: CallSettings) -> list[act.Action]:
+def on_unanswered(record: CallRecord, _event: ChangeFailed, _settings: CallSettings) -> list[act.Action]:
     """The page did not answer the offer; the core hears so by ``unanswered``."""
-    if event.method == "INVITE":  # the core acknowledges no 2xx that comes now: we do (in_dialog/dialog.py)
-        given_up = (record.confirmed_tag, _of_core(record).cseq)
-        known = record.outstanding.items()
-        record.outstanding = {ours: asked for ours, asked in known if (asked.tag, asked.cseq) != given_up}
+    pending = _of_core(record)
+    given_up = (record.confirmed_tag, pending.cseq)
+    for ours, asked in list(record.outstanding.items()):
+        if (asked.tag, asked.cseq) == given_up:
+            del record.outstanding[
+                ours
+            ]  # a 2xx that comes now is ours alone, its ACK as well (in_dialog/dialog.py)
+            exchange.give_up_offer(record, int(ours), pending.wic_description)
     return exchange.rollback(record)
 
 

@@ -24,12 +24,12 @@ from kemi.core.call.lifetime import refresh, session_timer
 from kemi.core.call.lifetime.ending import SESSION_LOST, hang_up_by_gateway
 from kemi.core.call.media.far_answer import follow_far_end, take_far_answer
 from kemi.core.call.media.session import direction_for_core, offer_to_text
-from kemi.core.call.own_request import METHOD_NOT_TAKEN, own_request_to_ims, takes_update
+from kemi.core.call.own_request import METHOD_NOT_TAKEN, learn_target, own_request_to_ims, takes_update
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError
-from kemi.core.messages import Reply, uri_from_address
+from kemi.core.messages import Reply
 from kemi.core.sdp.interwork.ims_reoffer import ims_offer_again
 from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
@@ -163,7 +163,6 @@ def _on_taken(
 def _take_answer(record: CallRecord, pending: Exchange, reply: Reply | None, settings: CallSettings) -> None:
     if reply is None or not reply.has_sdp:
         raise RemoteProtocolError("the core answered our offer without a session description")
-    if reply.contact:
-        record.legs[record.confirmed_tag].contact = uri_from_address(reply.contact)
+    learn_target(record.legs[record.confirmed_tag], reply)
     take_far_answer(pending.media, pending.ims_description, reply.body)
     pending.ims_description = exchange.as_taken(record, pending.ims_description, reply.body, settings)

@@ -108,6 +108,8 @@ def on_answered(
         return acknowledgement
     if 200 <= event.status < 300:
         return [*acknowledgement, *_take_answer(record, pending, body, settings)]
+    if event.status == 408:
+        exchange.give_up_offer(record, pending.cseq, pending.wic_description)
     actions = exchange.rollback(record)
     if later := again_later(record, event, settings, Due.TELL_PAGE):
         return [*actions, *later]
@@ -156,6 +158,8 @@ def acknowledge(
     retarget_page(record, event)
     if isinstance(event, UpdateAnswered) or event.method != "INVITE" or not 200 <= event.status < 300:
         return []
+    if event.reply is not None:
+        exchange.answered_late(record, event.reply)
     return [own_request_to_wic(record, settings, "ACK", event.cseq)]
 
 

@@ -45,7 +45,7 @@ def offer_page(record: CallRecord, request: Request, settings: CallSettings) -> 
         Offerer.WIC, request.method, request.cseq, wic_description=sdp_to_text(offer), answered=True
     )
     exchange.begin(record, opened)
-    contact = f"Contact: <{settings.wic_contact}>"
+    contact = headers.contact_of_far_end(record, settings)
     lines = (contact, headers.ALLOW, *session_timer.answer_to_page(record))
     return [
         act.Schedule(record.key, Due.ANSWER_TIMEOUT, ACK_WITHIN_S),

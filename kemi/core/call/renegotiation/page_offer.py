@@ -165,7 +165,11 @@ def _answer_page(
     if record.ended:
         return [NO_DIALOG]
     body = description_for_page(record, renewed, settings)
-    lines = (f"Contact: <{settings.wic_contact}>", headers.ALLOW, *session_timer.answer_to_page(record))
+    lines = (
+        headers.contact_of_far_end(record, settings),
+        headers.ALLOW,
+        *session_timer.answer_to_page(record),
+    )
     settle(record)
     return [act.SendReply(200, "OK", lines, body), *session_timer.page_clock(record)]
 

@@ -101,6 +101,7 @@ def begin_incoming(
         legs={
             request.from_tag: Leg(
                 caller_contact,
+                boundary.focus_of(request),
                 addresses_from_headers(request.headers("Record-Route")),
                 cseq=request.cseq,
                 takes_update="update" in request.tokens("Allow"),

@@ -71,10 +71,16 @@ def offered_again(
 ) -> tuple[SessionDescription | None, dict[str, Placed]]:
     """Offer the client what the far end has changed; None when that is nothing.
 
+    A line that no medium has, because the client took it when it was offered no more, is switched off.
+
     Args:
         current: what the gateway described last to this client.
     """
-    lines = list(current.media)
+    carrying = {place for medium in media for place in (medium.line, medium.reverse_line)}
+    lines = [
+        line if line.rejected or place in carrying else rejected_line(line)
+        for place, line in enumerate(current.media)
+    ]
     for medium in media:
         lines[medium.line] = _shown(lines[medium.line], medium)
         if medium.reverse_line is not None:

@@ -268,7 +268,7 @@ class TestBye:
         ended = call.on(call.ims_reply(200, method="BYE", cseq=call.record.ims_cseq))
         assert ended.names == ["ForwardReply", "Schedule"]
         assert ended.only(act.Schedule) == act.Schedule(call.record.key, ev.Due.FORGET, SETTINGS.reports_s)
-        last = {"Subscription-State": ["terminated;reason=noresource"]}
+        last = {"Event": ["refer"], "Subscription-State": ["terminated;reason=noresource"]}
         assert call.on(call.ims_request("NOTIFY", cseq=5, headers=last)).names == ["ForwardRequest"]
         told = call.on(call.wic_reply(200, method="NOTIFY", cseq=call.record.gateway_cseq))
         assert told.names == ["ForwardReply", "ForgetCall"]
@@ -277,7 +277,7 @@ class TestBye:
         call = Call.confirmed()
         call.on(call.ims_request("REFER"))
         call.on(call.wic_reply(202, method="REFER", cseq=call.record.gateway_cseq))
-        last = {"Subscription-State": ["terminated;reason=noresource"]}
+        last = {"Event": ["refer"], "Subscription-State": ["terminated;reason=noresource"]}
         call.on(call.wic_request("NOTIFY", headers=last))
         reported = call.record.ims_cseq
         assert call.on(call.ims_request("BYE", cseq=5)).names[1] == "ForwardRequest"

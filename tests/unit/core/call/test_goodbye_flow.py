@@ -14,8 +14,8 @@ from kemi.core.messages import Side
 from tests.unit.core.call.incoming_ladder import Incoming
 from tests.unit.core.call.ladder import Call
 
-ACTIVE = {"Subscription-State": ["active"]}
-LAST = {"Subscription-State": ["terminated;reason=noresource"]}
+ACTIVE = {"Event": ["refer"], "Subscription-State": ["active"]}
+LAST = {"Event": ["refer"], "Subscription-State": ["terminated;reason=noresource"]}
 REQUESTS = {
     "INFO": ("INFO", {}),
     "REFER": ("REFER", {}),

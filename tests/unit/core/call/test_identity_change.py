@@ -165,3 +165,90 @@ class TestWithDescription:
         done = call.on(ev.ImsReoffered(answers, asked.only(act.ReofferFromIms).bearer))
         told = done.only(act.SendRequest)
         assert any(line.startswith(f"From: <{BOB}>;tag=") for line in told.headers)
+
+
+FOCUS = "<sip:conf1@conf.ims.example>;isfocus"
+OURS = "<sip:gateway@ims.example;transport=ws>"
+PHONE = "<sip:bob@198.51.100.7:5080>"
+
+
+def in_conference() -> Call:
+    """The page has called a conference."""
+    call = Call.forwarded()
+    answer = call.ims_reply(200, body=sdp.core_answer(), contact=f"{FOCUS};expires=60")
+    call.on(answer)
+    call.on(ev.MediaConnected(answer.reply))
+    call.on(call.wic_request("ACK", cseq=1))
+    return call
+
+
+def contacts_for_page(done: Actions) -> list[str]:
+    """Return what the page is told as our Contact in what we write ourselves."""
+    written: list[act.SendRequest | act.SendReply] = [*done.all(act.SendRequest), *done.all(act.SendReply)]
+    lines = [line for one in written for line in one.headers]
+    return [line.removeprefix("Contact: ") for line in lines if line.startswith("Contact: ")]
+
+
+class TestConference:
+    """A conference is known by its Contact (RFC 4579 §5.2), which each request and 2xx of ours writes anew."""
+
+    def test_ours_keeps_it(self) -> None:
+        call = in_conference()
+        update = call.on(call.wic_request("UPDATE", cseq=10, contact="<sip:x@page.invalid>"))
+        assert contacts_for_page(update) == [FOCUS]
+        late = call.on(call.wic_request("INVITE", cseq=11))
+        assert contacts_for_page(late) == [FOCUS]
+
+    def test_so_does_an_answer_given_here(self) -> None:
+        call = in_conference()
+        moved = sdp.page_answer(call.record.wic_description)
+        renew = call.on(call.wic_request("INVITE", cseq=10, body=moved)).only(act.RenewMedia)
+        (medium,) = renew.media
+        renewed = ev.Renewed(sdp.relay_offer(medium.kind), sdp.relay_answer(medium.kind))
+        assert contacts_for_page(call.on(ev.MediaRenewed({medium.kind: renewed}, renew.bearer))) == [FOCUS]
+
+    def test_of_one_that_calls_the_page_too(self) -> None:
+        call = Incoming.ringing(replace(core_invite(), contact=FOCUS))
+        call.answer()
+        call.on(call.ims_request("ACK", cseq=5))
+        assert contacts_for_page(call.on(call.wic_request("UPDATE", cseq=10))) == [FOCUS]
+
+    @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+    def test_a_call_that_becomes_one_is_told(self, method: str) -> None:
+        call = made()
+        done = relay_knows(call, call.on(call.ims_request(method, cseq=3, body=MOVED, contact=FOCUS)))
+        told = done.only(act.SendRequest)
+        assert (told.to, told.method, told.body) == (Side.WIC, "UPDATE", "")
+        assert f"Contact: {FOCUS}" in told.headers
+        assert not any(line.startswith("P-Asserted-Identity") for line in told.headers)
+        again = call.on(call.ims_request(method, cseq=4, body=MOVED, contact=FOCUS))
+        assert not again.all(act.SendRequest)  # it knows
+
+    @pytest.mark.parametrize("how", KINDS)
+    def test_without_a_description_the_core_s_own_says_so(self, how: type[Call]) -> None:
+        call = how()  # type: ignore[call-arg]
+        forward = call.on(call.ims_request("UPDATE", contact=FOCUS)).only(act.ForwardRequest)
+        assert f"Contact: {FOCUS}" in forward.edits.insert
+
+    def test_one_that_ends_as_such_is_told_as_well(self) -> None:
+        call = in_conference()
+        done = relay_knows(call, call.on(call.ims_request("INVITE", cseq=3, body=MOVED, contact=PHONE)))
+        assert f"Contact: {OURS}" in done.only(act.SendRequest).headers
+        assert contacts_for_page(call.on(call.wic_request("UPDATE", cseq=10))) == [OURS]
+
+    def test_a_refused_change_makes_none(self) -> None:
+        call = made()
+        call.on(call.ims_request("INVITE", cseq=3, body="rubbish", contact=FOCUS))
+        assert contacts_for_page(call.on(call.wic_request("UPDATE", cseq=10))) == [OURS]
+
+    def test_who_is_private_stays_so(self) -> None:
+        call = made()
+        named = {"P-Asserted-Identity": [f"<{CAROL}>"], "Privacy": ["id"]}
+        asked = call.on(call.ims_request("INVITE", cseq=3, body=MOVED, contact=FOCUS, headers=named))
+        told = relay_knows(call, asked).only(act.SendRequest)
+        assert not any(CAROL in line for line in told.headers)
+
+    def test_another_phone_is_no_news(self) -> None:
+        call = made()
+        asked = call.on(call.ims_request("INVITE", cseq=3, body=MOVED, contact="<sip:bob@198.51.100.8>"))
+        assert not relay_knows(call, asked).all(act.SendRequest)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kemi.core.call import actions as act
-from kemi.core.call.in_dialog.transfers import MOST_REFERRALS
-from kemi.core.call.record import Referral
+from kemi.core.call.in_dialog.referral import Referral
+from kemi.core.call.in_dialog.transfers import MOST_REFERRALS, removes_participant
 from kemi.state.calls import record_from_text, record_to_text
 from tests.unit.core.call.ladder import Call
 
@@ -116,3 +116,61 @@ def test_only_the_newest_are_kept_and_travel_with_the_record() -> None:
         for number in range(2, MOST_REFERRALS + 2)
     ]
     assert record_from_text(record_to_text(call.record)).referrals == kept
+
+
+@pytest.mark.parametrize(
+    ("targets", "removes"),
+    [
+        pytest.param(["<sip:bob@other.example;method=BYE>"], True, id="SIP"),
+        pytest.param(['"Bob" <sip:bob@other.example;user=phone;METHOD=BYE?Subject=x>;a=b'], True, id="more"),
+        pytest.param(["<tel:+881;method=BYE>"], True, id="tel"),
+        pytest.param(["<sip:bob@other.example>"], False, id="invited"),
+        pytest.param(["<sip:bob@other.example>;method=BYE"], False, id="no parameter of the URI"),
+        pytest.param(["<sip:bob;method=BYE@other.example>"], False, id="of the user's name"),
+        pytest.param(["<sip:bob@other.example?method=BYE>"], False, id="a header field of the URI"),
+        pytest.param(["<sip:bob@other.example;method=BYE;%6dethod=INVITE>"], False, id="two"),
+        pytest.param(["<sip:bob@other.example;method=BYE>, <sip:eve@x>"], False, id="two targets"),
+        pytest.param([], False, id="nobody"),
+    ],
+)
+def test_who_is_removed_from_a_conference(targets: list[str], removes: bool) -> None:
+    call = Call.confirmed()
+    request = call.wic_request("REFER", headers={"Refer-To": targets}).request
+    assert not removes_participant(call.record, request)  # a telephone
+    call.on(call.ims_request("UPDATE", contact="<sip:conf1@conf.ims.example>;isfocus"))
+    assert removes_participant(call.record, request) is removes
+    stranger = call.wic_request("REFER", headers={"Refer-To": targets}, to_tag="another").request
+    assert not removes_participant(call.record, stranger)
+
+
+@pytest.mark.parametrize(("event", "left"), [("Refer;id=9", 0), ("conference", 1), ("presence;refer", 1)])
+def test_only_a_report_on_it_is_the_last_one(event: str, left: int) -> None:
+    call = Call.confirmed()
+    call.on(call.ims_reply(202, method="REFER", cseq=refer_of_page(call)))
+    ended = {"Event": [event], "Subscription-State": ["terminated;reason=noresource"]}
+    call.on(call.ims_request("NOTIFY", cseq=30, headers=ended))
+    assert call.record.reports_due == left
+
+
+@pytest.mark.parametrize(
+    ("contact", "shown"),
+    [
+        pytest.param("<sip:bob@198.51.100.7>;text", "<sip:gateway@ims.example;transport=ws>;text", id="ours"),
+        pytest.param("<sip:conf1@x>;isfocus", "<sip:conf1@x>;isfocus", id="a conference"),
+    ],
+)
+@pytest.mark.parametrize(("method", "status"), [("REFER", 202), ("SUBSCRIBE", 200)])
+def test_a_2xx_that_makes_a_subscription_has_a_contact(
+    method: str, status: int, contact: str, shown: str
+) -> None:
+    """RFC 3515 §2.2, RFC 6665."""
+    call = Call.confirmed()
+    call.on(call.wic_request(method, cseq=AT_THE_PAGE))
+    number = call.record.ims_cseq
+    answered = call.on(call.ims_reply(status, method=method, cseq=number, contact=contact))
+    edits = answered.only(act.ForwardReply).edits
+    assert "Contact" in edits.remove
+    assert [line for line in edits.insert if line.startswith("Contact:")] == [f"Contact: {shown}"]
+    call.on(call.wic_request(method, cseq=AT_THE_PAGE + 1))
+    refused = call.on(call.ims_reply(481, method=method, cseq=call.record.ims_cseq, contact=contact))
+    assert not [line for line in refused.only(act.ForwardReply).edits.insert if line.startswith("Contact:")]
