@@ -103,7 +103,7 @@ class NewCalls:
             session_id=secrets.randbits(53),
             node=self._relay.choose_node(request.call_id),
         )
-        record.since, record.profile = time.time(), profile
+        record.since, record.profile, record.dialled = time.time(), profile, dialled
         if way is not None and way.is_emergency:
             record.caller_lines = with_priority(record.caller_lines)
         if self._emergency.knows(dialled):

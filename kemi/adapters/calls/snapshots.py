@@ -44,6 +44,8 @@ class _LostRecord(msgspec.Struct):
     target_uri: str
     since: float
     answered_at: float
+    request_uri: str = ""
+    dialled: str = ""
     remote_identity: str = ""
     incoming: Any = None
     node: str = ""

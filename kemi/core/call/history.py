@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from kemi.core.call import actions as act
 from kemi.core.call import events
@@ -22,6 +22,9 @@ class HasFarEnd(Protocol):
 
     remote_identity: str
     target_uri: str
+    request_uri: str
+    dialled: str
+    incoming: Any
 
 
 def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.RecordProgress | None:
@@ -40,8 +43,13 @@ def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.Rec
 
 
 def peer_of(record: HasFarEnd) -> str:
-    """Return the far end's one address: the first that the core asserts (RFC 3325 §9.1 allows two)."""
-    return record.remote_identity.partition(" ")[0] or record.target_uri
+    """Return the far end's one address: the first that the core asserts (RFC 3325 §9.1 allows two), else whom the page
+    calls, or who calls it.
+
+    Whom it calls is its Request-URI: what it writes in To leads nowhere (RFC 3261 §8.1.1.2).
+    """
+    named = record.target_uri if record.incoming is not None else record.dialled or record.request_uri
+    return record.remote_identity.partition(" ")[0] or named
 
 
 def _state(record: CallRecord, event: events.Event, before: Dialog) -> str:
