@@ -158,7 +158,8 @@ def without_parameters(address: str, names: frozenset[str]) -> str:
     start = display_name.end() if display_name else 0
 
     def kept(parameter: re.Match[str]) -> str:
-        return "" if unquote(parameter.group(1)).lower() in names else parameter.group(0)
+        name, _, _ = unquote(parameter.group(1)).lower().partition("=")  # "=" may be escaped, too
+        return "" if name in names else parameter.group(0)
 
     return address[:start] + _PARAMETER.sub(kept, address[start:])
 
