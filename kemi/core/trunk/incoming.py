@@ -54,7 +54,8 @@ _PRIVATE_EXTENSION: Final = re.compile(
 )
 _EXTENSION: Final = re.compile(r"^(X-[\w.!%*+`'~-]+)[ \t]*:", re.IGNORECASE | re.MULTILINE | re.ASCII)
 _HIDING: Final = frozenset({"id", "user", "header"})
-_USER: Final = re.compile(r"(?:sips?|tel):([^@;?]*)", re.IGNORECASE)
+_USER: Final = re.compile(r"(?:sips?:(?=[^?]*@)|tel:)([^@;?]*)", re.IGNORECASE)
+"""Without an @ a sip: URI has no user: what is there is a host (RFC 3261 §25.1)."""
 _PORTED: Final = frozenset({"npdi", "rn", "rn-context", "cic", "cic-context"})
 _USER_PARAMETERS: Final = re.compile(r"(?:sips?:[^@;?]*(;[^@?]*)@|tel:[^;?]*(;[^?]*))", re.IGNORECASE)
 """Parameters of a number (RFC 3966 §3); those of a sip: URI come after the host."""
