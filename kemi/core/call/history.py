@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from kemi.core.call import actions as act
 from kemi.core.call import events
 from kemi.core.call.lifetime.ending import ENDED
 from kemi.core.call.record import CallRecord
 from kemi.core.call.states import Dialog, Media
+from kemi.core.identity import ANONYMOUS
 from kemi.core.messages import Reply, Side
 
 PAGE, CORE, GATEWAY = "page", "core", "gateway"
 STARTED, RINGING, ANSWERED, ELSEWHERE = "started", "ringing", "answered", "elsewhere"
 _SIDES = {Side.WIC: PAGE, Side.IMS: CORE}
+
+
+class HasCaller(Protocol):
+    """The same of who calls a page."""
+
+    withheld: bool
 
 
 class HasFarEnd(Protocol):
@@ -24,7 +31,10 @@ class HasFarEnd(Protocol):
     target_uri: str
     request_uri: str
     dialled: str
-    incoming: Any
+
+    @property
+    def incoming(self) -> HasCaller | None:
+        """None: the page calls."""
 
 
 def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.RecordProgress | None:
@@ -46,9 +56,15 @@ def peer_of(record: HasFarEnd) -> str:
     """Return the far end's one address: the first that the core asserts (RFC 3325 §9.1 allows two), else whom the page
     calls, or who calls it.
 
-    Whom it calls is its Request-URI: what it writes in To leads nowhere (RFC 3261 §8.1.1.2).
+    Whom it calls is its Request-URI: what it writes in To leads nowhere (RFC 3261 §8.1.1.2).  Who does not want to be
+    known is nobody, as to the page (TS 24.607 §4.5.2).
     """
-    named = record.target_uri if record.incoming is not None else record.dialled or record.request_uri
+    if record.incoming is None:
+        named = record.dialled or record.request_uri
+    elif record.incoming.withheld:
+        return ANONYMOUS
+    else:
+        named = record.target_uri
     return record.remote_identity.partition(" ")[0] or named
 
 

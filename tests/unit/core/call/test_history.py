@@ -93,10 +93,25 @@ def test_a_page_cannot_say_whom_its_call_was_for(dialled: str) -> None:
     assert {begun.peer, refused.peer, hung_up.peer} == {dialled or uri}
 
 
-def test_a_caller_who_withholds_an_identity_is_who_the_page_was_told() -> None:
-    asserted = {"P-Asserted-Identity": ["<sip:bob@ims.test>"], "Privacy": ["id"]}
-    call = Incoming.ringing(replace(core_invite(headers=asserted), from_uri=ANONYMOUS))
+@pytest.mark.parametrize("privacy", ["id", "user", "critical; Header"])
+def test_a_caller_who_does_not_want_to_be_known_is_not_told_of(privacy: str) -> None:
+    named = {"P-Asserted-Identity": ["<sip:bob@ims.test>"]}
+    call = Incoming.ringing(core_invite(headers={**named, "Privacy": [privacy]}))
     assert peer_of(call.record) == end_of(call, ev.WicFailed(486)).peer == ANONYMOUS
+    shown = Incoming.ringing(core_invite(headers={**named, "Privacy": ["none"]}))
+    assert peer_of(shown.record) == "sip:bob@ims.test"
+    nobody = Incoming.ringing(core_invite())
+    assert peer_of(nobody.record) == nobody.record.target_uri != ANONYMOUS
+
+
+@pytest.mark.parametrize("privacy", ["id", "user", "header"])
+def test_who_answers_and_does_not_want_to_be_known_is_who_was_called(privacy: str) -> None:
+    call = Call.forwarded()
+    named = {"P-Asserted-Identity": ["<sip:secretary@ims.test>"]}
+    call.on(call.ims_reply(180, headers={**named, "Privacy": [privacy]}))
+    assert peer_of(call.record) == call.record.request_uri
+    call.on(call.ims_reply(180, headers=named))
+    assert peer_of(call.record) == "sip:secretary@ims.test"
 
 
 def test_the_core_refuses() -> None:
