@@ -42,6 +42,7 @@ from kemi.core.media_profile import profile_towards_core, profile_towards_page
 from kemi.core.messages import Reply, Request, Side, addresses_from_headers, uri_from_address
 from kemi.core.recipients import ASKED_IN, lists_of, recipients_of
 from kemi.core.registration import Registration
+from kemi.core.routing.numbers import numbers_in_code
 from kemi.core.routing.permissions import CallDenied, Why
 from kemi.core.routing.way import CORE_WAY, Way
 from kemi.core.standalone import FROM_PAGES
@@ -274,7 +275,9 @@ class NewCalls:
             self._denied(request, registration, error)
             raise
         if way is not None and self._settings.targets is not None:
-            self._check_policy(self._settings.targets.check_meaning, way.number, request, registration)
+            plan = self._routes.plan(self._settings.realm)
+            for number in (way.number, *numbers_in_code(way.number, plan)):
+                self._check_policy(self._settings.targets.check_meaning, number, request, registration)
         return way and self._known(way)
 
     def _admit(self, request: Request, registration: Registration, ways: list[Way], *, begins: bool) -> None:
