@@ -155,9 +155,10 @@ class Logins:
 
     def end_outdated(self, account: Account) -> None:
         """End those sessions of an account that have not its identities."""
-        of_account = (account.impi, account.impus)
+        # Those of before an upgrade have also what nobody can use any more.
+        of_account = [(account.impi, impus) for impus in (_usable(account), account.impus)]
         self._sessions.end_those(
-            LoginMethod.PASSWORD, account.name, lambda one: (one.impi, one.impus) != of_account, self._end
+            LoginMethod.PASSWORD, account.name, lambda one: (one.impi, one.impus) not in of_account, self._end
         )
 
     def end_sid(self, sid: str, impi: str) -> None:
@@ -233,12 +234,16 @@ def new_sid() -> str:
 
 def _identity_of(account: Account) -> Identity:
     """Return what an account stands for, without public identities of before that the gateway would refuse."""
-    usable = tuple(filter(is_usable, account.impus))
+    usable = _usable(account)
     if left_out := len(account.impus) - len(usable):
         _log.warning("event=identities_not_usable account=%s number=%d", account.name, left_out)
     if not usable:
         raise Forbidden("No public identity of this account can be used; the operator has to change it.")
-    return Identity(account.impi, usable)
+    return Identity(account.impi, tuple(usable))
+
+
+def _usable(account: Account) -> list[str]:
+    return list(filter(is_usable, account.impus))
 
 
 def not_logged_in(realm: str) -> Unauthorized:

@@ -8,6 +8,8 @@ import msgspec
 
 ELSEWHERE: Final = "answered elsewhere"
 """Why a page's call ended that another device has answered."""
+SILENT_S: Final = 3.0
+"""A call this long in which a leg sent no sound is asked about."""
 
 
 class FinishedCall(msgspec.Struct, kw_only=True):
@@ -56,6 +58,14 @@ def has_failed(call: FinishedCall) -> bool:
     if call.answered_at:
         return call.by == "gateway"
     return call.status != 487 and call.why not in ("CANCEL", ELSEWHERE)
+
+
+def is_asked_about(call: FinishedCall) -> bool:
+    """Whether a call is one that is asked about: one that failed, or in which somebody was not heard."""
+    audio = call.media.get("audio", {})  # who has no camera sends no video
+    legs = (audio.get("wic"), audio.get("ims"))
+    is_silent = any(leg is not None and not leg.get("packets") for leg in legs)
+    return has_failed(call) or (call.duration_s >= SILENT_S and is_silent)
 
 
 def finished_from_text(text: str) -> FinishedCall:

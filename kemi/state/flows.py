@@ -14,7 +14,7 @@ from typing import NamedTuple
 from kemi.core.call.states import advance
 from kemi.core.identity import one_spelling
 from kemi.core.registration import Flow, PendingRegistration, Registration, same_contact
-from kemi.core.registration.records import Unregistered
+from kemi.core.registration.records import Unregistered, binding_key
 from kemi.core.registration.states import BINDING, ENDINGS, BindingEvent, BindingState, Cause
 from kemi.state.index import Index
 from kemi.state.records import RecordTable, taken
@@ -50,6 +50,7 @@ class FlowStore:
         self._flows = RecordTable(table("flow"), Flow)
         self._registrations = RecordTable(table("registration"), Registration)
         self._pending = RecordTable(table("registering"), PendingRegistration)
+        self._newest = table("registering_of")
         self._ended = RecordTable(table("ended"), Ended)
         self._ports = table("port")
         self._closed = table("closed")
@@ -336,7 +337,14 @@ class FlowStore:
 
     def expect(self, call_id: str, cseq: int, pending: PendingRegistration) -> None:
         """Remember a REGISTER that went to the core."""
-        self._pending.set(f"{call_id} {cseq}", pending)
+        name = f"{call_id} {cseq}"
+        self._pending.set(name, pending)
+        self._newest.set(pending.key, name)
+
+    def is_asked(self, binding: Registration) -> bool:
+        """Whether a REGISTER about a binding, or about all of its identity, is with the core."""
+        names = (self._newest.get(key) for key in (binding.key, binding_key(binding.owner, "*", "")))
+        return any(name is not None and self._pending.raw.has(name) for name in names)
 
     def awaited(self, call_id: str, cseq: int) -> PendingRegistration | None:
         """Return the REGISTER a response belongs to; another entry point of the core may still answer it."""

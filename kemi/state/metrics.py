@@ -44,6 +44,10 @@ class Metrics:
         """Say how much there is now."""
         self._table.set(_key(metric, labels), repr(value))
 
+    def remove(self, metric: Metric, *labels: str) -> None:
+        """Show no value any more: nobody knows it."""
+        self._table.remove(_key(metric, labels))
+
     def observe(self, metric: Metric, value: float, *labels: str) -> None:
         """Put a value into its bucket."""
         self.observe_all(metric, (value,), *labels)

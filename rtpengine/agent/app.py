@@ -69,7 +69,8 @@ class Agent:
 
     async def _tell_key(self, pressed: KeyPress) -> None:
         """Tell the gateway of a key at the far end; its calls come one after the other, so keys stay in order."""
-        metrics.KEYS.inc()
+        if pressed.datagram:  # a forwarded one has been counted where its node tells of it
+            metrics.KEYS.inc()
         try:
             await self._keys.ask("POST", "/v1/dtmf", body_of(pressed))
         except ControlRefused:  # the call is over, or another gateway's

@@ -13,7 +13,9 @@ UP: Final = Gauge("media_agent_node_up", "1 while the node answers in time.", ("
 CHANGES: Final = Counter(
     "media_agent_node_changes_total", "How often it came into a state.", ("node", "state")
 )
-CALLS: Final = Gauge("media_agent_node_calls", "Media sessions it has, by its own count.", ("node",))
+CALLS: Final = Gauge(
+    "media_agent_node_calls", "Media sessions it has, by its own count, while it is not down.", ("node",)
+)
 RESTARTS: Final = Counter("media_agent_node_restarts_total", "Restarts of its daemon.", ("node",))
 PINGS: Final = Histogram(
     "media_agent_ping_seconds", "What an answer to a ping took.", ("node",), buckets=_PING_S
@@ -24,7 +26,9 @@ ORPHANS: Final = Counter(
 LOST: Final = Counter(
     "media_agent_calls_lost_total", "Calls that lost their media: named to the gateway.", ("node",)
 )
-KEYS: Final = Counter("media_agent_key_presses_total", "Keys that far ends pressed.")
+KEYS: Final = Counter(
+    "media_agent_key_presses_total", "Keys that far ends pressed, as nodes told this agent and no other one."
+)
 GATEWAY_UP: Final = Gauge("media_agent_gateway_up", "1 while the gateway takes reports.")
 
 

@@ -139,6 +139,7 @@ class NodeWatch:
             metrics.UP.labels(self.name).set(int(self.state is NodeState.UP))
             if self.state is NodeState.DOWN:
                 self.calls = None
+                metrics.CALLS.remove(self.name)
             level = logging.WARNING if self.state in (NodeState.DOWN, NodeState.SUSPECT) else logging.INFO
             _LOGGER.log(
                 level, "event=node_state_changed node=%s state=%s was=%s", self.name, self.state, before

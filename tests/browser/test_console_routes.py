@@ -158,6 +158,22 @@ def test_another_table_takes_the_place_of_the_one_that_was_seen(
     assert "PUT /api/operator/routes" in console.text("tbody tr")
 
 
+def test_a_file_that_was_corrected_on_disk_is_taken_when_it_is_chosen_again(
+    console: Console, tmp_path: Path
+) -> None:
+    page, file = console.page, tmp_path / "table.json"
+    page.get_by_role("button", name="Load another table").click()
+    browser = page.context.new_cdp_session(page)
+    for text in ('{"routes": [}', '{"routes": []}'):
+        file.write_text(text)
+        with page.expect_file_chooser():
+            page.get_by_label("Or out of a file").click()
+        # Not by Playwright, which tells the page of a change whether the browser does or not.
+        found = browser.send("Runtime.evaluate", {"expression": "document.getElementById('table-file')"})
+        browser.send("DOM.setFileInputFiles", {"files": [str(file)], "objectId": found["result"]["objectId"]})
+        page.wait_for_function("(text) => document.getElementById('table-text').value === text", arg=text)
+
+
 def test_a_lease_is_seen_and_ended(console: Console, site: Lab, chromium: Browser) -> None:
     page = console.page
     console.show("pools")

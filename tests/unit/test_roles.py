@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.lab.roles import REPOSITORY, ROLES, role_defaults
+from tests.lab.roles import REPOSITORY, ROLES, role_defaults, template_environment
 
 LIST_OF_VARIABLES = "| variable | default | meaning |"
 
@@ -42,3 +42,18 @@ def test_as_many_pages_as_operators_are_told_of_pass_the_preflight() -> None:
     (connections,) = re.findall(r"`haproxy_max_connections` \| ([0-9.]+) × `N`", page)
     (first, last) = re.findall(r"ip_local_port_range` \| `(\d+) (\d+)`", page)[0]
     assert int(pages.replace(",", "")) * float(connections) <= int(last) - int(first)
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "passes"), [(0, False), (1, True), (20, True), (21, False), (60, False)]
+)
+def test_prometheus_reads_as_often_as_the_alert_rules_need(interval_s: int, passes: bool) -> None:
+    """A rate is of two values at least, one lost reading allowed for."""
+    rules = (ROLES / "monitoring/files/gateway.rules.yml").read_text()
+    shortest_s = 60 * min(map(int, re.findall(r"\[(\d+)m\]", rules)))
+    (task,) = yaml.safe_load((ROLES / "monitoring/tasks/preflight.yml").read_text())
+    told = template_environment(ROLES).compile_expression(task["ansible.builtin.assert"]["that"])
+    assert told(monitoring_interval_s=interval_s) is passes
+    assert not passes or 3 * interval_s <= shortest_s
+    play = (REPOSITORY / "ansible/playbooks/preflight.yml").read_text()
+    assert "name: monitoring\n        tasks_from: preflight" in play

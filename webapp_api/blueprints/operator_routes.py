@@ -87,17 +87,20 @@ def explain_route() -> Response:
     realm, user_class = queries.text("realm") or services().settings.domain, queries.text("class")
     number = queries.text("number")
     version, document = services().routes.get()
+    uri, plan = number if ":" in number else f"tel:{number}", document.plans.get(realm, DialPlan())
+    emergency = is_emergency(uri, plan)
+    user = "" if emergency else services().accounts.named_by(uri, realm, plan)
+    at_home = f" Without an IMS core it is {user}'s, whose pages are called, by no trunk." if user else ""
     if not version:
-        raise NotFound("There is no table: every call goes to the core, or without one to users alone.")
+        raise NotFound(
+            f"There is no table: every call goes to the core, or without one to users alone.{at_home}"
+        )
+    if emergency:
+        found = explanation(document, realm, user_class, service_of(uri), time.time())
+        return answer(RouteExplanation(version, number, True, _rows(found)))
     try:
-        uri, plan = number if ":" in number else f"tel:{number}", document.plans.get(realm, DialPlan())
-        if is_emergency(uri, plan):
-            found = explanation(document, realm, user_class, service_of(uri), time.time())
-            return answer(RouteExplanation(version, number, True, _rows(found)))
-        user = services().accounts.named_by(uri, realm, plan)
         dialled = dialled_by_table(document, realm, user_class, uri, time.time())
     except BadNumber as error:
-        at_home = f" Without an IMS core it is {user}'s, whose pages are called, by no trunk." if user else ""
         raise NotFound(f"This number gets {error.status}: {error.detail}.{at_home}") from error
     found = explanation(document, realm, user_class, dialled.number, time.time())
     told = RouteExplanation(

@@ -181,12 +181,13 @@ def _check_preconditions(before: Account | None) -> None:
 
 def _changed(before: Account | None, name: str, wanted: UserChange) -> Account:
     domain = services().settings.domain
-    try:
-        identity = Identity(
-            wanted.impi or f"{name}@{domain}", tuple(wanted.impus) or (f"sip:{name}@{domain}",)
-        )
-    except IdentityError as error:
-        raise BadRequest(f"The identities cannot be used: {error}.") from error
+    impi, impus = wanted.impi or f"{name}@{domain}", wanted.impus or [f"sip:{name}@{domain}"]
+    # Those that it has from before may be ones that cannot be used any more: they do not keep it from being disabled.
+    if before is None or (impi, impus) != (before.impi, before.impus):
+        try:
+            Identity(impi, tuple(impus))
+        except IdentityError as error:
+            raise BadRequest(f"The identities cannot be used: {error}.") from error
     if wanted.password is not None:
         hashed = password_hash(wanted.password)
     elif before is not None:
@@ -196,8 +197,8 @@ def _changed(before: Account | None, name: str, wanted: UserChange) -> Account:
     return Account(
         name=name,
         password_hash=hashed,
-        impi=identity.impi,
-        impus=list(identity.impus),
+        impi=impi,
+        impus=impus,
         user_class=wanted.user_class,
         operator=wanted.operator,
         disabled=wanted.disabled,

@@ -45,7 +45,7 @@ export function failureFrom(call: Members): FailedCall | undefined {
 
 /** A caller who gives up, and a device that rang beside the one that answered, are no failure. */
 function isNoFailure(status: number, why: string): boolean {
-  return status === 487 || why === "answered elsewhere";
+  return status === 487 || why === "CANCEL" || why === "answered elsewhere";
 }
 
 export class Failures {

@@ -36,10 +36,16 @@ export function loadForm({ desk, table, read, take, done }: Loading): HTMLElemen
     const items = found.map((problem) => h("li", {}, problem.text, ...problem.lines.map((line) => lineButton(area, line))));
     problems.replaceChildren(...(intro === "" ? [] : [h("p", { class: "error-text" }, intro)]), ...(items.length === 0 ? [] : [h("ul", {}, ...items)]));
   };
+  // A browser tells of no change when the same file is chosen again, which may have been corrected meanwhile.
+  const forget = (): void => {
+    file.value = "";
+  };
   const file = h("input", {
     id: "table-file",
     type: "file",
     accept: ".json,application/json",
+    click: forget,
+    drop: forget,
     change: () => {
       const chosen = file.files?.[0];
       if (chosen === undefined) return;

@@ -26,16 +26,24 @@ export function routesView(desk: Desk, route: Route): View {
     const text = known.version === 0 ? `There is no table. ${WITHOUT_TABLE}` : `Version ${known.version} counts.`;
     if (version.textContent !== text) version.textContent = text;
   };
-  const take = async (answer: Members): Promise<RoutingTable> => {
+  let asked = 0;
+  let taken = 0;
+  const take = async (answer: Members, mine = (asked += 1)): Promise<RoutingTable> => {
     const [before, table] = [known?.version, tableFrom(answer)];
-    known = table;
+    [known, taken] = [table, mine];
     if (table.version !== before) rest.replaceChildren(...partsCards(table));
     await list.refresh();
     rows.hidden = another.hidden = false;
     render();
     return table;
   };
-  const read = async (): Promise<RoutingTable> => take(await desk.ask("GET", "/operator/routes"));
+  const read = async (): Promise<RoutingTable> => {
+    asked += 1;
+    const mine = asked;
+    const answer = await desk.ask("GET", "/operator/routes");
+    // What was asked before a table was loaded, or before another reading, may be answered with the one it has replaced.
+    return known !== undefined && mine < taken ? known : take(answer, mine);
+  };
   const refresh = async (): Promise<void> => {
     if (known === undefined || rowsOf(known).length <= MOST_READ_AGAIN) await read();
   };

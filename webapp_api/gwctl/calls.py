@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from kemi.state.call_history import FinishedCall, has_failed
+from kemi.state.call_history import FinishedCall, is_asked_about
 from kemi.state.call_questions import DIALOGS, DIRECTIONS, CallQuestion, place_from_text, place_to_text
 from kemi.state.running_calls import MOST_CALLS, LiveLeg
 from kemi.state.web.client import StateRefused
@@ -273,7 +273,8 @@ def end_calls(place: Place, impu: str, call_id: str) -> Answer:
 @click.option(
     "--failed",
     is_flag=True,
-    help="Only those that were refused or got no answer, and those that the gateway had to end.",
+    help="Only those that were refused or got no answer, those that the gateway had to end, and those in which a side "
+    "sent no sound.",
 )
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most."
@@ -287,7 +288,7 @@ def history(place: Place, impu: str, failed: bool, limit: int, before: str) -> A
             limit,
             impus=[impu] if impu else None,
             after=before,
-            fits=lambda call: not failed or has_failed(call),
+            fits=lambda call: not failed or is_asked_about(call),
         )
     except ValueError as error:
         raise click.BadParameter("not what a page before has said", param_hint="--before") from error

@@ -140,21 +140,21 @@ def _seconds(text: str) -> float:
 
 def _explain(services: Services, number: str, realm: str, user_class: str, now: float) -> Answer:
     version, document = services.routes.get()
-    if not version:
-        raise click.ClickException(
-            "there is no table: every call goes to the core, or without one to users alone"
-        )
     uri = number if ":" in number else f"tel:{number}"
     plan = document.plans.get(realm, DialPlan())
-    if is_emergency(uri, plan):
+    emergency = is_emergency(uri, plan)
+    user = "" if emergency else services.accounts.named_by(uri, realm, plan)
+    at_home = [f"without an IMS core: to the pages of {user}, by no trunk; {WHAT_COUNTS}"] if user else []
+    if not version:
+        says = "there is no table: every call goes to the core, or without one to users alone"
+        raise click.ClickException("\n".join((says, *at_home)))
+    if emergency:
         found = explanation(document, realm, user_class, service_of(uri), now)
         told = _explained(version, number, found, emergency=True)
         says = (
             f"{number} is for emergencies: refused with 380, or what gateway_emergency of the gateways says"
         )
         return Answer(told, [says, *_lines(told)])
-    user = services.accounts.named_by(uri, realm, plan)
-    at_home = [f"without an IMS core: to the pages of {user}, by no trunk; {WHAT_COUNTS}"] if user else []
     try:
         dialled = dialled_by_table(document, realm, user_class, uri, now)
     except BadNumber as error:

@@ -22,7 +22,7 @@ export interface LoggedCall {
 const OUTCOMES: Readonly<Partial<Record<CallEnd["cause"], Outcome>>> = {
   missed: "missed",
   "answered-elsewhere": "elsewhere",
-  "declined-elsewhere": "elsewhere",
+  "declined-elsewhere": "declined",
   declined: "declined",
   cancelled: "cancelled",
 };
@@ -41,22 +41,17 @@ export function loggedFromDocument(document: unknown): LoggedCall[] {
 /** Best first: what a person's devices that rang for one call have made of it. */
 const OF_ONE_CALL: readonly Outcome[] = ["answered", "declined", "elsewhere", "missed", "cancelled", "failed"];
 
-/** Both lists as one, the latest first; of a call that is in both, this page knows the name. */
+/** Both lists as one, the latest first, each call once: there is an entry for each device, or tab, that rang. */
 export function merged(own: readonly LoggedCall[], served: readonly LoggedCall[], most: number): LoggedCall[] {
-  const known = new Set(own.map(({ callId }) => callId));
-  const others = onceEach(served.filter(({ callId }) => !known.has(callId)));
-  return [...onceEach(own), ...others].sort((a, b) => b.atMs - a.atMs).slice(0, most);
-}
-
-/** Each call once: there is one entry for each device, or tab, that rang. */
-function onceEach(calls: readonly LoggedCall[]): LoggedCall[] {
-  const best = new Map<string, LoggedCall>();
-  for (const call of calls) {
-    const name = `${call.direction} ${call.callId}`;
-    const other = best.get(name);
-    if (other === undefined || rank(call) < rank(other)) best.set(name, call);
+  const found = new Map<string, LoggedCall>();
+  for (const call of [...own, ...served]) {
+    const key = `${call.direction} ${call.callId}`;
+    const known = found.get(key);
+    if (known === undefined) found.set(key, call);
+    // Who has called, this page knows better; what became of it, a page that has lost its connection does not.
+    else if (rank(call) < rank(known)) found.set(key, { ...known, outcome: call.outcome, talkS: call.talkS });
   }
-  return [...best.values()];
+  return [...found.values()].sort((a, b) => b.atMs - a.atMs).slice(0, most);
 }
 
 function rank({ outcome }: LoggedCall): number {
@@ -92,7 +87,7 @@ function loggedFromEntry(entry: unknown): LoggedCall[] {
       name: isWithheld ? "Anonymous" : address === "" ? "Unknown" : address,
       address,
       atMs: beganAt * 1000,
-      talkS: typeof talkS === "number" ? talkS : 0,
+      talkS: typeof talkS === "number" ? Math.round(talkS) : 0,
       outcome: entry["elsewhere"] === true ? "elsewhere" : answered ? "answered" : unanswered,
     },
   ];

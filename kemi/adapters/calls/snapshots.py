@@ -42,6 +42,10 @@ class _LostIncoming(msgspec.Struct):
     withheld: bool = False
 
 
+class _LostOutbound(msgspec.Struct):
+    trunk: str = ""
+
+
 class _LostRecord(msgspec.Struct):
     """What of a call record is the same in all releases."""
 
@@ -55,6 +59,7 @@ class _LostRecord(msgspec.Struct):
     remote_identity: str = ""
     incoming: _LostIncoming | None = None
     node: str = ""
+    outbound: _LostOutbound | None = None
 
 
 class _Lost(msgspec.Struct):
@@ -178,7 +183,9 @@ class CallSnapshots:
             status=0,
             relay=record.node,
             kinds=(),
+            trunk=record.outbound.trunk if record.outbound is not None else "",
         )
+        NOTES.lost(end)
         self._notes.ended(end, time.time())
 
     def _restore_trunks(self, name: str, text: str) -> bool:

@@ -21,6 +21,7 @@ from kemi.core.pace import is_early
 from kemi.core.trunk.registration import State, is_missing
 from kemi.state.call_history import FinishedCall
 from kemi.state.metrics import Metrics
+from kemi.state.nodes import NodeView
 from kemi.state.trunks import TrunkView
 
 METRICS: Final = Metrics(HtableTable("metric"))
@@ -135,8 +136,12 @@ class Measuring:
             name = node["node"]
             METRICS.set(series.RELAY_UP, int(node["state"] != "down" and not node["broken"]), name)
             METRICS.set(series.RELAY_DRAINED, int(node["drained"]), name)
+            view = NodeView(name, node["state"], drained=node["drained"], broken=node["broken"])
+            METRICS.set(series.RELAY_TAKES, int(view.takes_calls and node["weight"] > 0), name)
             if node["calls"] is not None:
                 METRICS.set(series.RELAY_CALLS, node["calls"], name)
+            else:  # it is down: what it had is no figure of now
+                METRICS.remove(series.RELAY_CALLS, name)
         for trunk in self._trunks():
             METRICS.set(series.TRUNK_UP, int(trunk.state == "up"), trunk.trunk)
             METRICS.set(series.TRUNK_CALLS, trunk.calls, trunk.trunk)

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 
 from kemi.core.call import events
+from kemi.core.call.actions import RecordEnd
 from kemi.core.call.from_page.setup import SetUp
 from kemi.core.call.history import peer_of
 from kemi.core.call.record import CallRecord
@@ -177,18 +178,38 @@ class TraceNotes:
         if self._table is None:
             return
         self._of(record)
-        from_page = record.incoming is None
-        self._row(
-            HEAD,
+        self._head(
             record.call_id,
             record.owner,
             peer_of(record),
-            "from_page" if from_page else "to_page",
             record.node,
-            "",
             record.since,
             record.answered_at,
+            from_page=record.incoming is None,
         )
+
+    def lost(self, end: RecordEnd) -> None:
+        """A call of before a restart is over, and this process has noted nothing of it yet."""
+        if self._table is None:
+            return
+        self._key, self._trunk = end.key, end.trunk
+        self._head(
+            end.call_id, end.owner, end.peer, end.relay, end.since, end.answered_at, from_page=end.from_page
+        )
+
+    def _head(
+        self,
+        call_id: str,
+        owner: str,
+        peer: str,
+        relay: str,
+        since: float,
+        answered_at: float,
+        *,
+        from_page: bool,
+    ) -> None:
+        direction = "from_page" if from_page else "to_page"
+        self._row(HEAD, call_id, owner, peer, direction, relay, "", since, answered_at)
 
     def passes(self, call_id: str, trunk: str, caller: str, called: str, caller_tag: str) -> None:
         """A trunk's call is passed on, without a record."""

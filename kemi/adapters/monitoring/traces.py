@@ -28,7 +28,7 @@ from kemi.core.trace.reading import facts_of, parties_of
 from kemi.core.trace.redaction import redact_sdp, redact_values
 from kemi.core.trace.settings import TraceSettings
 from kemi.settings import Settings
-from kemi.state.call_history import FinishedCall, has_failed
+from kemi.state.call_history import FinishedCall, is_asked_about
 from kemi.state.flows import FlowStore
 from kemi.state.running_calls import Figures
 from kemi.state.trace_link import TraceRings
@@ -59,8 +59,6 @@ ALL_REFUSED_PER_MINUTE: Final = 120
 """The same of all: who is not registered may call itself anything."""
 TRIM_S: Final = 5.0
 IDLE_S: Final = 86_400.0
-SILENT_S: Final = 3.0
-"""A call this long in which a leg sent no sound counts as failed."""
 
 
 _SAID_BY_CALL_ID: Final = (rows.DECISION, rows.OWNER)
@@ -382,14 +380,6 @@ def _is_over(call: Collected, now: float) -> bool:
 def _is_past(at: float, seconds: float, now: float) -> bool:
     """Whether something is this long ago, or was noted before the clock was set back."""
     return not is_early(now, at + seconds, seconds + CLOCKS_S)
-
-
-def is_asked_about(call: FinishedCall) -> bool:
-    """Whether a call is one that is asked about: one that failed, or in which somebody was not heard."""
-    audio = call.media.get("audio", {})  # who has no camera sends no video
-    legs = (audio.get("wic"), audio.get("ims"))
-    is_silent = any(leg is not None and not leg.get("packets") for leg in legs)
-    return has_failed(call) or (call.duration_s >= SILENT_S and is_silent)
 
 
 def _ng_values(raw: dict[str, Any]) -> dict[str, Any]:

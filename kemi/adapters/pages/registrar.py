@@ -264,8 +264,7 @@ class Registrar:
     def answered(self, reply: Reply) -> None:
         """Learn from the core's final response; it goes on to the page without what is only for the network."""
         granted = 200 <= reply.status < 300
-        known = self._flows.expected if granted else self._flows.awaited
-        pending = known(reply.call_id, reply.cseq)
+        pending = self._flows.awaited(reply.call_id, reply.cseq)
         self._hide(reply, pending)
         if pending is not None:
             challenges = reply.headers(CHALLENGES[reply.status]) if reply.status in CHALLENGES else []
@@ -278,6 +277,8 @@ class Registrar:
         self._entry_points.answered(attempt_key(reply.method, reply.call_id, reply.cseq), reply.status)
         if granted and pending is not None:
             self._confirmed(pending, reply)
+            # Not before: another worker may have the notification of what the page has just asked for.
+            self._flows.forget(reply.call_id, reply.cseq)
 
     def _hide(self, reply: Reply, pending: PendingRegistration | None) -> None:
         """Take from the core's response what stays in the network; add our own challenge to the core's."""

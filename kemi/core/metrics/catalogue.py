@@ -93,7 +93,15 @@ RELAY_FAILED: Final = Metric(
 )
 RELAY_UP: Final = Metric("gateway_relay_up", G, "1 while the media relay answers.", ("node",))
 RELAY_DRAINED: Final = Metric("gateway_relay_drained", G, "1 while it gets no new calls.", ("node",))
-RELAY_CALLS: Final = Metric("gateway_relay_calls", G, "Media sessions it has.", ("node",))
+RELAY_TAKES: Final = Metric(
+    "gateway_relay_takes_calls",
+    G,
+    "1 while new calls may go there: it is not down, coming back or drained, and has a weight.",
+    ("node",),
+)
+RELAY_CALLS: Final = Metric(
+    "gateway_relay_calls", G, "Media sessions it has, while that is known.", ("node",)
+)
 
 LOSS_RATIO: Final = Metric(
     "gateway_media_loss_ratio",

@@ -23,6 +23,8 @@ CAUSES: Final = {
     Due.ANSWER_TIMEOUT.value: "no answer",
     "the IMS core does not answer": "no response",
     "no trunk answers": "no response",
+    "the trunk does not take our credentials": "credentials",
+    "the trunk redirects": "redirected",
     "connection lost": "connection lost",
     "the WebSocket closed": "connection lost",
     Due.FLOW_RECOVERY.value: "connection lost",  # the page did not come back
@@ -53,7 +55,7 @@ CAUSES: Final = {
 """The reasons of calls are sentences, with names and numbers in some: a label is one of these, or ``other``."""
 
 
-_NO_FAULTS: Final = frozenset({"no answer", "ended by command", "registration ended"})
+_NO_FAULTS: Final = frozenset({"no answer", "redirected", "ended by command", "registration ended"})
 """Causes by which we end a call that nothing is wrong with."""
 
 

@@ -2,12 +2,13 @@
 
 A notification about a page's earlier registration, written just before it registered again, may arrive just after;
 most cores do not say which REGISTER they mean.  So what a page's own de-registration looks like ends a binding only
-once it has stood for a while: until then it is doubtful, and the whole state is asked for when the time is over.
+once it has stood for a while, and no REGISTER about it is with the core, whose answer the notification may overtake:
+until then it is doubtful, and the whole state is asked for when the time is over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -72,8 +73,8 @@ class Verdict:
     resubscribe: bool = False
     """A notification was missed: ask for the whole state (RFC 3680 §5.1)."""
     doubtful: bool = False
-    """An end was reported of a binding, or of an identity of one, that is too young to believe it: look again when it
-    has settled."""
+    """An end was reported of a binding, or of an identity of one, that is too young to believe it, or of one whose page
+    may be signing off: look again when it has settled."""
     version: int = -1
     """Version known now."""
 
@@ -89,8 +90,16 @@ _CAUSES: Final[Mapping[str, Cause]] = MappingProxyType(
 )
 
 
-def judge(document: Reginfo, known_version: int, bindings: Mapping[str, Registration], now: float) -> Verdict:
+def judge(
+    document: Reginfo,
+    known_version: int,
+    bindings: Mapping[str, Registration],
+    now: float,
+    asked: Collection[str] = (),
+) -> Verdict:
     """Return what a notification means for the bindings of its subscription; ``known_version`` -1: the first one.
+
+    ``asked``: those of them about which a REGISTER is with the core.
 
     The first number is the notifier's choice.  An older one is ignored; a partial one that skips numbers is used for
     what it says, and the whole state is asked for.
@@ -105,7 +114,7 @@ def judge(document: Reginfo, known_version: int, bindings: Mapping[str, Registra
         is_young = is_early(now, binding.granted_at + SETTLED_AFTER_S, SETTLED_AFTER_S + CLOCKS_S)
         cause, left_s = _fate(document, binding)
         if cause is not None:
-            if is_young and cause in _OWN_DOING:
+            if (is_young or key in asked) and cause in _OWN_DOING:
                 doubtful = True
             else:
                 endings.append((key, cause))

@@ -243,6 +243,18 @@ class TestHistory:
         for bad in ("x", "nan", "1764000000.5"):
             assert operator("calls", "history", "--before", bad).returncode == 2
 
+    def test_one_without_sound_is_with_the_failed_ones_as_its_trace_is(
+        self, operator: Operator, redis_url: str
+    ) -> None:
+        heard, unheard = {"packets": 2900}, {"packets": 0}
+        calls = [
+            finished(at, duration_s=58.0, media={"audio": {"wic": heard, "ims": far}})
+            for at, far in ((8, unheard), (9, heard))
+        ]
+        RedisLink(redis_url, "gw1", calls_kept_s=60).ship({}, {}, [], calls)
+        found = operator.document("calls", "history", "--failed")["calls"]
+        assert [call["call_id"] for call in found] == ["c8", "c5", "c3", "c1"]
+
 
 class TestTraces:
     """calls traces | trace | explain: the same code as the console's page."""

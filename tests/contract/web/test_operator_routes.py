@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
 import redis
 
@@ -166,6 +167,20 @@ class TestWeb:
         told = page_of_operator.ask("GET", ROUTES + "/explain?number=sip:600@home.example&realm=home.example")
         assert "Without an IMS core it is bob's" in told.get_json()["detail"]
 
+    def test_whose_number_it_is_is_told_without_a_table(
+        self, page_of_operator: WebPage, store: redis.Redis
+    ) -> None:
+        AccountStore(store).put(BOB)
+        told = [
+            page_of_operator.ask("GET", f"{ROUTES}/explain?number={number}&realm=home.example")
+            for number in ("sip:600@home.example", "sip:601@home.example")
+        ]
+        there_is_none = "There is no table: every call goes to the core, or without one to users alone."
+        assert [(one.status_code, one.get_json()["detail"]) for one in told] == [
+            (404, f"{there_is_none} Without an IMS core it is bob's, whose pages are called, by no trunk."),
+            (404, there_is_none),
+        ]
+
     @pytest.mark.parametrize("method", ["GET", "PUT"])
     def test_nobody_else_may(self, page: WebPage, store: redis.Redis, method: str) -> None:
         body = TABLE if method == "PUT" else None
@@ -217,10 +232,22 @@ class TestCommands:
         )
         assert (told.stderr if why else told.stdout).endswith(why + last)
 
-    def test_without_a_table_all_goes_to_the_core_or_to_users_alone(self, operator: Operator) -> None:
-        told = operator("routes", "explain", "sip:bob@home.example")
+    @pytest.mark.parametrize(
+        ("number", "whose"),
+        [
+            ("sip:carol@home.example", ""),
+            ("112", ""),  # an emergency call, whoever has the number
+            ("+49301234567", "without an IMS core: to the pages of bob, by no trunk; "),
+        ],
+    )
+    def test_without_a_table_all_goes_to_the_core_or_to_users_alone(
+        self, operator: Operator, store: redis.Redis, number: str, whose: str
+    ) -> None:
+        AccountStore(store).put(msgspec.structs.replace(BOB, impus=[*BOB.impus, "sip:112@home.example"]))
+        told = operator("routes", "explain", number, "--realm", "home.example")
         assert told.stderr == (
             "Error: there is no table: every call goes to the core, or without one to users alone\n"
+            + (whose and f"{whose}rows that refuse, limits and denied numbers count, rates do not\n")
         )
 
     def test_what_was_shown_can_be_loaded_again_whatever_characters_it_has(

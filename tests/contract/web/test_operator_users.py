@@ -164,6 +164,42 @@ def test_what_is_sent_again_ends_the_registrations_that_it_left(
     assert len({one["sid"] for one in commands(store) if one["type"] == "logout"}) == 2
 
 
+def test_an_identity_of_before_that_cannot_be_used_costs_no_session_and_the_account_can_be_disabled(
+    page_of_operator: WebPage, app: Flask, services: Services
+) -> None:
+    page, other = page_of_operator, OWN_FIELDS | {"If-Match": '"other"'}
+    put(page, "bob", {"password": PASSWORD})
+    account = services.accounts.get("bob")
+    assert account is not None
+    services.accounts.put(msgspec.structs.replace(account, impus=[*account.impus, "tel:600"]))
+    bob = WebPage(app, "198.51.100.8")
+    assert bob.log_in("bob").status_code == 201
+    assert page.ask("POST", USERS, json=BOB).status_code == 409
+    assert page.ask("DELETE", f"{USERS}/bob", headers=other).status_code == 412
+    shown = page.ask("GET", f"{USERS}/bob").get_json()
+    change = {name: shown[name] for name in ("impi", "impus", "operator")}
+    assert put(page, "bob", change | {"user_class": "staff"}).status_code == 200
+    assert bob.session()["impus"] == account.impus
+    assert put(page, "bob", change | {"impus": ["tel:600"]}).status_code == 400
+    assert put(page, "bob", change | {"disabled": True}).get_json()["impus"] == shown["impus"]
+    assert bob.session() == {"authenticated": False}
+
+
+def test_a_session_that_has_identities_of_before_stays(
+    page_of_operator: WebPage, app: Flask, services: Services
+) -> None:
+    put(page_of_operator, "bob", {"password": PASSWORD})
+    bob = WebPage(app, "198.51.100.8")
+    account = services.accounts.get("bob")
+    assert account is not None
+    services.accounts.put(msgspec.structs.replace(account, impus=[*account.impus, "tel:600"]))
+    # The release before let it in with all of them.
+    with patch("webapp_api.logins.is_usable", Mock()), patch("webapp_api.identities.is_usable", Mock()):
+        assert bob.log_in("bob").status_code == 201
+    assert page_of_operator.ask("POST", USERS, json=BOB).status_code == 409
+    assert bob.session()["impus"] == [*account.impus, "tel:600"]
+
+
 def test_an_operator_who_is_disabled_is_none_at_once(page_of_operator: WebPage, app: Flask) -> None:
     put(page_of_operator, "bob", {"password": PASSWORD, "operator": True})
     bob = WebPage(app, "198.51.100.8")

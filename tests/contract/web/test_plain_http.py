@@ -18,9 +18,10 @@ from tests.lab.certificate import make_certificate
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
 from tests.lab.roles import render_role
 from tests.lab.waiting import wait_until
+from tests.peers import http2
 
 MOST = 200
-"""Connections of HAProxy; a tenth of them for plain HTTP."""
+"""Connections of the origin; a tenth as many for plain HTTP, beside them."""
 MOST_OF_ONE = 10
 FLOOD = 260
 REQUEST = b"GET / HTTP/1.1\r\nHost: gw.example\r\n\r\n"
@@ -170,6 +171,15 @@ def test_plain_http_leads_to_the_port_of_https(
             location.replace("PORT", str(running.secure)),
         )
         assert answer.headers["Connection"] == "close"
+
+
+def test_one_connection_has_one_redirect_whatever_it_begins_with(tmp_path: Path) -> None:
+    """HTTP/2 would have one for each of a hundred streams."""
+    with front(tmp_path) as running, socket.create_connection((LOOPBACK, running.plain), 3) as line:
+        line.sendall(http2.PREFACE + REQUEST * 3)
+        answer = b"".join(iter(lambda: line.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize(

@@ -76,10 +76,11 @@ async def test_calls_and_what_they_took_are_counted(stage: Stage) -> None:
 
     def counted() -> bool:
         now = Measured(stage)
-        return all(
-            now.of(series.CALLS.name, result=result) - before.of(series.CALLS.name, result=result) == 1
+        calls = [
+            now.of(series.CALLS.name, result=result) - before.of(series.CALLS.name, result=result)
             for result in ("answered", "refused")
-        )
+        ]
+        return [*calls, now.of(series.REGISTERED.name) - before.of(series.REGISTERED.name)] == [1, 1, 1]
 
     await until(counted, lambda: Measured(stage).text, GAUGES_S)
     now = Measured(stage)
@@ -96,7 +97,6 @@ async def test_calls_and_what_they_took_are_counted(stage: Stage) -> None:
     assert more(f"{series.RELAY.name}_count", node=node_of(stage)) >= 2
     assert more(series.MEDIA.name, medium="audio") == 1
     assert more(series.SILENT.name, medium="audio", leg="wic") == 1  # scripted: no media
-    assert more(series.REGISTERED.name) >= 0
     assert now.of(series.SIP_REQUESTS.name) > before.of(series.SIP_REQUESTS.name) > 0
 
 
@@ -113,6 +113,7 @@ async def test_what_is_there_at_the_moment_and_what_was_refused(stage: Stage) ->
     assert now.of(series.BINDINGS.name) >= 1
     assert now.of(series.CONNECTIONS.name) >= 1
     assert now.of(series.RELAY_UP.name, node=node_of(stage)) == 1
+    assert now.of(series.RELAY_TAKES.name, node=node_of(stage)) == 1
     assert now.of(series.REDIS_UP.name) == 1
     assert now.of(series.SHARED_MEMORY.name, state="used") > 1_000_000
     assert now.of(f"{series.TICK.name}_count") > before.of(f"{series.TICK.name}_count")

@@ -155,6 +155,16 @@ def bans(lab: Lab) -> dict[str, dict[str, Any]]:
         store.close()
 
 
+def tell_front(lab: Lab, command: str) -> None:
+    """Say something to HAProxy's admin socket, as the role's tasks do."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(5)
+        line.connect(str(Path(lab.info.run_dir) / "haproxy.sock"))
+        line.sendall(f"{command}\n".encode())
+        answer = b"".join(iter(lambda: line.recv(65536), b"")).decode().strip()
+    assert not answer
+
+
 def log_of(lab: Lab, name: str) -> str:
     """Return the whole log of a program."""
     return (Path(lab.info.log_dir) / f"{name}.log").read_text(errors="replace")

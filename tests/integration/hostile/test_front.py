@@ -28,10 +28,12 @@ from tests.integration.hostile.site import (
     Client,
     bans,
     log_of,
+    tell_front,
 )
 from tests.lab.lab import Lab
 from tests.lab.ports import LOOPBACK
 from tests.lab.waiting import wait_until
+from tests.peers import http2
 from webapp_api.bans import FIELD
 
 pytestmark = pytest.mark.lab
@@ -118,6 +120,29 @@ class TestFloods:
             took_s = time.monotonic() - began
             assert WAITING - 4 <= survivors(lines) <= WAITING + (1 + NEW_PER_S // 20) * (1 + took_s)
         wait_until(Client(lab).is_let_in, "they are no longer waited for", SLICES_S + 2)
+
+    @pytest.mark.parametrize(
+        "state", [pytest.param("ready", id="Origin"), pytest.param("maint", id="drained")]
+    )
+    def test_refused_handshakes_are_answered_and_keep_nobody_out(self, lab: Lab, state: str) -> None:
+        time.sleep(SLICES_S)  # in which other tests have connected
+        request = text(*HANDSHAKE, "Origin: https://elsewhere.example")
+
+        def handshake(client: Client) -> bytes:
+            with client.tls() as line:
+                line.settimeout(10)
+                line.sendall(request)
+                return line.recv(4096).split(b" ", 2)[1]
+
+        with ExitStack() as stack:
+            tell_front(lab, f"set server sip/kamailio state {state}")
+            stack.callback(tell_front, lab, "set server sip/kamailio state ready")
+            # More than may wait, and fewer than the rate should all come in one second.
+            clients = [Client(lab) for _ in range(WAITING + 20)]
+            pool = stack.enter_context(ThreadPoolExecutor(4))
+            statuses = set(pool.map(handshake, clients))
+            assert statuses == {b"403" if state == "ready" else b"503"}
+            assert [Client(lab).get("/config.json") for _ in range(20)] == [200] * 20
 
     def test_one_client_who_says_nothing_keeps_no_others_out(self, lab: Lab) -> None:
         time.sleep(SLICES_S)
@@ -299,6 +324,14 @@ class TestSmuggling:
 
     def test_a_handshake_is_a_get(self, lab: Lab) -> None:
         assert b" 400 " in Client(lab).ask(text("POST /sip HTTP/1.1", *HANDSHAKE[1:]), wait_s=0.5)
+
+
+class TestVersion:
+    """One connection carries one WebSocket, or limits of connections would be none."""
+
+    def test_http_2_is_not_spoken_unasked_either(self, lab: Lab) -> None:
+        answer = Client(lab).ask(http2.PREFACE)
+        assert not answer or answer.startswith(b"HTTP/1.1 400 ")
 
 
 class TestLogins:

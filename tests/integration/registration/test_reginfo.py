@@ -14,7 +14,7 @@ from tests.integration.registration.registering import RegistrationStage
 from tests.lab.ports import LOOPBACK
 from tests.peers.core_reginfo import ContactReport, reginfo
 from tests.peers.core_script import rings_for_ever
-from tests.peers.sip import SipRequest
+from tests.peers.sip import SipRequest, response_to
 from tests.peers.wic import ScriptedWic
 
 pytestmark = pytest.mark.lab
@@ -157,6 +157,24 @@ class TestTheNetworkEnds:
         stage.settle(page)
         assert (await subscription.notify(reginfo(ALICE, (), version=6))).status == 200
         await stage.closed_with(page, 4404)
+
+    @pytest.mark.conformance("R-61")
+    async def test_a_page_that_signs_off_gets_its_answer_although_the_notification_overtakes_it(
+        self, stage: RegistrationStage
+    ) -> None:
+        page = await watched_page(stage)
+        stage.settle(page)
+        stage.core.registrar = replace(stage.core.registrar, status=None)
+        before = len(stage.core.trace.requests("REGISTER"))
+        leaving = asyncio.create_task(page.unregister())
+        await stage.soon(lambda: len(stage.core.trace.requests("REGISTER")) > before, "the core is asked")
+        assert (await stage.core.subscriptions.only.notify(ended(page, "expired"))).status == 200
+        assert stage.binding(page) is not None
+        response = response_to(stage.core.trace.requests("REGISTER")[-1], 200, to_tag="core")
+        stage.core.send(response, (LOOPBACK, stage.lab.info.gateway.sip_port))
+        assert (await leaving).status == 200
+        assert stage.binding(page) is None
+        assert not page.lost.is_set()
 
     @pytest.mark.conformance("R-61")
     async def test_a_terminated_registration_without_contacts(self, stage: RegistrationStage) -> None:

@@ -11,15 +11,18 @@ from typing import Any
 import pytest
 
 from kemi.adapters.calls import history as call_history
+from kemi.adapters.calls import snapshots
 from kemi.adapters.calls.history import WAIT_S, CallHistory, CallNotes
 from kemi.adapters.calls.snapshots import NOT_TAKEN_UP
 from kemi.core.call.actions import RecordEnd
+from kemi.core.call.from_page.outbound import Outbound
 from kemi.state.call_history import FinishedCall
 from kemi.state.redis_link import Stored
 from rtpengine.ng.statistics import RawStatistics
 from tests.fakes.table import MemoryTable
 from tests.unit.adapters import test_shared_state as shared
 from tests.unit.adapters.test_other_gateways import answered_call, kept
+from tests.unit.adapters.test_traces import Site
 
 CALL = RecordEnd(
     key="call-1",
@@ -160,12 +163,16 @@ class TestRestart:
             pytest.param({"doomed": "no common codec"}, id="about to be ended"),
         ],
     )
-    def test_it_has_ended(self, changes: dict[str, Any]) -> None:
+    def test_it_has_ended(self, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         record = answered_call("sip:alice@ims.example", "<sip:x>")
         record.remote_identity = "sip:bob@ims.example tel:+4930"
         record.answered_at -= 60
+        record.since = record.answered_at - 5
+        record.outbound = Outbound(left=[], number="+4930", trunk="carrier")
         document = json.loads(kept(record))
         document["record"] |= {"call_id": "call-1", **changes}
+        traces = Site()
+        monkeypatch.setattr(snapshots, "NOTES", traces.worker)
         (found,) = self.found_after(json.dumps(document))
         assert (found.key, found.impu, found.peer) == (
             "call-1",
@@ -173,7 +180,15 @@ class TestRestart:
             "sip:bob@ims.example",
         )
         assert (found.by, found.why, found.direction) == ("gateway", NOT_TAKEN_UP, "from_page")
+        assert found.trunk == "carrier"
         assert found.duration_s == pytest.approx(60, abs=5)
+        traces.keeper.finished([found])
+        traces.work()
+        head = traces.redis["call-1"][-1].head
+        assert (head.call_id, head.impu, head.peer) == ("call-1", found.impu, found.peer)
+        assert (head.began_at, head.answered_at) == (found.began_at, found.answered_at)
+        assert head.ended_at == found.ended_at
+        assert (head.by, head.why, head.failed) == ("gateway", NOT_TAKEN_UP, True)
 
     def test_not_one_that_is_over_long_since_or_that_nobody_can_read(self) -> None:
         old = answered_call("sip:alice@ims.example", "<sip:x>")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kemi.adapters.monitoring import metrics as shown
@@ -78,3 +80,43 @@ def test_a_lost_registration_at_a_trunk_is_seen(
     found = {one.metric.name: one.value for one in METRICS.all() if one.labels == ("acme",)}
     assert found["gateway_trunk_up"] == 1
     assert found.get("gateway_trunk_unregistered") == value
+
+
+def relay(name: str = "r1", **facts: Any) -> dict[str, Any]:
+    """Return a relay node as `node_views` tells of it, one against which nothing is known."""
+    return {"node": name, "state": "up", "calls": 3, "weight": 1, "drained": False, "broken": False} | facts
+
+
+def figures_of(*nodes: dict[str, Any]) -> dict[tuple[str, tuple[str, ...]], float]:
+    Measuring("gw1", lambda _: list(nodes), list, lambda: 0).tick(NOW, 0, redis=True, memory=0.0, waiting={})
+    return {(one.metric.name, one.labels): one.value for one in METRICS.all()}
+
+
+@pytest.mark.parametrize(
+    ("facts", "up", "takes"),
+    [
+        pytest.param({}, 1, 1, id="fine"),
+        pytest.param({"state": "unknown", "calls": None}, 1, 1, id="no agent"),
+        pytest.param({"state": "suspect"}, 1, 1, id="suspect"),
+        pytest.param({"weight": 0}, 1, 0, id="weight 0"),
+        pytest.param({"state": "returning"}, 1, 0, id="coming back"),
+        pytest.param({"drained": True}, 1, 0, id="drained"),
+        pytest.param({"broken": True}, 0, 0, id="breaker"),
+        pytest.param({"state": "down", "calls": None}, 0, 0, id="down"),
+    ],
+)
+def test_whether_a_relay_answers_and_whether_it_takes_calls(
+    kamailio: FakeKamailio, facts: dict[str, Any], up: int, takes: int
+) -> None:
+    assert kamailio.calls == []
+    found = figures_of(relay(**facts))
+    assert found["gateway_relay_up", ("r1",)] == up
+    assert found["gateway_relay_takes_calls", ("r1",)] == takes
+
+
+def test_a_dead_relay_has_no_number_of_calls(kamailio: FakeKamailio) -> None:
+    assert kamailio.calls == []
+    assert figures_of(relay("r1"), relay("r2"))["gateway_relay_calls", ("r1",)] == 3
+    found = figures_of(relay("r1", state="down", calls=None), relay("r2"))
+    assert ("gateway_relay_calls", ("r1",)) not in found
+    assert found["gateway_relay_calls", ("r2",)] == 3

@@ -132,6 +132,25 @@ def test_a_register_without_contact_is_a_question_and_changes_nothing(
     assert registrations(kamailio) == before
 
 
+def test_a_register_is_under_way_until_its_answer_is_worked_in(
+    kamailio: FakeKamailio, connected: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notification of the same may be in another worker's hands."""
+    under_way: list[str] = []
+    register_in = FlowStore.register
+
+    def noted(*arguments: Any) -> Any:
+        under_way.extend(kamailio.tables["registering"])
+        return register_in(*arguments)
+
+    monkeypatch.setattr(FlowStore, "register", noted)
+    expect(kamailio)
+    kamailio.receive(registered())
+    connected.ksr_reply_route(MESSAGE)
+    assert under_way == ["reg-1 3"]
+    assert kamailio.tables["registering"] == {}
+
+
 def test_a_silent_core_leaves_nothing_under_way(kamailio: FakeKamailio, connected: Gateway) -> None:
     kamailio.receive(register())
     connected.ksr_request_route(MESSAGE)

@@ -95,7 +95,20 @@ def test_more_connections_want_a_reload_of_haproxy_and_no_restart() -> None:
         for most in (2000, 64_511)
     }
     (enough,) = files
-    assert enough > 2 * 64_511 + 100
+    front = render_role("haproxy", "haproxy.cfg.j2", {"haproxy_max_connections": 64_511})
+    (connections,) = re.findall(r"^global\n(?:    #.*\n)?    maxconn (\d+)$", front, re.MULTILINE)
+    assert enough > 2 * int(connections) + 100
+
+
+@pytest.mark.parametrize("plain", [0, 80])
+@pytest.mark.parametrize("metrics", [0, 8404])
+def test_no_frontend_of_haproxy_takes_connections_away_from_another(plain: int, metrics: int) -> None:
+    ports = {"haproxy_http_port": plain, "haproxy_metrics_port": metrics, "haproxy_max_connections": 2000}
+    front = render_role("haproxy", "haproxy.cfg.j2", ports)
+    together, *each = re.findall(r"^    maxconn (\d+)$", front, re.MULTILINE)
+    assert len(each) == len(re.findall(r"^frontend ", front, re.MULTILINE))
+    assert int(together) == sum(map(int, each))
+    assert "2000" in each
 
 
 def test_haproxies_are_not_restarted_all_at_once() -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from kemi.adapters.monitoring.traces import is_asked_about
-from kemi.state.call_history import FinishedCall, has_failed
+from kemi.state.call_history import FinishedCall, has_failed, is_asked_about
 
 TALKED = {"answered_at": 2.0, "duration_s": 58.0, "by": "page", "why": "BYE"}
 PACKETS = {"packets": 2900}
@@ -29,6 +28,7 @@ def call(**changes: Any) -> FinishedCall:
         pytest.param({"by": "page", "status": 603}, True, id="the page refuses"),
         pytest.param({"by": "gateway", "why": "nobody answered", "status": 480}, True, id="nobody answers"),
         pytest.param({"why": "CANCEL", "status": 487}, False, id="the caller gives up"),
+        pytest.param({"by": "page", "why": "CANCEL", "status": 408}, False, id="given up as nobody answers"),
         pytest.param({"why": "answered elsewhere", "status": 487}, False, id="another device answers"),
         pytest.param(
             {"by": "gateway", "why": "ended by the user", "status": 487}, False, id="ended while it rings"

@@ -302,6 +302,24 @@ class TestRegistersUnderWay:
         assert flows.expected("reg-1", 3) == pending
         assert flows.expected("reg-1", 3) is None
 
+    @pytest.mark.parametrize(
+        ("contact_value", "about_it"),
+        [
+            pytest.param(CONTACT, True, id="its own"),
+            pytest.param("*", True, id="all of the identity"),
+            pytest.param(CONTACT.replace("uuid:1", "uuid:2"), False, id="another instance"),
+        ],
+    )
+    def test_a_binding_is_asked_about_until_the_newest_register_about_it_is_answered(
+        self, flows: FlowStore, contact_value: str, *, about_it: bool
+    ) -> None:
+        for cseq in (4, 5):
+            flows.expect("reg", cseq, PendingRegistration("7", "", ALICE, sent=Sent(contact_value)))
+        flows.forget("reg", 4)
+        assert flows.is_asked(alice()) is about_it
+        flows.forget("reg", 5)
+        assert not flows.is_asked(alice())
+
 
 class TestTables:
     """Records and notes."""

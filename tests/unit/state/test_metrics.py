@@ -8,7 +8,7 @@ import pytest
 
 from kemi.core.call.events import Due
 from kemi.core.call.from_page.answer import NO_CORE, NOBODY_ANSWERED
-from kemi.core.call.from_page.trunk_call import NO_TRUNK
+from kemi.core.call.from_page.trunk_call import NO_TRUNK, NOT_KNOWN, REDIRECTED
 from kemi.core.call.lifetime.ending import PAGE_KNOWS_NONE, SESSION_LOST
 from kemi.core.metrics import catalogue as series
 from kemi.core.metrics.of_calls import cause, codec, result
@@ -76,6 +76,8 @@ def test_the_catalogue_is_as_prometheus_wants_it() -> None:
         (False, "core", 603, "refused", "refused"),
         (False, "gateway", 504, NO_CORE.detail, "failed"),
         (False, "gateway", 504, NO_TRUNK.detail, "failed"),
+        (False, "gateway", 500, NOT_KNOWN.detail, "failed"),
+        (False, "gateway", 480, REDIRECTED.detail, "refused"),
         (False, "gateway", 488, "no common codec", "failed"),
     ],
 )
@@ -92,6 +94,8 @@ def test_what_became_of_a_call(answered: bool, by: str, status: int, why: str, w
         (NOBODY_ANSWERED.detail, "no answer"),
         (NO_CORE.detail, "no response"),
         (NO_TRUNK.detail, "no response"),
+        (NOT_KNOWN.detail, "credentials"),
+        (REDIRECTED.detail, "redirected"),
         ("the far end did not refresh the session", "session timer"),
         ("the page did not refresh the session", "session timer"),
         (SESSION_LOST, "session lost"),

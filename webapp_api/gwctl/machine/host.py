@@ -118,6 +118,12 @@ class Host:
             found.append((address, int(match[2]), certificate[1] if certificate else ""))
         return found
 
+    @property
+    def haproxy_socket(self) -> str:
+        """Where HAProxy takes commands, "" where its file does not say."""
+        found = re.search(r"^\s*stats\s+socket\s+(\S+)", self.haproxy, re.MULTILINE)
+        return found[1] if found else ""
+
     def site_number(self, name: str) -> int | None:
         """Return a number of Kamailio's site.cfg."""
         found = re.search(rf"^{name}=(\d+)", self.site, re.MULTILINE)

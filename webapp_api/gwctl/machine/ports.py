@@ -15,7 +15,7 @@ from rtpengine.transport.aio import AioClient
 from webapp_api.gwctl.machine.control import ask_control
 from webapp_api.gwctl.machine.diagnosis import Diagnosis, Doctor
 from webapp_api.gwctl.machine.host import Host
-from webapp_api.gwctl.machine.processes import sockets_at
+from webapp_api.gwctl.machine.processes import listens_at_path, sockets_at
 from webapp_api.gwctl.machine.talk import (
     HttpAnswer,
     http_get,
@@ -29,6 +29,10 @@ _SAYS: Final = Doctor("ports")
 _KAMAILIO: Final = "start it: systemctl start kamailio, and look: journalctl -u kamailio"
 _WEB: Final = "start it: systemctl start webrtc-ims-web, and look: journalctl -u webrtc-ims-web"
 _HAPROXY: Final = "start it: systemctl start haproxy; `gwctl check` asks HAProxy about its file"
+_SHUT: Final = (
+    "perhaps the node is drained: playbooks/drain.yml -e drain=false takes it back; otherwise it runs with an older "
+    "haproxy.cfg: systemctl reload haproxy"
+)
 _RELAY: Final = "start it: systemctl start rtpengine-daemon, and look: journalctl -u rtpengine-daemon"
 _OF_HAPROXY: Final = "application/problem+json"
 """What HAProxy itself refuses with (ansible/roles/haproxy); the gateway does with text/plain."""
@@ -128,6 +132,8 @@ async def _front(host: Host) -> AsyncIterator[Diagnosis]:
     for address, port, certificate in host.front_doors():
         subject = f"HAProxy {address}:{port}"
         door = await _tried(subject, reach(address, port), _HAPROXY)
+        if door.level != "ok" and certificate and listens_at_path(host.haproxy_socket):
+            door = _SAYS.error(subject, f"{door.reason}, though HAProxy runs", _SHUT)
         yield door
         if not certificate or door.level != "ok" or not host.public_origins:
             continue

@@ -14,6 +14,8 @@ from typing import Final
 
 PROC: Final = Path("/proc")
 _LISTENS: Final = "0A"
+_ACCEPTS: Final = "00010000"
+"""The flag of a Unix socket that listens."""
 _OPEN_FILES: Final = re.compile(r"Max open files\s+(\S+)")
 
 
@@ -49,6 +51,17 @@ def sockets_at(kind: str, address: str, port: int) -> list[Socket]:
     """Return those that get what is sent to an address and port."""
     wanted = {str(ipaddress.ip_address(address)), "0.0.0.0", "::"}  # noqa: S104
     return [one for one in sockets(kind) if one.port == port and one.address in wanted]
+
+
+def listens_at_path(path: str) -> bool:
+    """Whether a program listens at a Unix socket; HAProxy binds its own as PATH.PID.tmp, and renames the file then."""
+    try:
+        lines = (PROC / "net" / "unix").read_text().splitlines()[1:]
+    except OSError:
+        return False
+    found = (line.split(maxsplit=7) for line in lines)
+    bound = (parts[7] for parts in found if len(parts) == 8 and parts[3] == _ACCEPTS)
+    return any(one == path or re.fullmatch(rf"{re.escape(path)}\.\d+\.tmp", one) for one in bound)
 
 
 def _address(text: str) -> str:

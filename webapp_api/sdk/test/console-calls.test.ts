@@ -88,6 +88,7 @@ for (const [name, call, cause] of [
   ["forbidden to go on by an operator", { type: "call_forbidden", why: "ended by the operator" }, undefined],
   ["a recorded call", { answered_at: 0, status: 503, by: "core", why: "" }, "503 No capacity"],
   ["given up by the caller", { type: "call_ended", answered_at: 0, status: 487, by: "page", why: "" }, undefined],
+  ["given up while the far end refused", { type: "call_ended", answered_at: 0, status: 408, by: "page", why: "CANCEL" }, undefined],
   ["answered on another device", { type: "call_ended", answered_at: 0, status: 0, by: "core", why: "answered elsewhere" }, undefined],
   ["an ordinary end", { type: "call_ended", answered_at: 5, status: 0, by: "page", why: "" }, undefined],
   ["another event", { type: "call_started" }, undefined],

@@ -198,6 +198,41 @@ test("a table that somebody else has replaced is not overwritten before the oper
   assert.deepEqual(loading.asked.at(-1)?.[2], { "if-match": '"8"' });
 });
 
+test("of answers that overtake each other the table of the last question is shown", async () => {
+  const answers: ((version: number) => void)[] = [];
+  const ask = (method: string): Promise<Members> =>
+    method === "PUT"
+      ? Promise.resolve({ version: 9, table: DOCUMENT })
+      : new Promise((resolve) => answers.push((version) => resolve({ version, table: DOCUMENT })));
+  const failed = (error: unknown): never => assert.fail(String(error));
+  const desk = newDesk({ ask, confirm: () => Promise.resolve(true), tell: () => undefined, complain: failed });
+  const view = routesView(desk, { page: "routes", key: "", query: {} });
+  const page = view.element as unknown as Part;
+  const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const answer = async (number: number, version: number): Promise<string> => {
+    (answers[number] ?? assert.fail())(version);
+    await settled();
+    return /^Version \d+/.exec(page.text)?.[0] ?? "";
+  };
+  void view.refresh();
+  assert.equal(await answer(0, 7), "Version 7");
+  void view.refresh();
+  void view.refresh();
+  assert.equal(await answer(1, 7), "Version 7");
+  assert.equal(await answer(2, 8), "Version 8", "the later question tells of the later table");
+  void view.refresh();
+  (page.find("Load another table") ?? assert.fail()).click();
+  (page.byId("load") ?? assert.fail()).submit();
+  await settled();
+  assert.equal(await answer(3, 8), "Version 9", "it was asked before the table was loaded");
+  void view.refresh();
+  assert.equal(await answer(4, 3), "Version 3", "versions begin anew with another Redis");
+  void view.refresh();
+  void view.refresh();
+  assert.equal(await answer(6, 5), "Version 5");
+  assert.equal(await answer(5, 4), "Version 5");
+});
+
 test("the condition goes with the request", async () => {
   const sent: Headers[] = [];
   const ask = asker((_input, init) => {

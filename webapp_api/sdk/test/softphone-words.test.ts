@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { loggedFromDocument, merged, outcomeOf, type LoggedCall } from "../../softphone/call-log.ts";
+import { loggedFromDocument, merged, outcomeOf, type LoggedCall, type Outcome } from "../../softphone/call-log.ts";
 import { addressText } from "../../softphone/caller-text.ts";
 import { diagnosticsText, type DiagnosticsInput } from "../../softphone/diagnostics-text.ts";
 import { detailText, qualityBetween, ratingText } from "../../softphone/quality.ts";
@@ -112,12 +112,12 @@ test("diagnostics hold no words of the far side or of a refusal", () => {
 });
 
 test("the history of the web service is read, and what is not understood is left out", () => {
-  const entry = { call_id: "1", peer: "sip:+4930@ims.example.com;user=phone", direction: "in", began_at: 10, duration_s: 5 };
+  const entry = { call_id: "1", peer: "sip:+4930@ims.example.com;user=phone", direction: "in", began_at: 10, duration_s: 65.437 };
   const calls = loggedFromDocument({
     calls: [{ ...entry, answered_at: 12 }, { ...entry, call_id: "2" }, { ...entry, call_id: "3", elsewhere: true }, 7, {}],
   });
   assert.deepEqual(calls.map(({ outcome }) => outcome), ["answered", "missed", "elsewhere"]);
-  assert.equal(calls[0]?.address, "+4930");
+  assert.deepEqual([calls[0]?.address, calls[0]?.talkS], ["+4930", 65]);
   assert.deepEqual(loggedFromDocument("<html>"), []);
 });
 
@@ -173,8 +173,26 @@ test("of a call in both histories the page's own entry stays", () => {
   assert.deepEqual(list.map(({ name }) => name), ["carol", "Bob"]);
 });
 
+test("what became of a call in both histories is what the best of them says, of one direction each", () => {
+  const call = (outcome: Outcome, more: Partial<LoggedCall> = {}): LoggedCall => ({
+    callId: "1", name: "sip", address: "sip", atMs: 9, direction: "in", talkS: 0, outcome, ...more,
+  });
+  const own = (outcome: Outcome, talkS = 0): LoggedCall => call(outcome, { name: "Bob", address: "bob", atMs: 8, talkS });
+  for (const [mine, theirs, outcome, talkS] of [
+    [own("failed"), [call("missed"), call("answered", { talkS: 60 })], "answered", 60],
+    [own("elsewhere"), [call("elsewhere"), call("declined")], "declined", 0],
+    [own("answered", 58), [call("elsewhere")], "answered", 58],
+  ] as const) {
+    assert.deepEqual(merged([mine], theirs, 5), [{ ...mine, outcome, talkS }]);
+  }
+  const toOneself = merged([own("failed")], [call("answered", { direction: "out", talkS: 60 })], 5);
+  assert.deepEqual(toOneself.map(({ direction, outcome }) => [direction, outcome]), [["out", "answered"], ["in", "failed"]]);
+});
+
 test("what became of a call of this page", () => {
   assert.equal(outcomeOf({ by: "remote", cause: "hangup" }, true), "answered");
   assert.equal(outcomeOf({ by: "remote", cause: "missed" }, false), "missed");
+  assert.equal(outcomeOf({ by: "remote", cause: "answered-elsewhere" }, false), "elsewhere");
+  assert.equal(outcomeOf({ by: "remote", cause: "declined-elsewhere" }, false), "declined");
   assert.equal(outcomeOf({ by: "failure", cause: "failed" }, false), "failed");
 });

@@ -140,7 +140,8 @@ def _on_answer(record: CallRecord, reply: Reply, leg: Leg, settings: CallSetting
             record.doomed = "the core answered without a session description"
         follow = []
         if applied and is_first and not record.ended:
-            record.ims_description = exchange.as_taken(record, record.ims_description, answer, settings)
+            if not leg.told:  # else ours answers what the fork has offered, and not the other way round
+                record.ims_description = exchange.as_taken(record, record.ims_description, answer, settings)
             follow = _answered_as_before(record, settings)
         return [*early_media.gates_since(record, before), _forward(record, reply, settings), *follow]
     try:
@@ -218,7 +219,9 @@ def _connect(
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
     told = forks.told(record, tag)
-    if reply.status < 200:  # another fork may take what this one refuses
+    if record.legs[tag].told:  # ours answers what the fork has offered, and not the other way round
+        record.ims_description = told
+    elif reply.status < 200:  # another fork may take what this one refuses
         record.ims_description = agreed(told, answer_text)
     else:
         record.ims_description = exchange.as_taken(record, told, answer_text, settings)
@@ -407,6 +410,8 @@ def _refused(record: CallRecord, event: ImsFailed, settings: CallSettings) -> li
     reasons: tuple[str, ...] = ()
     if why is None and (instead := trunk_call.refusal(record, event)) is not None:
         why, reasons = instead
+        if why in trunk_call.NOT_OF_CALLEE:
+            record.rejection = why
     actions: list[act.Action] = []
     if why is not None:
         explanation = headers.explanation_of(why, settings.realm)

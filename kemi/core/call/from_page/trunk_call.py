@@ -40,6 +40,8 @@ NO_ROOM: Final = Rejection(503, "Service Unavailable", "no trunk has room for th
 REDIRECTED: Final = Rejection(480, "Temporarily Unavailable", "the trunk redirects, which is not followed")
 UNAVAILABLE: Final = Rejection(503, "Service Unavailable", "the trunk takes no calls")
 NOT_KNOWN: Final = Rejection(500, "Server Internal Error", "the trunk does not take our credentials")
+NOT_OF_CALLEE: Final = (REDIRECTED, NOT_KNOWN)
+"""What is between the trunk and us: the call ends by us, and its history says why."""
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus} | {
     480: "Temporarily Unavailable",
     484: "Address Incomplete",

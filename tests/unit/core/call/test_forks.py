@@ -127,7 +127,10 @@ def offers_anew(call: Call, tag: str, body: str = MOVED, early_media: str = "") 
     headers = {"P-Early-Media": [early_media]} if early_media else {}
     names = call.on(call.ims_request("UPDATE", body=body, tag=tag, headers=headers)).names
     for asked in call.actions.all(act.ReofferFromIms):
-        names += call.on(ev.ImsReoffered({"audio": sdp.relay_offer("audio", 30000)}, asked.bearer)).names
+        offers = {
+            one.kind: sdp.relay_offer(one.kind, 30000 + 2 * (one.kind == "video")) for one in asked.media
+        }
+        names += call.on(ev.ImsReoffered(offers, asked.bearer)).names
     return names
 
 

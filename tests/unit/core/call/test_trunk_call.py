@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 
 from kemi.core.call import actions as act
-from kemi.core.call import boundary
+from kemi.core.call import boundary, history
 from kemi.core.call import events as ev
 from kemi.core.call.flow import handle
 from kemi.core.call.from_page.outbound import Outbound
 from kemi.core.call.record import CallRecord
 from kemi.core.messages import Reply, Side
+from kemi.core.metrics import of_calls
+from kemi.core.metrics.of_calls import FAILED, REFUSED
 from kemi.core.trunk.trunk import Trunk
 from kemi.state.calls import record_from_text, record_to_text
 from tests.unit.core.call.descriptions import page_answer
@@ -59,6 +61,13 @@ def play(record: CallRecord, event: ev.Event) -> list[act.Action]:
 
 def invites(actions: list[act.Action]) -> list[act.ForwardInvite]:
     return [one for one in actions if isinstance(one, act.ForwardInvite)]
+
+
+def kept(record: CallRecord, event: ev.Event, actions: list[act.Action]) -> tuple[str, int, str, str]:
+    """Return what the history has of a call that is over, and as what it is counted."""
+    end = history.ended(record, event, actions)
+    result = of_calls.result(answered=False, by=end.by, status=end.status, why=end.why)
+    return end.by, end.status, end.why, result
 
 
 def reply(record: CallRecord, status: int, fields: dict[str, list[str]] | None = None) -> ev.ImsReply:
@@ -137,14 +146,28 @@ def test_a_challenge_is_answered_once_and_a_stale_nonce_once_more() -> None:
     assert not invites(actions)
     (told,) = [one for one in actions if isinstance(one, act.SendReply)]
     assert told.status == 500
+    assert kept(record, ev.ImsFailed(407), actions) == (
+        "gateway", 500, "the trunk does not take our credentials", FAILED
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("status", [300, 302, 305])
 def test_a_redirection_is_told_and_not_followed(status: int) -> None:
     record = begun()
-    (told,) = [one for one in play(record, ev.ImsFailed(status)) if isinstance(one, act.SendReply)]
+    actions = play(record, ev.ImsFailed(status))
+    (told,) = [one for one in actions if isinstance(one, act.SendReply)]
     assert told.status == 480
     assert any(f"cause={status}" in line for line in told.headers)
+    assert kept(record, ev.ImsFailed(status), actions) == (
+        "gateway", 480, "the trunk redirects, which is not followed", REFUSED
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "result"), [(486, REFUSED), (500, FAILED)])
+def test_what_the_far_end_says_is_its_own_in_the_history(status: int, result: str) -> None:
+    record = begun()
+    event = ev.ImsFailed(status)
+    assert kept(record, event, play(record, event)) == ("core", status, "refused", result)
 
 
 @pytest.mark.parametrize(

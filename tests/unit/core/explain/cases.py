@@ -72,9 +72,8 @@ def _trunk(status: str, told: str, warning: str = "", *decisions: tuple[str, str
     built = Built(leg_of_core="trunk:alpha").begun()
     for name, why in decisions:
         built.decided(name, why, trunk="alpha")
-    return built.refused(
-        status, told=told, more=(f'Warning: 399 gateway "{warning}"',) if warning else ()
-    ).trace
+    built.refused(status, told=told, more=(f'Warning: 399 gateway "{warning}"',) if warning else ())
+    return built.ended("gateway", warning, int(told[:3])).trace if warning and told != status else built.trace
 
 
 def _large() -> CallTrace:

@@ -136,6 +136,16 @@ class TestEnds:
         verdict = judged(contact("active", "registered", "sip:other@x"), now=1.0)
         assert (verdict.endings, verdict.doubtful) == ((), True)
 
+    @pytest.mark.parametrize(
+        ("event", "ends"),
+        [("unregistered", False), ("expired", False), ("rejected", True), ("deactivated", True)],
+    )
+    def test_a_page_that_may_be_signing_off_hears_it_from_the_answer(self, event: str, *, ends: bool) -> None:
+        """However long it was registered: a notification may overtake the 200 to its REGISTER."""
+        reported = ReportedRegistration(ALICE, "terminated", (contact("terminated", event),))
+        verdict = judge(Reginfo(1, True, (reported,)), -1, {"key": binding()}, LATER, ["key"])
+        assert (bool(verdict.endings), verdict.doubtful) == (ends, not ends)
+
     def test_a_clock_that_was_set_back_makes_no_binding_young(self) -> None:
         one = binding(granted_at=LATER + 3600.0)
         assert judged(contact("terminated", "expired"), one=one).endings == (("key", Cause.CORE_EXPIRED),)

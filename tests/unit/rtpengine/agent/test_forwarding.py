@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from prometheus_client import REGISTRY
 
 from rtpengine.agent.app import Agent
 from rtpengine.agent.dtmf import FORWARDED
@@ -84,8 +85,14 @@ async def heard(gateway: Gateway, count: int) -> list[tuple[str, int]]:
     return gateway.asked
 
 
+def pressed_by_metrics() -> float:
+    """Return how many keys the agents of this process have counted."""
+    return REGISTRY.get_sample_value("media_agent_key_presses_total") or 0.0
+
+
 async def test_keys_of_another_gateways_call_reach_it_in_order_and_end_there() -> None:
     first, second, ports = Gateway("mine"), Gateway("yours"), (free_port(), free_port())
+    counted = pressed_by_metrics()
     async with agent_of(first, ports[0], ports[1]), agent_of(second, ports[1], ports[0]):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as node:
             for event in range(12):
@@ -97,6 +104,7 @@ async def test_keys_of_another_gateways_call_reach_it_in_order_and_end_there() -
         assert [key for key in at_second if key[0] == "yours"] == keys
         assert sorted(at_second) == sorted([*keys, ("nobody's", 7)])
         assert sorted(await heard(first, 14)) == sorted([*keys, ("mine", 7), ("nobody's", 7)])
+    assert pressed_by_metrics() - counted == 14  # by both agents together: each key once
 
 
 async def test_an_agent_without_peers_takes_nothing_that_was_forwarded(

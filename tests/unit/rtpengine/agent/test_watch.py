@@ -6,10 +6,12 @@ import asyncio
 import socket
 
 import pytest
+from prometheus_client import REGISTRY
 
 from rtpengine.agent.settings import HealthSettings, NodeSettings
 from rtpengine.agent.watch import NodeWatch
 from rtpengine.health import NodeState
+from rtpengine.ng.replies import DaemonStatistics
 from rtpengine.transport import aio
 
 
@@ -46,3 +48,22 @@ async def test_one_error_counts_once_however_many_pings_are_out(monkeypatch: pyt
                 await asyncio.sleep(0.005)
         assert watch.state is NodeState.SUSPECT
         task.cancel()
+
+
+async def test_a_node_that_is_down_has_no_number_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shown() -> float | None:
+        return REGISTRY.get_sample_value("media_agent_node_calls", {"node": node.name})
+
+    async def counted(*_: object) -> DaemonStatistics:
+        return DaemonStatistics(calls=3, uptime_s=60)
+
+    node = NodeSettings("192.0.2.21", 2223)
+    watch = NodeWatch(node, HealthSettings(), lambda _: None, lambda: None)
+    monkeypatch.setattr(watch, "ask", counted)
+    await watch._count()
+    assert shown() == 3
+    while watch.state is not NodeState.DOWN:
+        watch._changing(watch.health.refused)
+    assert shown() is None
+    await watch._count()
+    assert shown() == 3

@@ -180,6 +180,33 @@ def test_who_refuses_a_websocket_is_told(kind: str, word: str) -> None:
     assert word in told.suggestion
 
 
+@pytest.mark.parametrize(
+    ("bound_as", "word"),
+    [
+        pytest.param("h.sock", "drain=false", id="runs"),
+        pytest.param("h.sock.17.tmp", "drain=false", id="runs, as HAProxy binds it"),
+        pytest.param("h.sock.17.old", "start it", id="another one"),
+        pytest.param("", "start it", id="does not run"),
+    ],
+)
+def test_a_closed_door_of_a_haproxy_that_runs_is_no_reason_to_start_it(
+    tmp_path: Path, bound_as: str, word: str
+) -> None:
+    """It is drained, and would be back in service."""
+    with socket.socket() as closed, socket.socket(socket.AF_UNIX) as commands:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        if bound_as:
+            commands.bind(str(tmp_path / bound_as))
+            commands.listen()
+        door = f"127.0.0.1:{closed.getsockname()[1]}"
+        text = f"    stats socket {tmp_path}/h.sock mode 600\n    bind {door} ssl crt x.pem\n"
+        told = found_of("ports", Host(tmp_path, haproxy=text))[f"HAProxy {door}"]
+    assert told.level == "error"
+    assert "Connect" in told.reason
+    assert word in told.suggestion
+    assert ("though HAProxy runs" in told.reason) is (word == "drain=false")
+
+
 def test_a_relay_that_is_down_is_started_where_it_is(tmp_path: Path) -> None:
     here = Host(tmp_path, relay=RelayFile({"listen-ng": "192.0.2.21:2223"}, {}))
     assert _start_of("192.0.2.21:2223", here).startswith("start it: systemctl")
