@@ -24,10 +24,13 @@ from kemi.core.standalone import FROM_PAGES
 
 _SEPARATORS: Final = str.maketrans("", "", "-.() \t")
 _NUMBER = re.compile(r"\+?[0-9a-f*#]+", re.ASCII)
-_DIALLED = re.compile(r"\+?[0-9*#]+", re.ASCII)
-"""A number in a sip: URI: one with letters is a name."""
-_DIALLED_BEFORE = re.compile(r"\+[0-9*#]+|[0-9*#]+(?![0-9a-z*#])", re.ASCII)
+_DIALLED = re.compile(r"\+?(?:[0-9*#]|(?<=[*#])\+)+", re.ASCII)
+"""A number in a sip: URI: one with letters is a name.  A number in a service code may have its own +."""
+_DIALLED_BEFORE = re.compile(r"\+[0-9*#]+|(?:[0-9*#]|(?<=[*#])\+)+(?![0-9a-z*#])", re.ASCII)
 """What some switch might still dial of a name, as of ``0900,1``."""
+_IN_SERVICE_CODE = re.compile(r"(?<=[*#])\+?[0-9]{4,}", re.ASCII)
+"""A number that a service code calls, or has calls go to, as of ``*31#0900…`` and ``*21*0900…#``; no service code is
+that long."""
 _PLUS_DIGITS = re.compile(r"\+[0-9]+", re.ASCII)
 _PREFIX = re.compile(r"\+?[0-9*#]+|\+", re.ASCII)
 _DOMAIN = re.compile(r"\*|[a-z0-9.-]+|\[[0-9a-f:.]+\]")
@@ -108,6 +111,8 @@ def _numbers(text: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
         readings.insert(0, context + number)
     if _PLUS_DIGITS.fullmatch(readings[0]):
         readings.insert(0, canonical_number(readings[0]))
+    for inside in _IN_SERVICE_CODE.findall(number):
+        readings += [inside, canonical_number(inside)] if inside.startswith("+") else [inside]
     return tuple(dict.fromkeys(readings))
 
 

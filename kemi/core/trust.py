@@ -124,6 +124,11 @@ def privacy_of(headers: HeaderReader) -> set[str]:
     return set(filter(None, words))
 
 
+def withholds_identity(headers: HeaderReader) -> bool:
+    """Whether who sent a message does not want to be known to whom it goes (RFC 3323 §4.2, RFC 3325 §9.3)."""
+    return not privacy_of(headers).isdisjoint({"id", "user", "header"})
+
+
 def private_headers(headers: HeaderReader) -> tuple[str, ...]:
     """Return what the sender's Privacy forbids to show outside the trust domain, and whom it was for before."""
     asked = privacy_of(headers)
@@ -158,7 +163,8 @@ def without_parameters(address: str, names: frozenset[str]) -> str:
     start = display_name.end() if display_name else 0
 
     def kept(parameter: re.Match[str]) -> str:
-        return "" if unquote(parameter.group(1)).lower() in names else parameter.group(0)
+        name, _, _ = unquote(parameter.group(1)).lower().partition("=")  # "=" may be escaped, too
+        return "" if name in names else parameter.group(0)
 
     return address[:start] + _PARAMETER.sub(kept, address[start:])
 

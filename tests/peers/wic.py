@@ -204,11 +204,12 @@ class ScriptedWic:
         supported: str = "100rel, outbound",
         allow: str = ALLOW,
         call_id: str = "",
+        to: str = "",
     ) -> OutgoingCall:
         """Send an INVITE and return the call.
 
         Args:
-            target: Request-URI and To.
+            target: Request-URI.
             sdp: the offer; "" for none.
             plan: what the page does on its own; everything, unless given.
             media: the media side; text made from `sdp` unless given.
@@ -216,12 +217,13 @@ class ScriptedWic:
             supported: option tags; "" leaves the field out.
             allow: joined Allow; "" leaves the field out.
             call_id: "" draws one.
+            to: To; "" for the Request-URI.
         """
         fields = [
             ("Via", self.new_via()),
             ("Max-Forwards", "70"),
             ("From", f"<{self.identity.aor}>;tag={new_tag()}"),
-            ("To", f"<{target}>"),
+            ("To", f"<{to or target}>"),
             ("Call-ID", call_id or secrets.token_hex(12)),
             ("CSeq", str(CSeq(1, "INVITE"))),
             ("Contact", self.contact),

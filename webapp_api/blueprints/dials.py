@@ -26,6 +26,8 @@ REQUESTED, TAKEN = "dial_requested", "dial_taken"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[!-~]{1,128}")
 _WRITTEN_NUMBER: Final = re.compile(r"\(?\+?[0-9*#][0-9*# ()/.\u00a0\u2010-\u2013-]{0,60}")
+_TRUNK_PREFIX: Final = re.compile(r"^(\(?\+(?!39)[0-9]{1,3}[^0-9(]*)\(0\)")
+"""That some write after a country's code, where it is not dialled; Italy's zero is part of the number."""
 _ADDRESS: Final = re.compile(r"[^\s<>\"\x00-\x20\x7f-\U0010ffff]{1,255}")
 
 PageName = Annotated[str, whole("[A-Za-z0-9_-]{8,64}")]
@@ -142,7 +144,7 @@ def _target(text: str) -> str:
     """Return whom to call, as the page dials it: a written number without what parts it."""
     stripped = text.strip()
     if _WRITTEN_NUMBER.fullmatch(stripped):
-        return re.sub(r"[^+0-9*#]", "", stripped)
+        return re.sub(r"[^+0-9*#]", "", _TRUNK_PREFIX.sub(r"\1", stripped))
     if not _ADDRESS.fullmatch(stripped):
         raise BadRequest("to is neither a number nor an address.")
     return stripped

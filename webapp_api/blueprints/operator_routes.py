@@ -8,10 +8,10 @@ from werkzeug.exceptions import NotFound, PreconditionFailed, UnprocessableEntit
 
 from kemi.core.decimals import is_number
 from kemi.core.emergency import service_of
-from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
+from kemi.core.routing.numbers import BadNumber, DialPlan, is_emergency
 from kemi.core.routing.table import TableError
 from kemi.state.routing_document import RoutingDocument, document_from_json
-from kemi.state.web.routes import Explanation, OtherVersion, explanation
+from kemi.state.web.routes import Explanation, OtherVersion, dialled_by_table, explanation
 from webapp_api import queries
 from webapp_api.audit import remark
 from webapp_api.bodies import answer, json_of_request
@@ -99,7 +99,7 @@ def explain_route() -> Response:
         found = explanation(document, realm, user_class, service_of(uri), time.time())
         return answer(RouteExplanation(version, number, True, _rows(found)))
     try:
-        dialled = dialled_from_uri(uri, plan)
+        dialled = dialled_by_table(document, realm, user_class, uri, time.time())
     except BadNumber as error:
         raise NotFound(f"This number gets {error.status}: {error.detail}.{at_home}") from error
     found = explanation(document, realm, user_class, dialled.number, time.time())

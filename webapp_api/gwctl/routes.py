@@ -11,10 +11,10 @@ import click
 import msgspec
 
 from kemi.core.emergency import service_of
-from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
+from kemi.core.routing.numbers import BadNumber, DialPlan, is_emergency
 from kemi.core.routing.table import TableError
 from kemi.state.routing_document import RoutingDocument, check_document, document_from_json
-from kemi.state.web.routes import Explanation, OtherVersion, explanation
+from kemi.state.web.routes import Explanation, OtherVersion, dialled_by_table, explanation
 from webapp_api.gwctl.audit import note_change
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, to_json
@@ -156,7 +156,7 @@ def _explain(services: Services, number: str, realm: str, user_class: str, now: 
         )
         return Answer(told, [says, *_lines(told)])
     try:
-        dialled = dialled_from_uri(uri, plan)
+        dialled = dialled_by_table(document, realm, user_class, uri, now)
     except BadNumber as error:
         raise click.ClickException(
             "\n".join((f"{number} gets {error.status}: {error.detail}", *at_home))

@@ -1,6 +1,7 @@
 /** One call as the history shows it. Pure: no page, no network. */
 
 import type { CallEnd } from "../sdk/src/index.ts";
+import { addressText } from "./caller-text.ts";
 
 export type Outcome = "answered" | "missed" | "elsewhere" | "declined" | "cancelled" | "failed";
 
@@ -72,7 +73,8 @@ function loggedFromEntry(entry: unknown): LoggedCall[] {
   if (!isObject(entry)) return [];
   const { call_id: callId, peer, direction, began_at: beganAt, duration_s: talkS, answered_at: answeredAt } = entry;
   if (typeof callId !== "string" || typeof peer !== "string" || typeof beganAt !== "number") return [];
-  const address = peer.replace(/^(sips?|tel):/i, "").replace(/[;?].*$/, "");
+  const isWithheld = /^sips?:anonymous@|@anonymous\.invalid\b/i.test(peer);
+  const address = isWithheld ? "" : addressText(peer);
   const out = direction === "out";
   const status = typeof entry["status"] === "number" ? entry["status"] : 0;
   const isDeclined = entry["by"] === "page" && (status === 486 || status >= 600);
@@ -82,7 +84,7 @@ function loggedFromEntry(entry: unknown): LoggedCall[] {
     {
       callId,
       direction: out ? "out" : "in",
-      name: address === "" ? "Unknown" : address,
+      name: isWithheld ? "Anonymous" : address === "" ? "Unknown" : address,
       address,
       atMs: beganAt * 1000,
       talkS: typeof talkS === "number" ? Math.round(talkS) : 0,

@@ -1,5 +1,6 @@
 /** A caller in words. */
 
+import { numberFromUri } from "../sdk/src/caller.ts";
 import type { Caller } from "../sdk/src/index.ts";
 
 /** What to call the caller: the name, else the number, else the name in the address. */
@@ -10,7 +11,12 @@ export function callerName(caller: Caller): string {
 
 /** The number, or the address without its scheme; undefined when the caller withholds it. */
 export function callerAddress(caller: Caller): string | undefined {
-  return caller.number ?? caller.uri?.replace(/^(sips?|tel):/i, "").replace(/[;?].*$/, "");
+  return caller.number ?? (caller.uri === undefined ? undefined : addressText(caller.uri));
+}
+
+/** What to show and dial of a URI: its number, wherever that is written, or the address without its scheme. */
+export function addressText(uri: string): string {
+  return numberFromUri(uri) ?? uri.replace(/^(sips?|tel):/i, "").replace(/[;?].*$/, "");
 }
 
 const VERIFICATION = {

@@ -1,6 +1,7 @@
 /** The other side wants this page to talk to somebody else: asked, never done by itself. */
 
 import type { Call, MediaRequest, TransferRequest } from "../sdk/src/index.ts";
+import { addressText } from "./caller-text.ts";
 import { button, element } from "./dom.ts";
 
 const notice = element("transfer-request", HTMLElement);
@@ -15,7 +16,7 @@ let follow: (accept: (media: MediaRequest) => { call: Call; name: string }) => v
 accept.addEventListener("click", () => {
   const request = take();
   if (request === undefined) return;
-  follow((media) => ({ call: request.accept(media), name: nameOf(request.target) }));
+  follow((media) => ({ call: request.accept(media), name: addressText(request.target) }));
 });
 refuse.addEventListener("click", () => take()?.refuse());
 
@@ -28,7 +29,7 @@ export function askAboutTransfer(call: Call, onAccepted: typeof follow): void {
     asked = { call, request };
     follow = onAccepted;
     notice.hidden = false;
-    words.textContent = `The other side wants to connect you with ${nameOf(request.target)}.`;
+    words.textContent = `The other side wants to connect you with ${addressText(request.target)}.`;
     accept.focus();
   });
   call.on("end", () => {
@@ -43,8 +44,4 @@ function take(): TransferRequest<Call> | undefined {
   notice.hidden = true;
   words.textContent = "";
   return request;
-}
-
-function nameOf(uri: string): string {
-  return uri.replace(/^(sips?|tel):/i, "").replace(/[;?].*$/, "");
 }

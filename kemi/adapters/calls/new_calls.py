@@ -43,6 +43,7 @@ from kemi.core.media_profile import profile_towards_core, profile_towards_page
 from kemi.core.messages import Reply, Request, Side, addresses_from_headers, uri_from_address
 from kemi.core.recipients import ASKED_IN, lists_of, recipients_of
 from kemi.core.registration import Registration
+from kemi.core.routing.numbers import numbers_in_code
 from kemi.core.routing.permissions import CallDenied, Why
 from kemi.core.routing.way import CORE_WAY, Way
 from kemi.core.standalone import FROM_PAGES
@@ -104,7 +105,7 @@ class NewCalls:
             session_id=secrets.randbits(53),
             node=self._relay.choose_node(request.call_id),
         )
-        record.since, record.profile = time.time(), profile
+        record.since, record.profile, record.dialled = time.time(), profile, dialled
         if way is not None and way.is_emergency:
             record.caller_lines = with_priority(record.caller_lines)
         if self._emergency.knows(dialled):
@@ -275,7 +276,9 @@ class NewCalls:
             self._denied(request, registration, error)
             raise
         if way is not None and self._settings.targets is not None:
-            self._check_policy(self._settings.targets.check_meaning, way.number, request, registration)
+            plan = self._routes.plan(self._settings.realm)
+            for number in (way.number, *numbers_in_code(way.number, plan)):
+                self._check_policy(self._settings.targets.check_meaning, number, request, registration)
         return way and self._known(way)
 
     def _admit(self, request: Request, registration: Registration, ways: list[Way], *, begins: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -36,6 +36,12 @@ class KeptCall(msgspec.Struct):
     """What it waits for in the long run: kind of waiting -> time and what is due then."""
 
 
+class _LostIncoming(msgspec.Struct):
+    """The same of who calls."""
+
+    withheld: bool = False
+
+
 class _LostOutbound(msgspec.Struct):
     trunk: str = ""
 
@@ -48,8 +54,10 @@ class _LostRecord(msgspec.Struct):
     target_uri: str
     since: float
     answered_at: float
+    request_uri: str = ""
+    dialled: str = ""
     remote_identity: str = ""
-    incoming: Any = None
+    incoming: _LostIncoming | None = None
     node: str = ""
     outbound: _LostOutbound | None = None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Final
+from urllib.parse import quote
 
 from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.network.people import People, people_of
@@ -11,6 +13,7 @@ from kemi.adapters.network.routing import RouteReader
 from kemi.core.errors import SipReject
 from kemi.core.routing.costs import CostClass, Destination
 from kemi.core.routing.numbers import BadNumber
+from kemi.core.routing.patterns import USER_CHARACTERS
 from kemi.core.routing.permissions import CallDenied, Permission, check_permission
 from kemi.core.routing.way import NoRoute, Way
 from kemi.settings import Settings
@@ -18,6 +21,8 @@ from kemi.state.table import Table
 
 _INSIDE: Final = Destination(CostClass.INTERNAL)
 _BEGINS_NUMBER: Final = "+*#0123456789"
+_NUMBER: Final = re.compile(r"[-+0-9*#().]+", re.ASCII)
+"""Of an own user, however it is dialled; a name is looked up as such, whatever parameters its URI has."""
 
 
 class RoutesAtHome(RouteReader):
@@ -36,13 +41,17 @@ class RoutesAtHome(RouteReader):
         name = self._name_of_own(uri, realm)
         if name is None:
             return super().way(call_id, uri, realm, user_class)
+        asked = uri if _NUMBER.fullmatch(name) else f"sip:{quote(name, safe=USER_CHARACTERS)}@{realm}"
         try:
-            way = super().way(call_id, uri, realm, user_class)
+            way = super().way(call_id, asked, realm, user_class)
         except (NoRoute, BadNumber, CallDenied):
             permission = self._may_call(name, user_class)
             number = name if name.startswith("+") else ""
             return Way("own user", uri, "", number=number, permission=permission)
-        return way and replace(way, trunks=(), parameters=(), cost=CostClass.INTERNAL)
+        if way is None:
+            return None
+        target = uri if way.request_uri == asked else way.request_uri
+        return replace(way, request_uri=target, trunks=(), parameters=(), cost=CostClass.INTERNAL)
 
     def check_message(self, uri: str, realm: str, user_class: str) -> str:
         """Return what number a request outside calls is for, "" for none; raise CallDenied where its sender may not

@@ -78,8 +78,11 @@ def extensions(request: Request, *, in_dialog: bool = False) -> list[str]:
 
 
 def remote_identity(message: Message) -> str:
-    """Return whom a message of the core asserts to the page, "" for nobody (RFC 3325 §9.1)."""
-    if "P-Asserted-Identity" in trust.private_headers(message.headers):
+    """Return whom a message of the core asserts to the page, "" for nobody (RFC 3325 §9.1), and for who does not want
+    to be known (TS 24.607 §4.5.2)."""
+    if trust.withholds_identity(message.headers) or "P-Asserted-Identity" in trust.private_headers(
+        message.headers
+    ):
         return ""
     asserted = addresses_from_headers(message.headers("P-Asserted-Identity"))
     return " ".join(uri_from_address(value) for value in asserted)

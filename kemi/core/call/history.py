@@ -10,6 +10,7 @@ from kemi.core.call import events
 from kemi.core.call.lifetime.ending import ENDED
 from kemi.core.call.record import CallRecord
 from kemi.core.call.states import Dialog, Media
+from kemi.core.identity import ANONYMOUS
 from kemi.core.messages import Reply, Side
 
 PAGE, CORE, GATEWAY = "page", "core", "gateway"
@@ -17,11 +18,23 @@ STARTED, RINGING, ANSWERED, ELSEWHERE = "started", "ringing", "answered", "elsew
 _SIDES = {Side.WIC: PAGE, Side.IMS: CORE}
 
 
+class HasCaller(Protocol):
+    """The same of who calls a page."""
+
+    withheld: bool
+
+
 class HasFarEnd(Protocol):
     """What a record of any release has of the far end."""
 
     remote_identity: str
     target_uri: str
+    request_uri: str
+    dialled: str
+
+    @property
+    def incoming(self) -> HasCaller | None:
+        """None: the page calls."""
 
 
 def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.RecordProgress | None:
@@ -40,8 +53,19 @@ def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.Rec
 
 
 def peer_of(record: HasFarEnd) -> str:
-    """Return the far end's one address: the first that the core asserts (RFC 3325 §9.1 allows two)."""
-    return record.remote_identity.partition(" ")[0] or record.target_uri
+    """Return the far end's one address: the first that the core asserts (RFC 3325 §9.1 allows two), else whom the page
+    calls, or who calls it.
+
+    Whom it calls is its Request-URI: what it writes in To leads nowhere (RFC 3261 §8.1.1.2).  Who does not want to be
+    known is nobody, as to the page (TS 24.607 §4.5.2).
+    """
+    if record.incoming is None:
+        named = record.dialled or record.request_uri
+    elif record.incoming.withheld:
+        return ANONYMOUS
+    else:
+        named = record.target_uri
+    return record.remote_identity.partition(" ")[0] or named
 
 
 def _state(record: CallRecord, event: events.Event, before: Dialog) -> str:

@@ -207,8 +207,8 @@ class CallRecord:
     since: float = 0.0
     """When the call began, in seconds since the epoch."""
     longest_s: float | None = None  # where that is less than for all calls; 0.0: a call for help has no limit
-    answered_at: float = 0.0
-    """When it was answered; 0.0: not yet."""
+    answered_at: float = 0.0  # when it was; 0.0: not yet
+    dialled: str = ""  # the page's Request-URI, as it wrote it; "": of the release before
     service_route: list[str] = field(default_factory=list)
     asserted_identity: list[str] = field(default_factory=list)
     """P-Asserted-Identity values for this page."""

@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from kemi.core.routing.patterns import Pattern
+from kemi.core.routing.patterns import Pattern, one_address
 from kemi.core.routing.table import ANY, Hours, Route, Target, day_numbers, minutes_of
 
 
@@ -109,7 +109,8 @@ def explain(index: RouteIndex, query: Query, spin: float) -> list[Verdict]:
 def _matching(index: RouteIndex, realm: str, number: str) -> list[Entry]:
     """Return entries that fit a number, the nearest first."""
     if number.startswith("sip:"):
-        beginnings = [number, f"sip:*@{number.rpartition('@')[2]}", ""]
+        address = one_address(number)
+        beginnings = [address, f"sip:*@{address.rpartition('@')[2]}", ""]
         found = [entry for entry in index.entries(realm, beginnings) if _takes_addresses(entry)]
         return sorted(found, key=lambda entry: beginnings.index(entry.beginning))
     if number.startswith("urn:"):

@@ -7,7 +7,8 @@ an organisation is the realm's dial plan.  Both ends write numbers in every way 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
@@ -33,6 +34,7 @@ _CONTEXT: Final = re.compile(r"\+[.()-]*[0-9][0-9.()-]{0,23}|[a-z0-9][a-z0-9.-]{
 _USER: Final = re.compile(r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/#-]|%(?![01][0-9A-Fa-f]|7[Ff])[0-9A-Fa-f]{2})+")
 """RFC 3261 §25.1, and # as many write it; escaped control characters are nobody's name."""
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+_IN_CODE: Final = re.compile(r"(?<=[*#])[0-9]{4,}", re.ASCII)
 MAX_EXTENSION_DIGITS: Final = 15
 
 _AFTER_NUMBER: Final = re.compile("[;@?:]")
@@ -86,6 +88,14 @@ class BadNumber(SipReject):
             super().__init__(why, status=484, reason_phrase="Address Incomplete")
         else:
             super().__init__(why)
+
+
+class ServiceCode(BadNumber):
+    """A code that the plan does not have, as ``*21*0301234#``: nobody, unless the table has a row for such codes."""
+
+    def __init__(self, why: str, number: str = "") -> None:
+        super().__init__(why)
+        self.number = number
 
 
 def dialled_from_uri(uri: str, plan: DialPlan, *, trusted: bool = False) -> Dialled:
@@ -236,14 +246,14 @@ def _local(number: str, plan: DialPlan) -> str:
         return meaning or number
     if plan.extension_digits and len(number) <= plan.extension_digits:
         return number
+    if not number.isdecimal():
+        raise ServiceCode("there is no such service code", number)
     if plan.outside:
         if not number.startswith(plan.outside):
             raise BadNumber(f"numbers outside are dialled with {plan.outside} before them")
         number = number[len(plan.outside) :]
     if not plan.country:
         raise BadNumber("without a country only +E.164 and short codes are numbers here")
-    if not number.isdecimal():
-        raise BadNumber("there is no such service code")
     if plan.area_code and plan.trunk_prefix and not number.startswith(plan.trunk_prefix):
         number = plan.trunk_prefix + plan.area_code + number
     try:
@@ -252,6 +262,15 @@ def _local(number: str, plan: DialPlan) -> str:
         raise BadNumber("digits are missing", incomplete=True) from error
     _check_length(parsed)
     return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
+
+
+def numbers_in_code(number: str, plan: DialPlan) -> Iterator[str]:
+    """Return the numbers that a service code calls, or has calls go to; none of a code that the plan has itself."""
+    if not _LOCAL.fullmatch(number) or number in plan.short_codes or len(number) <= plan.extension_digits:
+        return
+    for inside in _IN_CODE.findall(number):
+        with suppress(BadNumber):
+            yield dialled_from_uri(f"tel:{inside}", plan).number
 
 
 def _check_length(parsed: PhoneNumber) -> None:

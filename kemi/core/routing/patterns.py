@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import product
 from typing import Final
+from urllib.parse import quote, unquote_to_bytes
 
 MOST_BEGINNINGS: Final = 1000
 """Plain beginnings one pattern may stand for: three digits left open before the last fixed one."""
@@ -21,6 +22,9 @@ _ADDRESS: Final = re.compile(r"sip:(?:\*|[^*@\s]+)@(?:[a-z0-9.-]+|\[[0-9a-f:.]+\
 _SERVICE: Final = re.compile(r"urn:service:sos(?:\.[a-z0-9-]+)*")
 _PART: Final = re.compile(r"\[[^\]]+\]|.")
 _DIGITS: Final = "0123456789"
+_PORT: Final = re.compile(r":[0-9]*$", re.ASCII)
+USER_CHARACTERS: Final = "-_.!~*'()&=+$,;?/"
+"""Beside letters and digits, what the user part of a sip: URI has without an escape (RFC 3261 §25.1)."""
 
 
 class PatternError(ValueError):
@@ -43,7 +47,7 @@ class Pattern:
                 raise PatternError(f"{text!r} is not sip:NAME@DOMAIN or sip:*@DOMAIN")
             self.is_prefix = False
             self.open_digits = int(text.startswith("sip:*@"))
-            self.beginnings: tuple[str, ...] = (text,)
+            self.beginnings: tuple[str, ...] = (one_address(text),)
             return
         if text.startswith("urn:"):
             if not _SERVICE.fullmatch(text):
@@ -69,6 +73,15 @@ class Pattern:
         if number > MOST_BEGINNINGS:
             raise PatternError(f"{text!r} stands for {number} beginnings, more than {MOST_BEGINNINGS}")
         self.beginnings = tuple("".join(one) for one in product(*choices))
+
+
+def one_address(text: str) -> str:
+    """Return the same text for all spellings of a sip: address, as it is looked up: escapes in one way (RFC 3261
+    §19.1.4), the host without a port, which the policy does not look at either, and without its last dot.
+    """
+    user, _, host = text.partition(":")[2].rpartition("@")
+    host = _PORT.sub("", host).removesuffix(".")
+    return f"sip:{quote(unquote_to_bytes(user), safe=USER_CHARACTERS)}@{host}"
 
 
 def _choices(part: str) -> str:

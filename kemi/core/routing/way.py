@@ -16,8 +16,10 @@ from kemi.core.routing.numbers import (
     BadNumber,
     Dialled,
     DialPlan,
+    ServiceCode,
     dialled_from_uri,
     emergency_number,
+    numbers_in_code,
 )
 from kemi.core.routing.permissions import (
     NOTHING_SAID,
@@ -27,7 +29,7 @@ from kemi.core.routing.permissions import (
     check_permission,
     permission_of,
 )
-from kemi.core.routing.table import REFUSALS, Route, Target
+from kemi.core.routing.table import ANY, REFUSALS, Route, Target
 
 CORE_WAY: Final = ""
 """In the place of a trunk's name: the home network."""
@@ -84,8 +86,14 @@ def way_of(
     plan = plans.get(realm, _NO_PLAN)
     if uri.strip().lower().startswith("urn:"):
         return None
-    dialled = dialled_from_uri(uri, plan)
+    unknown: ServiceCode | None = None
+    try:
+        dialled = dialled_from_uri(uri, plan)
+    except ServiceCode as error:
+        dialled, unknown = Dialled(error.number), error
     rows = find(index, Query(realm, user_class, dialled.number, now), spin)
+    if unknown is not None and not is_for_codes(rows):
+        raise unknown
     if not rows:
         raise NoRoute("no route to this number")
     row = rows[0]
@@ -103,6 +111,11 @@ def way_of(
     if any(trunks) and dialled.number.startswith("sip:"):
         raise SipReject("a trunk is called by numbers only", status=404, reason_phrase="Not Found")
     return _way(row, trunks, conferences, uri, dialled, cost, permission)
+
+
+def is_for_codes(rows: Sequence[Route]) -> bool:
+    """Whether what wins is a row for service codes, as ``*21*``, and none for everything."""
+    return bool(rows) and rows[0].number.startswith(("*", "#")) and rows[0].number != ANY
 
 
 def emergency_way(
@@ -154,7 +167,8 @@ def _way(
 def may_call(permission: Permission, plan: DialPlan, number: str, *, by_trunk: bool) -> CostClass:
     """Return what kind of rates a number has; raise CallDenied unless it may be called.
 
-    What some switch might dial of an address' name, as of ``0900123,1``, is looked at like a number.
+    What some switch might dial of an address' name, as of ``0900123,1``, is looked at like a number, and so are the
+    numbers in a service code.
     """
     if number.startswith("sip:"):
         beginning = dialled_beginning(number[4:].rpartition("@")[0])
@@ -166,6 +180,8 @@ def may_call(permission: Permission, plan: DialPlan, number: str, *, by_trunk: b
             if permission.classes is None:
                 return CostClass.INTERNAL
             raise CallDenied("whom this calls cannot be told", Why.CLASS) from error
+    for inside in numbers_in_code(number, plan):
+        may_call(permission, plan, inside, by_trunk=by_trunk)
     destination = destination_of(number, plan.country)
     check_permission(permission, number, destination, by_trunk=by_trunk)
     return destination.cost

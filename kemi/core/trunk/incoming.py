@@ -22,7 +22,7 @@ from kemi.core.routing.table import ANY, REFUSALS, Route, Target
 from kemi.core.trunk.diversion import history_from_diversion
 from kemi.core.trunk.numbers import from_abroad
 from kemi.core.trunk.trunk import NumberForm, Trunk
-from kemi.core.trust import CHARGING, priority_lines, privacy_of, private_headers
+from kemi.core.trust import CHARGING, priority_lines, privacy_of, private_headers, withholds_identity
 
 REALM_PREFIX: Final = "trunk:"
 ROUTE_USER: Final = "trunk"
@@ -53,8 +53,8 @@ _PRIVATE_EXTENSION: Final = re.compile(
     r"^([XP]-[\w.!%*+`'~-]+)[ \t]*:", re.IGNORECASE | re.MULTILINE | re.ASCII
 )
 _EXTENSION: Final = re.compile(r"^(X-[\w.!%*+`'~-]+)[ \t]*:", re.IGNORECASE | re.MULTILINE | re.ASCII)
-_HIDING: Final = frozenset({"id", "user", "header"})
-_USER: Final = re.compile(r"(?:sips?|tel):([^@;?]*)", re.IGNORECASE)
+_USER: Final = re.compile(r"(?:sips?:(?=[^?]*@)|tel:)([^@;?]*)", re.IGNORECASE)
+"""Without an @ a sip: URI has no user: what is there is a host (RFC 3261 §25.1)."""
 _PORTED: Final = frozenset({"npdi", "rn", "rn-context", "cic", "cic-context"})
 _USER_PARAMETERS: Final = re.compile(r"(?:sips?:[^@;?]*(;[^@?]*)@|tel:[^;?]*(;[^?]*))", re.IGNORECASE)
 """Parameters of a number (RFC 3966 §3); those of a sip: URI come after the host."""
@@ -210,7 +210,7 @@ def caller_of(request: Request, trunk: Trunk) -> Caller:
     )
     return Caller(
         next((number for uri in uris if (number := _number_of(uri, trunk))), ""),
-        anonymous or bool(_HIDING & privacy_of(request.headers)),
+        anonymous or withholds_identity(request.headers),
     )
 
 

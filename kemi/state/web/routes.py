@@ -14,10 +14,10 @@ from redis import WatchError
 
 from kemi.core.routing.costs import CostClass, destination_of
 from kemi.core.routing.lookup import Query, Verdict, explain, find
-from kemi.core.routing.numbers import DialPlan
+from kemi.core.routing.numbers import Dialled, DialPlan, ServiceCode, dialled_from_uri
 from kemi.core.routing.permissions import CallDenied, limits_in_words, permission_of
 from kemi.core.routing.table import Route, Target
-from kemi.core.routing.way import may_call
+from kemi.core.routing.way import is_for_codes, may_call
 from kemi.state import keys
 from kemi.state.route_index import RouteFile
 from kemi.state.routing_document import RoutingDocument, check_document
@@ -117,6 +117,17 @@ class Explanation(msgspec.Struct, frozen=True):
     """Why the caller may not call it, "" for one who may."""
     limits: str
     """Of the caller's class, in words."""
+
+
+def dialled_by_table(document: RoutingDocument, realm: str, user_class: str, uri: str, now: float) -> Dialled:
+    """Return whom a call is for, as gateways read it; raise BadNumber, as of a service code that no row is for."""
+    try:
+        return dialled_from_uri(uri, document.plans.get(realm, DialPlan()))
+    except ServiceCode as error:
+        with RouteFile.in_memory(document.routes) as index:
+            if not is_for_codes(find(index, Query(realm, user_class, error.number, now), 0.0)):
+                raise
+        return Dialled(error.number)
 
 
 def explanation(

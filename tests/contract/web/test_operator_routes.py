@@ -148,6 +148,17 @@ class TestWeb:
         assert told.status_code == 404
         assert "484" in told.get_json()["detail"]
 
+    def test_a_service_code_is_called_by_a_row_for_such_codes_alone(self, page_of_operator: WebPage) -> None:
+        explain = ROUTES + "/explain?realm=home.example&number=*21*0301234567%23"
+        everything = {"id": "all", "number": "*", "to": "core"}
+        page_of_operator.ask("PUT", ROUTES, json={**TABLE, "routes": [everything]})
+        assert "no such service code" in page_of_operator.ask("GET", explain).get_json()["detail"]
+        divert = {"id": "divert", "number": "*21*", "to": "core"}
+        page_of_operator.ask("PUT", ROUTES, json={**TABLE, "routes": [everything, divert]})
+        told = page_of_operator.ask("GET", explain).get_json()
+        assert (told["number"], told["rows"][0]["id"], told["denied"]) == ("*21*0301234567#", "divert", "")
+        assert "national" in page_of_operator.ask("GET", explain + "&class=guest").get_json()["denied"]
+
     def test_a_short_number_of_a_user_is_told_without_a_plan(
         self, page_of_operator: WebPage, store: redis.Redis
     ) -> None:

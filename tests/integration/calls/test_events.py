@@ -28,6 +28,7 @@ from tests.integration.calls.test_quality import redis_asleep
 from tests.integration.lab.web import Browser
 from tests.lab.lab import Lab
 from tests.lab.options import Part
+from tests.lab.subscribers import REALM
 from tests.peers.core_script import answers, rejects
 
 pytestmark = pytest.mark.lab
@@ -183,6 +184,18 @@ async def test_a_call_that_is_refused(stage: Stage, alice: Web) -> None:
     told = await ear.of_call(call.call_id)
     assert [one["type"] for one in told] == ["call_started", "call_ringing", "call_ended"]
     assert (told[-1]["by"], told[-1]["status"]) == ("core", 486)
+
+
+async def test_a_page_cannot_say_whom_its_call_was_for(stage: Stage, alice: Web) -> None:
+    ear = await alice.listen()
+    stage.core.script = rejects(486)
+    dialled = f"sip:600@{REALM};user=phone"
+    call = await (await stage.page()).invite(dialled, AUDIO, to=BOB)
+    await call.wait_status(486)
+    told = await ear.of_call(call.call_id)
+    assert {one["peer"] for one in told} == {dialled}
+    (past,) = [one for one in alice.get("/api/calls")["calls"] if one["call_id"] == call.call_id]
+    assert past["peer"] == dialled
 
 
 async def test_a_call_that_another_device_answers(stage: Stage, alice: Web) -> None:

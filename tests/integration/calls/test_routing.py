@@ -34,6 +34,7 @@ DOCUMENT = RoutingDocument(
         Route("room", "600", Target.CONFERENCE, name="weekly"),
         Route("deputy", "601", Target.USER, name=BOB),
         Route("police", "urn:service:sos.police", Target.USER, name=BOB),
+        Route("divert", "*21*", Target.CORE),
         Route("staff", "+4915*", Target.REFUSE, status=403, reason="for staff", user_class="guest"),
     ],
     plans={REALM: DialPlan(country="DE", short_codes={"600": "", "601": "", "115": "+4930115"})},
@@ -76,6 +77,8 @@ async def called(stage: Stage, target: str) -> Call:
         ("tel:115;phone-context=" + REALM, 480, "closed"),
         ("tel:01371234567;phone-context=" + REALM, 403, "numbers that begin with +49137"),
         ("tel:+4989", 484, "digits are missing"),
+        (f"sip:*21*01371234567%23@{REALM};user=phone", 403, "numbers that begin with +49137"),
+        (f"sip:*31%23089123456@{REALM};user=phone", 404, "no such service code"),
         ("tel:+999123456789", 404, "no such country code"),
         ("tel:+49891234567890123", 404, "longer than 15 digits"),
     ],
@@ -105,6 +108,9 @@ async def test_numbers_that_pass_go_to_the_core_as_they_were_dialled(stage: Stag
     call = await called(stage, BOB)
     assert call.ims.invite.request_uri == BOB
     assert audio_of(call.ims.invite.body).protocol == "RTP/AVP"
+    await call.hang_up()
+    call = await called(stage, f"sip:*21*089123456%23@{REALM}")
+    assert call.ims.invite.request_uri == f"sip:*21*089123456%23@{REALM}"
     await call.hang_up()
 
 

@@ -205,6 +205,33 @@ class TestTheTable:
         with pytest.raises(SipReject, match="not you"):
             routes.way("c", "sip:alice@ims.example", REALM, "")
 
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            "sip:alic%65@ims.example",
+            "sip:alice@ims.example:5060",
+            "sip:alice@ims.example.",
+            "sip:alice@ims.example;user=phone",
+            "sip:%61lice@IMS.example;user=phone",
+        ],
+    )
+    def test_no_spelling_of_a_user_gets_past_a_refusal(
+        self, load: Callable[..., RoutesAtHome], uri: str
+    ) -> None:
+        routes = load(
+            Route("no", "sip:alice@ims.example", Target.REFUSE, status=403, reason="not you"),
+            Route("users", "sip:*@ims.example", Target.CORE),
+        )
+        with pytest.raises(SipReject, match="not you"):
+            routes.way("c", uri, REALM, "")
+
+    def test_a_user_s_address_stays_as_it_was_written(self, load: Callable[..., RoutesAtHome]) -> None:
+        uri = "sip:%61lice@ims.example;user=phone"
+        routes = load(Route("users", "sip:*@ims.example", Target.CORE))
+        way = routes.way("c", uri, REALM, "")
+        assert way is not None
+        assert (way.route, way.request_uri) == ("users", uri)
+
     def test_without_a_table_there_is_nothing_to_say(self, people: People) -> None:
         people.learn(*ALICE)
         assert RoutesAtHome("", MemoryTable(), people).way("c", NUMBER, REALM, "guest") is None

@@ -14,7 +14,7 @@ from kemi.core import errors
 from kemi.core.emergency import AlternativeService
 from kemi.core.errors import GatewayError, Termination
 from kemi.core.registration.token import TokenRefused
-from kemi.core.routing.numbers import BadNumber
+from kemi.core.routing.numbers import BadNumber, ServiceCode
 from kemi.core.routing.permissions import CallDenied
 from kemi.core.routing.way import NoRoute
 
@@ -25,6 +25,7 @@ ROWS = {
     errors.NotAcceptableHere: (488, "Not Acceptable Here", CLIENT, logging.INFO),
     errors.RemoteProtocolError: (400, "Bad Request", CLIENT, logging.INFO),
     BadNumber: (404, "Not Found", CLIENT, logging.INFO),
+    ServiceCode: (404, "Not Found", CLIENT, logging.INFO),
     NoRoute: (404, "Not Found", CLIENT, logging.INFO),
     TokenRefused: (401, "Unauthorized", CLIENT, logging.INFO),
     errors.SdpSyntaxError: (400, "Bad Session Description", CLIENT, logging.INFO),

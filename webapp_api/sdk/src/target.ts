@@ -4,6 +4,8 @@ import { UsageError } from "./errors.ts";
 
 /** A telephone number as people write it: digits with an optional +, and separators that carry no meaning (RFC 3966 §5.1.1, and what is typed for them). */
 const NUMBER = /^\(?\+?[0-9][0-9 ()./\u00a0\u2010-\u2013-]*$/;
+/** The trunk prefix that some write after a country's code, where it is not dialled; Italy's zero is part of the number. */
+const TRUNK_PREFIX = /^(\(?\+(?!39)\d{1,3}[^\d(]*)\(0\)/;
 const SERVICE_CODE = /^[*#][0-9*#]+$/;
 const USER = /^[A-Za-z0-9\-_.!~*'()&=+$,;?/%]+$/;
 
@@ -21,7 +23,7 @@ export function targetUriFromText(typed: string, domain: string): string {
   }
   const number = text.replace(/^tel:/i, "");
   if (NUMBER.test(number)) {
-    const digits = number.replace(/[^+0-9]/g, "");
+    const digits = number.replace(TRUNK_PREFIX, "$1").replace(/[^+0-9]/g, "");
     return digits.startsWith("+") ? `sip:${digits}@${domain};user=phone` : `sip:${digits}@${domain}`;
   }
   if (/^tel:/i.test(text)) throw new UsageError(`"${text}" is not a telephone number`);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { loggedFromDocument, merged, outcomeOf, type LoggedCall, type Outcome } from "../../softphone/call-log.ts";
+import { addressText } from "../../softphone/caller-text.ts";
 import { diagnosticsText, type DiagnosticsInput } from "../../softphone/diagnostics-text.ts";
 import { detailText, qualityBetween, ratingText } from "../../softphone/quality.ts";
 import { troubleFrom } from "../../softphone/trouble.ts";
@@ -116,8 +117,32 @@ test("the history of the web service is read, and what is not understood is left
     calls: [{ ...entry, answered_at: 12 }, { ...entry, call_id: "2" }, { ...entry, call_id: "3", elsewhere: true }, 7, {}],
   });
   assert.deepEqual(calls.map(({ outcome }) => outcome), ["answered", "missed", "elsewhere"]);
-  assert.deepEqual([calls[0]?.address, calls[0]?.talkS], ["+4930@ims.example.com", 65]);
+  assert.deepEqual([calls[0]?.address, calls[0]?.talkS], ["+4930", 65]);
   assert.deepEqual(loggedFromDocument("<html>"), []);
+});
+
+for (const [peer, name, address] of [
+  ["sip:anonymous@anonymous.invalid", "Anonymous", ""],
+  ["sip:Anonymous@carrier.example", "Anonymous", ""],
+  ["sip:+4930@carrier.example;user=phone", "+4930", "+4930"],
+  ["sip:+49-30@198.51.100.9", "+4930", "+4930"],
+  ["tel:+49-30", "+4930", "+4930"],
+  ["sip:600;phone-context=ims.example.com@ims.example.com;user=phone", "600", "600"],
+  ["sip:600@ims.example.com", "600@ims.example.com", "600@ims.example.com"],
+  ["sip:*21%23@ims.example.com", "*21%23@ims.example.com", "*21%23@ims.example.com"],
+  ["sip:bob@ims.example.com;transport=tcp", "bob@ims.example.com", "bob@ims.example.com"],
+  ["", "Unknown", ""],
+] as const) {
+  test(`the history shows ${peer || "nobody"} as ${name}`, () => {
+    const entry = { call_id: "1", peer, direction: "in", began_at: 10, duration_s: 0 };
+    const [call] = loggedFromDocument({ calls: [entry] });
+    assert.deepEqual([call?.name, call?.address], [name, address]);
+  });
+}
+
+test("whom a transfer leads to is a number wherever its domain is", () => {
+  assert.equal(addressText("sip:+4930@carrier.example;user=phone"), "+4930");
+  assert.equal(addressText("sip:bob@ims.example.com;user=phone?Replaces=1"), "bob@ims.example.com");
 });
 
 test("a call that rang at several devices is there once, with what became of it", () => {

@@ -32,12 +32,10 @@ from kemi.core.messages import Reply, Request, Side
 from kemi.core.routing.way import CORE_WAY, Way
 from kemi.core.trunk import causes
 from kemi.core.trunk.numbers import caller_number, shown, trunk_uri
-from kemi.core.trust import privacy_of
+from kemi.core.trust import withholds_identity
 
 _NEXT: Final = frozenset({408, 503})
 """What of a hop says that nobody there has the call."""
-_WITHHOLDS: Final = frozenset({"id", "user", "header"})
-"""What a caller says that does not want its number shown (RFC 3323 §4.2, RFC 3325 §9.3)."""
 NO_ROOM: Final = Rejection(503, "Service Unavailable", "no trunk has room for this call")
 REDIRECTED: Final = Rejection(480, "Temporarily Unavailable", "the trunk redirects, which is not followed")
 UNAVAILABLE: Final = Rejection(503, "Service Unavailable", "the trunk takes no calls")
@@ -55,14 +53,13 @@ NO_TRUNK: Final = Rejection(504, "Server Time-out", "no trunk answers")
 
 def outbound_of(way: Way, request: Request, asserted: Sequence[str], identities: Sequence[str]) -> Outbound:
     """Return what a page's call needs to know that may leave by trunks."""
-    privacy = privacy_of(request.headers)
     return Outbound(
         left=list(way.trunks),
         number=way.number,
         parameters=list(way.parameters),
         caller=caller_number(asserted, identities),
         is_emergency=way.is_emergency,
-        withheld=canonical(request.from_uri) == ANONYMOUS or bool(privacy & _WITHHOLDS),
+        withheld=canonical(request.from_uri) == ANONYMOUS or withholds_identity(request.headers),
     )
 
 

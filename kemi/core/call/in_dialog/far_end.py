@@ -19,6 +19,7 @@ from kemi.core.call.record import CallRecord, Former
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
 from kemi.core.messages import Request
+from kemi.core.trust import withholds_identity
 
 _CARRIED = act.ForwardRequest | act.ReserveIncoming
 """The core's own request goes to the page with its header fields, now or once the relay has ports."""
@@ -51,6 +52,8 @@ def _take_name(record: CallRecord, request: Request) -> bool:
     if not is_another and not (says_so and request.from_uri != record.target_uri):
         return False
     record.remote_identity = asserted or record.remote_identity
+    if record.incoming is not None:
+        record.incoming.withheld = withholds_identity(request.headers)
     if confirmed:
         record.target_uri = request.from_uri
     return True

@@ -36,6 +36,7 @@ from kemi.core.registration import Flow, Registration, same_contact
 from kemi.core.sdp.interwork.incoming import CoreLine, core_offer_media, offered_transport
 from kemi.core.sdp.judge import WicTransport
 from kemi.core.sdp.text import sdp_from_text
+from kemi.core.trust import withholds_identity
 
 
 def called_registration(request: Request, registration: Registration | None) -> Registration:
@@ -110,6 +111,7 @@ def begin_incoming(
         incoming=Incoming(
             vias=headers.vias_of_response(request),
             identities=_identities(request, registration),
+            withheld=withholds_identity(request.headers),
             late_offer=not request.body,
             unreliable_refused="100rel" in required,
             takes_reliable="100rel" in request.tokens("Supported") | required,

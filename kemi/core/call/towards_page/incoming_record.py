@@ -34,6 +34,8 @@ class Incoming:
     """Via of the page's first response, which names our INVITE to it."""
     identities: list[str] = field(default_factory=list)
     """Public identities of this page, whose response may be of any of them; the one that was called comes first."""
+    withheld: bool = False
+    """Who calls does not want to be known, whatever From says."""
     late_offer: bool = False
     """The core has sent no offer: it gets ours in the 2xx and answers in its ACK."""
     unreliable_refused: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.core.call import actions as act
@@ -9,9 +11,10 @@ from kemi.core.call import events as ev
 from kemi.core.call.history import ended, peer_of, progress
 from kemi.core.call.lifetime.ending import SESSION_LOST
 from kemi.core.call.states import Dialog
+from kemi.core.identity import ANONYMOUS
 from tests.unit.core.call.incoming_ladder import Incoming
 from tests.unit.core.call.incoming_ladder import invite as core_invite
-from tests.unit.core.call.ladder import Call
+from tests.unit.core.call.ladder import ALICE, Call, invite
 from tests.unit.core.call.sessions import answered as session
 from tests.unit.core.call.sessions import own_answer
 from tests.unit.core.call.test_page_offer import asked, running
@@ -74,6 +77,41 @@ def test_of_two_addresses_that_the_core_asserts_the_first_is_told() -> None:
     call = Incoming.ringing(core_invite(headers=asserted))
     assert peer_of(call.record) == "sip:bob@ims.test"
     assert end_of(call, ev.WicFailed(486)).peer == "sip:bob@ims.test"
+
+
+@pytest.mark.parametrize("dialled", ["", "sip:600@ims.example;user=phone"])
+def test_a_page_cannot_say_whom_its_call_was_for(dialled: str) -> None:
+    """To is what it likes: its Request-URI is whom it calls."""
+    uri = "sip:600;phone-context=ims.example@ims.example;user=phone"
+    call = Call(replace(invite(), request_uri=uri, to_uri=ALICE))
+    call.record.dialled = dialled
+    call.on(ev.TransactionCreated(1, 2))
+    begun = progress(call.record, ev.TransactionCreated(1, 2), Dialog.NONE)
+    assert begun is not None
+    refused = ended(call.record, ev.ImsFailed(486), [])
+    hung_up = ended(call.record, call.wic_request("BYE"), [])
+    assert {begun.peer, refused.peer, hung_up.peer} == {dialled or uri}
+
+
+@pytest.mark.parametrize("privacy", ["id", "user", "critical; Header"])
+def test_a_caller_who_does_not_want_to_be_known_is_not_told_of(privacy: str) -> None:
+    named = {"P-Asserted-Identity": ["<sip:bob@ims.test>"]}
+    call = Incoming.ringing(core_invite(headers={**named, "Privacy": [privacy]}))
+    assert peer_of(call.record) == end_of(call, ev.WicFailed(486)).peer == ANONYMOUS
+    shown = Incoming.ringing(core_invite(headers={**named, "Privacy": ["none"]}))
+    assert peer_of(shown.record) == "sip:bob@ims.test"
+    nobody = Incoming.ringing(core_invite())
+    assert peer_of(nobody.record) == nobody.record.target_uri != ANONYMOUS
+
+
+@pytest.mark.parametrize("privacy", ["id", "user", "header"])
+def test_who_answers_and_does_not_want_to_be_known_is_who_was_called(privacy: str) -> None:
+    call = Call.forwarded()
+    named = {"P-Asserted-Identity": ["<sip:secretary@ims.test>"]}
+    call.on(call.ims_reply(180, headers={**named, "Privacy": [privacy]}))
+    assert peer_of(call.record) == call.record.request_uri
+    call.on(call.ims_reply(180, headers=named))
+    assert peer_of(call.record) == "sip:secretary@ims.test"
 
 
 def test_the_core_refuses() -> None:

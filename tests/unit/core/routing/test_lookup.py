@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kemi.core.routing.lookup import Entry, Query, entries_of, explain, find
+from kemi.core.routing.numbers import DialPlan, dialled_from_uri
 from kemi.core.routing.table import ANY, Hours, Route, RoutingTable, TableError, Target, check_table
 
 GROUPS = frozenset({"carrier"})
@@ -79,6 +80,30 @@ def test_addresses_are_routed_by_name_and_by_domain() -> None:
     assert found(table, "sip:team@conf.example") == ["room"]
     assert found(table, "sip:a@b.example") == ["one"]
     assert found(table, "sip:c@b.example") == []
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sip:bos%73@b.example",
+        "sip:%62%6F%73%73@B.example",
+        "sip:boss@b.example:5060",
+        "sip:boss@b.example.",
+        "sip:boss@b.example.:5061;transport=tcp",
+        "sip:boss:secret@b.example",
+    ],
+)
+def test_no_spelling_of_an_address_gets_past_its_row(uri: str) -> None:
+    table = Index(row("boss", "sip:boss@b.example"), row("others", "sip:*@b.example"), row("all", "*"))
+    assert found(table, dialled_from_uri(uri, DialPlan()).number) == ["boss"]
+    assert found(table, "sip:Boss@b.example:5060") == ["others"]
+
+
+@pytest.mark.parametrize("name", ["a%3Bb", "a;b", "%61;b"])
+def test_a_row_s_own_spelling_does_not_matter(name: str) -> None:
+    table = Index(row("a", f"sip:{name}@b.example"), row("v6", "sip:x#1@[2001:db8::1]"))
+    assert found(table, "sip:a%3bb@b.example") == found(table, "sip:a;b@b.example") == ["a"]
+    assert found(table, "sip:x%231@[2001:db8::1]:5070") == found(table, "sip:x#1@[2001:db8::1]") == ["v6"]
 
 
 def test_nothing_known_of_a_number_is_no_row() -> None:

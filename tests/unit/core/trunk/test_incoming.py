@@ -220,6 +220,7 @@ def test_where_a_number_is_ported_to_goes_on_to_the_core_if_wanted(
         ("sip:+4930;npdi;rn=+49@x.example;user=phone", "+4930;npdi;rn=+49"),
         ("sip:+4930@x.example;user=phone;npdi", "+4930"),
         ("tel:+4930;npdi;rn=+49", "+4930;npdi;rn=+49"),
+        ("sip:203.0.113.7:5060;user=phone", ""),
     ],
 )
 def test_the_number_is_read_with_its_parameters(uri: str, text: str) -> None:
@@ -290,6 +291,11 @@ def test_a_call_to_our_contact_is_for_whom_to_names() -> None:
     [
         ({}, "sip:089555@192.0.2.1", Caller("+4989555", False)),
         ({}, "sip:bob@192.0.2.1", Caller("", False)),
+        ({}, "sip:10.0.0.1:5060", Caller("", False)),
+        ({}, "sip:0301234567", Caller("", False)),
+        ({"P-Asserted-Identity": ["<sip:203.0.113.7>"]}, "sip:089555@x", Caller("+4989555", False)),
+        ({"P-Asserted-Identity": ["<sip:203.0.113.7;user=phone>"]}, ANONYMOUS, Caller("", True)),
+        ({"P-Asserted-Identity": ["<tel:089777>"]}, "sip:089555@x", Caller("+4989777", False)),
         ({"P-Asserted-Identity": ["<tel:+4940111>"]}, "sip:089555@x", Caller("+4940111", False)),
         ({"P-Asserted-Identity": ["<sip:bob@x>"]}, "sip:089555@x", Caller("+4989555", False)),
         ({}, ANONYMOUS, Caller("", True)),
