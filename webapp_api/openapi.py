@@ -178,6 +178,7 @@ def _paths() -> dict[str, Any]:
                 {"204": None},
                 "400 401 403 404 429 503",
                 query=("call_id",),
+                needs=("call_id",),
                 changes=True,
                 session=True,
             ),
