@@ -6,7 +6,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from flask import Response, request
-from werkzeug.exceptions import BadRequest, RequestTimeout, UnsupportedMediaType
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
 
 from webapp_api.gate import stepped_aside
 
@@ -49,11 +50,23 @@ def json_of_request(most_bytes: int = MAX_BYTES) -> bytes:
         UnsupportedMediaType: it is not called JSON.
         RequestEntityTooLarge: it is larger than ``most_bytes``.
         RequestTimeout: it comes too slowly.
+        BadRequest: its chunks (RFC 9112 §7.1) are none.
         ServiceUnavailable: too many bodies are waited for.
     """
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("The body must be application/json.")
-    request.max_content_length = most_bytes
+    # One more: of a body in chunks no length is told, and it would end without a word where reading does.
+    request.max_content_length = most_bytes + 1
+    try:
+        data = _read(most_bytes)
+    except ParseException as error:
+        raise BadRequest("The chunks of the body cannot be read.") from error
+    if len(data) > most_bytes:
+        raise RequestEntityTooLarge
+    return data
+
+
+def _read(most_bytes: int) -> bytes:
     line = request.environ.get("gunicorn.socket")
     if line is None:
         return request.get_data(cache=False)

@@ -28,6 +28,8 @@ from webapp_api.tokens import TokenResponse
 from webapp_api.version import VERSION
 
 _MADE: Final = "There is an account of this name now."
+_TABLE_PARTS: Final = ("Route", "Hours", "Permission", "DialPlan")
+"""Data classes, of which msgspec does not know that document_from_json takes no other keys."""
 
 
 def openapi_document(settings: Settings) -> dict[str, Any]:
@@ -40,6 +42,8 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
         AddressBan, BanOrder, Bans, OperatorStatus,
     )  # fmt: skip
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    for name in _TABLE_PARTS:
+        schemas[name]["additionalProperties"] = False
     return {
         "openapi": "3.1.0",
         "info": {
@@ -178,6 +182,7 @@ def _paths() -> dict[str, Any]:
                 {"204": None},
                 "400 401 403 404 429 503",
                 query=("call_id",),
+                needs=("call_id",),
                 changes=True,
                 session=True,
             ),

@@ -136,6 +136,7 @@ def operation(
     *,
     body: type[msgspec.Struct] | None = None,
     query: tuple[str, ...] = (),
+    needs: tuple[str, ...] = (),
     path: tuple[str, ...] = (),
     changes: bool = False,
     session: bool = False,
@@ -152,6 +153,7 @@ def operation(
         errors: statuses, parted by spaces.
         body: of the request.
         query: names of parameters.
+        needs: which of them there have to be.
         path: names of the parts that vary.
         changes: whether it wants what other sites cannot send.
         session: whether it is for who is logged in.
@@ -162,7 +164,10 @@ def operation(
     """
     statuses = sorted({*errors.split(), *(["414"] if query else []), "403", "500"})
     parameters: list[dict[str, Any]] = [*_CSRF] if changes else []
-    parameters += [{"name": name, "in": "query", "schema": _QUERY.get(name, _TEXT)} for name in query]
+    parameters += [
+        {"name": name, "in": "query", "required": name in needs, "schema": _QUERY.get(name, _TEXT)}
+        for name in query
+    ]
     parameters += [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in path
     ]

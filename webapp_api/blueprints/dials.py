@@ -7,13 +7,14 @@ limits are those of any call; why not a REFER of the gateway's, is said in READM
 import re
 import secrets
 import time
+from contextlib import suppress
 from typing import Annotated, Final
 
 import msgspec
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest, Conflict, NotFound, TooManyRequests, UnprocessableEntity
 
-from kemi.state.web.client import digest
+from kemi.state.web.client import StateUnavailable, digest
 from kemi.state.web.dials import Dial, DialState
 from webapp_api.bodies import answer, body_of, whole
 from webapp_api.services import services, session_of_request
@@ -22,7 +23,7 @@ blueprint = Blueprint("dials", __name__)
 
 WAIT_S: Final = 20.0
 """How long a page may take; who has clicked looks at the screen until then."""
-REQUESTED, TAKEN = "dial_requested", "dial_taken"
+TAKEN: Final = "dial_taken"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[!-~]{1,128}")
 _WRITTEN_NUMBER: Final = re.compile(r"\(?\+?[0-9*#][0-9*# ()/.\u00a0\u2010-\u2013-]{0,60}")
@@ -84,11 +85,9 @@ def post_call() -> Response:
     if known is None and not parts.listening.any_page(session.person, now):
         raise Conflict("No page of yours is open that could call.")
     wanted = Dial(id=identifier, owner=owner, to=to, video=wish.video, at=now, until=now + WAIT_S)
-    dial = known or parts.dials.add(wanted)
+    dial = known or parts.dials.add(wanted, session.impus[0])
     if (dial.to, dial.video) != (to, wish.video):
         raise UnprocessableEntity(f"This {IDEMPOTENCY_KEY} belongs to another call.")
-    if dial is wanted:
-        parts.dials.tell(REQUESTED, dial, session.impus[0], now)
     response = answer(_document(dial), 202)
     response.headers["Location"] = f"/api/dials/{dial.id}"
     return response
@@ -136,7 +135,8 @@ def put_dial(dial: str) -> Response:
         raise NotFound("There is no such call to be made.")
     if found.page != report.page:
         raise Conflict("Another page has it, or it is too late.")
-    services().dials.tell(TAKEN, found, session.impus[0], now)
+    with suppress(StateUnavailable):  # it is kept: the page has the call, and others hear it when they ask
+        services().dials.tell(TAKEN, found, session.impus[0], now)
     return answer(_document(found))
 
 

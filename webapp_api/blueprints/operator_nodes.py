@@ -64,10 +64,11 @@ def put_node(node: str) -> Response:
     only_operators(costs=True)
     order = body_of(DrainOrder)
     remark(f"drain={order.drain}")
-    if node not in {known.node for known in _nodes()}:
+    view = services().relay_nodes
+    if node not in view.told(time.time()) | view.drained():
         raise NotFound("No gateway has this relay node.")
-    services().relay_nodes.drain(node, order.drain)
-    # One that no gateway has was known only as long as it was drained.
+    view.drain(node, order.drain)
+    # One that no running gateway has is shown only as long as it is drained.
     gone = RelayNode(node=node, drained=order.drain, gateways=[])
     return answer(next((known for known in _nodes() if known.node == node), gone))
 

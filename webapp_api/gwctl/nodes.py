@@ -104,9 +104,7 @@ def undrain_node(place: Place, node: str) -> Answer:
 
 def _drained(place: Place, node: str, drain: bool) -> Answer:
     view = place.services.relay_nodes
-    # While no gateway runs, what they have told last counts: they hear of the drain when they are back.
-    told = {one.node for seen, _ in view.all(time.time()).values() for one in seen.nodes}
-    known = {one.node for one in nodes_of(place)} or told
+    known = view.told(time.time())
     if node not in known | view.drained():
         they_have = f"they have {', '.join(sorted(known))}" if known else "none has told of any"
         raise click.ClickException(f"no gateway has the node {node}; {they_have}")

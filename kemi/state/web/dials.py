@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from redis import Redis
 
 KEPT_S: Final = 600
+REQUESTED: Final = "dial_requested"
+
+# KEYS: wish.  ARGV: what it is, how long it is kept in seconds, channel, what the pages are told.  Returns the wish of
+# before.  One step, because a wish that is kept and that nobody has heard of would be a call for who asks again.
+_ADD: Final = """
+if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return redis.call('GET', KEYS[1]) end
+redis.call('PUBLISH', ARGV[3], ARGV[4])
+return false
+"""
 
 
 class DialState(enum.StrEnum):
@@ -54,13 +63,15 @@ class DialStore:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._add = redis.register_script(_ADD)
 
-    def add(self, dial: Dial) -> Dial:
-        """Keep a wish; return it, or the one of the same name that was there before."""
-        key = keys.web_dial(dial.id)
-        if self._redis.set(key, msgspec.json.encode(dial), nx=True, ex=KEPT_S):
-            return dial
-        return self.get(dial.id) or dial
+    def add(self, dial: Dial, impu: str) -> Dial:
+        """Keep a wish and tell the person's pages; return it, or the one of the same name that was there before."""
+        told = _event(REQUESTED, dial, impu, dial.at)
+        there = self._add(
+            keys=[keys.web_dial(dial.id)], args=[msgspec.json.encode(dial), KEPT_S, keys.UNKEPT_EVENTS, told]
+        )
+        return dial if there is None else msgspec.json.decode(there, type=Dial)
 
     def get(self, identifier: str) -> Dial | None:
         """Return a wish; None when there is none."""
@@ -83,8 +94,13 @@ class DialStore:
         return cast("Dial | None", self._redis.transaction(once, key, value_from_callable=True))
 
     def tell(self, kind: str, dial: Dial, impu: str, now: float) -> None:
-        """Let the person's pages know; nothing secret, and nothing that is kept."""
-        event = {"type": kind, "owner": dial.owner, "dial": dial.id, "impu": impu, "at": now}
-        if dial.call_id:
-            event["call_id"] = dial.call_id
-        self._redis.publish(keys.UNKEPT_EVENTS, msgspec.json.encode(event))
+        """Let the person's pages know."""
+        self._redis.publish(keys.UNKEPT_EVENTS, _event(kind, dial, impu, now))
+
+
+def _event(kind: str, dial: Dial, impu: str, now: float) -> bytes:
+    """Return what pages are told: nothing secret, and nothing that is kept."""
+    event = {"type": kind, "owner": dial.owner, "dial": dial.id, "impu": impu, "at": now}
+    if dial.call_id:
+        event["call_id"] = dial.call_id
+    return msgspec.json.encode(event)

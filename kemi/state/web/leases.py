@@ -41,10 +41,13 @@ end
 if holder ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
-# KEYS: lease.  ARGV: sid, settling time ms.
+# KEYS: lease.  ARGV: sid, settling time ms.  A full Redis takes no other value, but a time: the identity rests as long,
+# only under the holder's name.
 _GIVE_BACK: Final = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], '-' .. ARGV[1], 'PX', ARGV[2])
+if redis.pcall('SET', KEYS[1], '-' .. ARGV[1], 'PX', ARGV[2])['err'] then
+  return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
 return 1
 """
 # KEYS: lease.  ARGV: sid, grace ms.  Returns 1 for a shortened lease, 2 for one that is free now.

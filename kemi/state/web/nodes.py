@@ -67,6 +67,10 @@ class NodesView:
         redis_now = seconds(time)
         return {name: (one, age_s(one.at, one.written_at, now, redis_now)) for name, one in seen.items()}
 
+    def told(self, now: float) -> set[str]:
+        """Return the nodes of all gateways, of silent ones, too: they hear of a drain when they are back."""
+        return {node.node for seen, _ in self.all(now).values() for node in seen.nodes}
+
     def drained(self) -> set[str]:
         """Return the nodes that get no new calls."""
         return {str(node) for node in self._redis.smembers(keys.DRAINED)}

@@ -8,6 +8,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +19,10 @@ import redis
 import requests
 
 from kemi.state.web.accounts import Account, AccountStore
+from kemi.state.web.nodes import NodesView
 from tests.contract.web.client import ORIGIN, OWN_FIELDS, PASSWORD
 from tests.contract.web.server import Server, gunicorn
+from tests.contract.web.test_gwctl_views import write_gateway
 from tests.lab.lab import Lab
 from tests.lab.options import LabOptions, Part
 from webapp_api.passwords import password_hash
@@ -35,15 +40,35 @@ CHECKS: Final = ",".join(
     )
 )
 ROLES: Final = ("nobody", "user", "operator")
-NOT_TRIED: Final = "deleteSession"
-"""A logout would leave nobody to try the rest."""
+NOT_TRIED: Final = ("deleteSession", "postLeases")
+"""They end the session, and would leave nobody to try the rest."""
+POOL: Final = [
+    {"impi": f"guest{n}@ims.example.com", "impus": [f"sip:guest{n}@ims.example.com"]} for n in range(9)
+]
+
+NODE: Final = "192.0.2.1:2223"
 
 
 def settings_on(redis_url: str) -> Settings:
-    """Everything offered but a provider of OpenID Connect."""
+    """Accounts and nothing else."""
     return Settings(
         public_origin=ORIGIN, domain="ims.example.com", redis_url=redis_url, key_secret="0123456789abcdef" * 2
     )
+
+
+@contextmanager
+def offering(redis_url: str, store: redis.Redis, folder: Path) -> Iterator[Server]:
+    """A server with everything but a provider of OpenID Connect; a drained relay node of a gateway that is silent."""
+    write_gateway(store, "gw1", time.time() - 60, node=NODE)
+    NodesView(store).drain(NODE, True)
+    with gunicorn(settings_on(redis_url), folder, guest_login=True, identity_pool=POOL) as server:
+        yield server
+
+
+def is_logged_in(server: Server, cookie: str) -> bool:
+    """Whether a session has outlived what was tried with it: without one all answers were 401."""
+    url, headers = f"http://127.0.0.1:{server.port}/api/session", {"Cookie": f"__Host-session={cookie}"}
+    return requests.get(url, headers=headers, timeout=5).json()["authenticated"] is True
 
 
 def log_in(server: Server, store: redis.Redis, role: str) -> str:
@@ -89,7 +114,7 @@ def fuzz(
             ),
             *("--warnings", "off", "--suppress-health-check", "all", "--workers", "2"),
             *("--generation-with-security-parameters", "false"),
-            *("--exclude-operation-id", NOT_TRIED),
+            *(option for name in NOT_TRIED if cookie for option in ("--exclude-operation-id", name)),
         ],
         cwd=folder,
         capture_output=True,
@@ -110,11 +135,11 @@ def main(examples: int, seed: int, phases: str, roles: tuple[str, ...]) -> None:
         store = redis.Redis.from_url(lab.info.redis_url, decode_responses=True)
         for role in roles:
             folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
-            with gunicorn(settings_on(lab.info.redis_url), folder) as server:
+            with offering(lab.info.redis_url, store, folder) as server:
                 cookie = log_in(server, store, role) if role != "nobody" else ""
                 done = fuzz(server, cookie, folder, examples=examples, seed=seed, phases=phases)
                 click.echo(f"=== {role}\n{done.stdout}{done.stderr}")
-                failed = failed or done.returncode != 0
+                failed = failed or done.returncode != 0 or bool(cookie and not is_logged_in(server, cookie))
     if failed:
         raise SystemExit(1)
 

@@ -14,6 +14,7 @@ import pytest
 import redis
 from flask import Flask
 
+from kemi.core.call.record import CallRecord
 from kemi.state import keys
 from kemi.state.call_history import FinishedCall
 from kemi.state.call_questions import CallQuestion, answer_text
@@ -128,7 +129,13 @@ def test_a_guest_sees_nothing_of_the_former_holder(
 
 
 @pytest.fixture
-def answering(store: redis.Redis) -> Iterator[list[dict[str, Any]]]:
+def running() -> list[CallRecord]:
+    """The calls of the gateway that answers."""
+    return [record("one", ALICE)]
+
+
+@pytest.fixture
+def answering(store: redis.Redis, running: list[CallRecord]) -> Iterator[list[dict[str, Any]]]:
     """A gateway that answers; the questions it got."""
     store.hset(
         keys.RELAY_NODES, "gw1", json.dumps({"at": time.time(), "agent": False, "nodes": [], "counters": {}})
@@ -142,7 +149,7 @@ def answering(store: redis.Redis) -> Iterator[list[dict[str, Any]]]:
                 text = answer_text(
                     command["asked"],
                     CallQuestion(),
-                    [record_to_text(record("one", ALICE))],
+                    [record_to_text(one) for one in running],
                     lambda _: {},
                     1.0,
                 )
@@ -162,6 +169,17 @@ def test_running_calls_are_asked_for_by_identity(alice: WebPage, answering: list
         ("one", ALICE, False)
     ]
     assert [one["impus"] for one in answering] == [[ALICE, TEL]]
+
+
+def test_a_guest_sees_no_running_call_of_the_former_holder(
+    page: WebPage, running: list[CallRecord], answering: list[dict[str, Any]]
+) -> None:
+    impu = page.lease().get_json()["impus"][0]
+    now = time.time()
+    running[:] = [record("former", impu, now - 60), record("own", impu, now)]
+    told = page.ask("GET", CURRENT).get_json()
+    assert [one["call_id"] for one in told["calls"]] == ["own"]
+    assert [one["impus"] for one in answering] == [[impu]]
 
 
 def test_an_own_call_is_ended_however_often_it_is_asked_for(alice: WebPage, store: redis.Redis) -> None:

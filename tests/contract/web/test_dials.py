@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ import redis
 from flask import Flask
 
 from kemi.state import keys
+from kemi.state.web.dials import KEPT_S, DialStore
 from tests.contract.web.client import OWN_FIELDS, PASSWORD, WebPage
 from tests.contract.web.server import Server, gunicorn
 from tests.contract.web.test_events import Ear, Ears
@@ -133,6 +135,25 @@ def test_the_same_key_is_the_same_call(page: WebPage, listening: Ear, store: red
         first.get_json()["dial"],
         ask(page, key="k-2").get_json()["dial"],
     ]
+
+
+def test_a_redis_that_goes_away_in_between_loses_no_call(
+    page: WebPage, listening: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        away.setattr(DialStore, "tell", Mock(side_effect=redis.ConnectionError))
+        dial = ask(page, key="k-1").get_json()["dial"]
+        assert report(page, dial).status_code == 200, "it is kept who has it"
+    assert ask(page, key="k-1").get_json()["state"] == "taken"
+    assert report(page, dial, call_id="abc").status_code == 200
+    assert [event["type"] for event in listening.many(2)] == ["dial_requested", "dial_taken"]
+
+
+def test_a_wish_is_not_kept_for_ever(page: WebPage, listening: Ear, store: redis.Redis) -> None:
+    dial = ask(page).get_json()["dial"]
+    assert 0 < store.ttl(keys.web_dial(dial)) <= KEPT_S
+    report(page, dial)
+    assert 0 < store.ttl(keys.web_dial(dial)) <= KEPT_S
 
 
 def test_it_is_nobody_elses(

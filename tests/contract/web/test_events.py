@@ -64,11 +64,12 @@ class Ear:
         """Return the next messages."""
         return [self.next() for _ in range(number)]
 
-    def end(self, timeout_s: float = SOON_S) -> tuple[int, str]:
-        """Wait for the end and return its code and reason; other messages are passed over."""
+    def end(self, timeout_s: float = 3 * SOON_S) -> tuple[int, str]:
+        """Wait for the end and return its code and reason; other messages, signs of life too, are passed over."""
+        last = time.monotonic() + timeout_s
         with pytest.raises(ConnectionClosed) as error:
             while True:
-                self.socket.recv(timeout_s)
+                self.socket.recv(max(0.0, last - time.monotonic()))
         assert error.value.rcvd is not None, "it ended without a word"
         return error.value.rcvd.code, error.value.rcvd.reason
 

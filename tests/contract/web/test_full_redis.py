@@ -9,12 +9,16 @@ from contextlib import AbstractContextManager
 
 import pytest
 import redis
+from flask import Flask
 
 from kemi.state import keys
 from kemi.state.web.attempts import AttemptStore
 from tests.contract.web.client import WebPage
+from tests.contract.web.test_operator_pools import POOLS
+from tests.contract.web.test_operator_registrations import REGISTRATIONS, register
 from tests.contract.web.test_session import commands
 from tests.peers.refusing_redis import WAYS, full
+from webapp_api.settings import Settings
 
 Refusing = Callable[[redis.Redis], AbstractContextManager[None]]
 
@@ -60,6 +64,27 @@ def test_an_operator_ends_something(page_of_operator: WebPage, store: redis.Redi
         for path, status in (("registrations/abc", 404), ("bans/192.0.2.7", 204), ("users/nobody", 204)):
             assert page_of_operator.ask("DELETE", f"/api/operator/{path}").status_code == status
     assert [one["type"] for one in commands(store)] == ["end_call"]
+
+
+@pytest.mark.parametrize("who", ["the guest", "registration", "lease"])
+def test_a_guests_session_ends(
+    app: Flask, page_of_operator: WebPage, settings: Settings, store: redis.Redis, who: str
+) -> None:
+    guest = WebPage(app)
+    impi = guest.lease().get_json()["impi"]
+    sid = str(store.get(keys.web_lease(impi)))
+    register(store, "gw1", impi.partition("@")[0], scheme="bearer", session=sid)
+    (shown,) = page_of_operator.ask("GET", REGISTRATIONS).get_json()["registrations"]
+    asks, path, status = {
+        "the guest": (guest, "/api/session", 204),
+        "registration": (page_of_operator, f"{REGISTRATIONS}/{shown['id']}", 202),
+        "lease": (page_of_operator, f"{POOLS}/guests/leases/{impi}", 202),
+    }[who]
+    with full(store):
+        assert asks.ask("DELETE", path).status_code == status
+        assert guest.session() == {"authenticated": False}
+    assert [(one["type"], one["sid"]) for one in commands(store)] == [("logout", sid)]
+    assert 0 < store.pttl(keys.web_lease(impi)) <= settings.lease_settling_s * 1000
 
 
 @pytest.mark.parametrize("way", ["a replica", "cannot save"])

@@ -137,6 +137,17 @@ class TestGuest:
         assert first.token().status_code == 401
         assert store.get(keys.web_lease(lost)) == holder, "the new holder keeps it"
 
+    def test_a_lease_that_is_anothers_ends_a_session_that_nobody_has_ended(
+        self, page: WebPage, store: redis.Redis
+    ) -> None:
+        page.lease()
+        lease = keys.web_lease(page.session()["impi"])
+        sid = str(store.getset(lease, "another"))
+        assert page.token().status_code == 401
+        assert page.session() == {"authenticated": False}
+        assert [(one["type"], one["sid"]) for one in commands(store)] == [("logout", sid)]
+        assert store.get(lease) == "another"
+
 
 class TestRelease:
     """When an identity is free again."""
@@ -294,12 +305,14 @@ class TestRace:
         end = time.monotonic() + 1.0
 
         def guest(number: int) -> int:
-            mine, taken = leases(connect(redis_url), settling_s=0.001), 0
+            client = connect(redis_url)
+            mine, taken = leases(client, settling_s=0.001), 0
             while time.monotonic() < end:
                 lease = mine.take(IMPIS[:1], f"guest{number}")
                 if lease is None:
                     continue
                 held.append(lease.impi)
+                client.ping()  # others have their turn meanwhile
                 if len(held) > 1:
                     faults.append(f"guest{number} is not alone")
                 taken += 1

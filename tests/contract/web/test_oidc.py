@@ -22,7 +22,7 @@ from kemi.state import keys
 from kemi.state.web.sessions import ProviderTokens, Session
 from tests.contract.web.client import ORIGIN, WebPage
 from tests.contract.web.test_session import commands
-from tests.contract.web.test_tokens import checked, published
+from tests.contract.web.test_tokens import checked, published, readable
 from tests.oidc.provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, Person, ProviderOptions
 from webapp_api.housekeeping import Housekeeping
 from webapp_api.login_settings import OidcSettings
@@ -352,7 +352,7 @@ class TestProvidersTokens:
         page = WebPage(foreign.app)
         foreign.log_in(page)
         token = page.token().get_json()["access_token"]
-        (text,) = [str(store.get(key)) for key in store.keys("gw:web:session:*")]
+        (text,) = [readable(str(store.get(key))) for key in store.keys("gw:web:session:*")]
         assert token not in text
         assert "eyJ" not in text
 

@@ -14,7 +14,7 @@ from tests.contract.web.client import NAME, NODE_PATH, WebPage
 from webapp_api.services import Services
 
 NODES = "/api/operator/nodes"
-A = "192.0.2.1:2223"
+A, SILENT = "192.0.2.1:2223", "192.0.2.9:2223"
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def operator(page: WebPage, services: Services, store: redis.Redis) -> WebPage:
         "broken": False,
         "version": "10.5",
     }
-    for gateway, at, name in (("gw1", time.time(), A), ("gone", time.time() - 60, "192.0.2.9:2223")):
+    for gateway, at, name in (("gw1", time.time(), A), ("gone", time.time() - 60, SILENT)):
         view = {"at": at, "agent": True, "nodes": [{**node, "node": name}]}
         store.hset(keys.RELAY_NODES, gateway, json.dumps(view))
     assert page.log_in().status_code == 201
@@ -58,14 +58,24 @@ def test_a_node_is_drained_and_used_again(operator: WebPage, store: redis.Redis)
 def test_a_drained_node_that_no_gateway_has_any_more_is_taken_back(
     operator: WebPage, store: redis.Redis
 ) -> None:
-    store.sadd(keys.DRAINED, "192.0.2.9:2223")
-    taken = operator.ask("PUT", NODE_PATH + "192.0.2.9:2223", json={"drain": False})
+    unknown = "192.0.2.8:2223"
+    store.sadd(keys.DRAINED, unknown)
+    taken = operator.ask("PUT", NODE_PATH + unknown, json={"drain": False})
     assert (taken.status_code, taken.get_json()) == (
         200,
-        {"node": "192.0.2.9:2223", "drained": False, "gateways": []},
+        {"node": unknown, "drained": False, "gateways": []},
     )
     assert store.smembers(keys.DRAINED) == set()
     assert [one["node"] for one in operator.ask("GET", NODES).get_json()["nodes"]] == [A]
+
+
+def test_a_node_whose_gateway_is_silent_is_drained(operator: WebPage, store: redis.Redis) -> None:
+    drained = operator.ask("PUT", NODE_PATH + SILENT, json={"drain": True})
+    assert (drained.status_code, drained.get_json()) == (
+        200,
+        {"node": SILENT, "drained": True, "gateways": []},
+    )
+    assert store.smembers(keys.DRAINED) == {SILENT}
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])

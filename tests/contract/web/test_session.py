@@ -100,18 +100,25 @@ class TestLogin:
         page.set_cookie(str(former))
         assert page.session() == {"authenticated": False}
 
-    def test_an_account_that_is_removed_meanwhile_gets_no_session(
-        self, page: WebPage, services: Services, monkeypatch: pytest.MonkeyPatch, store: redis.Redis
+    @pytest.mark.parametrize("change", [None, {"password_hash": "another"}, {"disabled": True}])
+    def test_an_account_that_is_removed_or_changed_meanwhile_gets_no_session(
+        self,
+        page: WebPage,
+        services: Services,
+        monkeypatch: pytest.MonkeyPatch,
+        store: redis.Redis,
+        change: dict[str, Any] | None,
     ) -> None:
         """While the password is being checked there is no session yet that the operator's command could end."""
         find = services.accounts.get
 
-        def find_and_remove(name: str) -> Account | None:
+        def find_and_change(name: str) -> Account | None:
             account = find(name)
-            services.accounts.replace(name, account, None)
+            changed = account and change and msgspec.structs.replace(account, **change)
+            services.accounts.replace(name, account, changed or None)
             return account
 
-        monkeypatch.setattr(services.accounts, "get", find_and_remove)
+        monkeypatch.setattr(services.accounts, "get", find_and_change)
         assert page.log_in().status_code == 401
         assert store.keys("gw:web:session:*") == []
 

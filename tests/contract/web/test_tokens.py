@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from threading import Barrier
 from typing import Any
 
 import jwt
@@ -44,6 +49,13 @@ def checked(token: str, store: redis.Redis, issuer: str = ORIGIN) -> dict[str, A
         issuer=issuer,
     )
     return claims
+
+
+def readable(text: str) -> str:
+    """Return a text, and what in it is only encoded."""
+    parts = re.findall(r"[A-Za-z0-9+/_-]{20,}", text)
+    decoded = (base64.b64decode(part + "==", altchars=b"-_") for part in parts if len(part) % 4 != 1)
+    return text + b" ".join(decoded).decode(errors="replace")
 
 
 class TestToken:
@@ -116,11 +128,19 @@ class TestToken:
     def test_one_key_is_made_however_many_ask_first(
         self, make_app: Callable[..., Flask], store: redis.Redis
     ) -> None:
-        pages = [WebPage(make_app()) for _ in range(3)]
+        pages, start = [WebPage(make_app(), f"198.51.100.{number}") for number in range(8)], Barrier(8)
         for page in pages:
             page.log_in()
-            assert page.token().status_code == 200
-        assert len(published(store)["keys"]) == 1
+
+        def ask(page: WebPage) -> int:
+            start.wait()
+            return page.token().status_code
+
+        with ThreadPoolExecutor(len(pages)) as threads:
+            statuses = Counter(threads.map(ask, pages))
+        assert statuses.keys() <= {200, 503}, "who asks while it is made, asks again"
+        assert statuses[200]
+        assert len(published(store)["keys"]) == len(store.hkeys(keys.WEB_SIGNING_KEYS)) == 1
 
 
 class TestKeySet:
@@ -145,8 +165,8 @@ class TestKeySet:
         page.log_in()
         page.token()
         (text,) = store.hvals(keys.WEB_SIGNING_KEYS)
-        assert "PRIVATE" not in str(text)
-        assert '"d"' not in str(text)
+        assert "PRIVATE" not in readable(str(text))
+        assert '"d"' not in readable(str(text))
 
 
 @dataclass

@@ -40,6 +40,17 @@ def test_an_answer_is_described_as_it_is(
     assert set(answer.get("headers", {})) == headers
 
 
+def test_a_call_is_ended_by_its_name_alone() -> None:
+    needed = {
+        (method, path): [one["name"] for one in operation["parameters"] if one.get("required")]
+        for path, operations in DOCUMENT["paths"].items()
+        for method, operation in operations.items()
+        if any(one["name"] == "call_id" and one["in"] == "query" for one in operation["parameters"])
+    }
+    assert [where for where, names in needed.items() if "call_id" in names] == [("delete", "/api/calls")]
+    assert len(needed) > 1, "elsewhere it is a filter"
+
+
 def test_who_wants_if_match_says_where_its_value_comes_from() -> None:
     for path, operations in DOCUMENT["paths"].items():
         for method, operation in operations.items():
