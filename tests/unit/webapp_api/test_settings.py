@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
-import jinja2
 import pytest
 import yaml
 
+from tests.lab.roles import render_role
 from webapp_api.settings import Settings, SettingsError, settings_from_environment, settings_from_text
 
 ROLE = Path(__file__).parents[3] / "ansible" / "roles" / "webapp_api"
@@ -280,10 +280,7 @@ class TestRole:
     @staticmethod
     def rendered(**variables: object) -> str:
         """The settings file as the role writes it."""
-        defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-        template = (ROLE / "templates" / "webapp_api.toml.j2").read_text()
-        environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)
-        return environment.from_string(template).render(defaults | variables)
+        return render_role("webapp_api", "webapp_api.toml.j2", variables)
 
     def test_its_defaults_make_valid_settings(self) -> None:
         settings = settings_from_text(self.rendered())
