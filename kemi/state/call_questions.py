@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from kemi.core.call.history import peer_of
 from kemi.core.call.record_key import record_key
 from kemi.core.identity import one_spelling
 from kemi.state.calls import record_from_text
@@ -33,7 +34,6 @@ DIALOGS: Final = ("none", "early", "confirmed")
 _NUMBER: Final = re.compile(r"\+?[0-9 .()/-]+")
 _SEPARATORS: Final = str.maketrans("", "", " .()/-")
 _OVER: Final = "terminated"
-_NOTHING: Final = b"null"
 
 
 class CallQuestion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,6 +82,10 @@ class _Outbound(msgspec.Struct):
     trunk: str = ""
 
 
+class _Incoming(msgspec.Struct):
+    withheld: bool = False
+
+
 class _Glance(msgspec.Struct):
     """What of a record (kemi/core/call/record.py) says whether it is asked for: the rest is not read."""
 
@@ -93,17 +97,18 @@ class _Glance(msgspec.Struct):
     since: float
     dialog: str
     node: str
-    incoming: msgspec.Raw = msgspec.Raw(_NOTHING)
+    dialled: str = ""
+    remote_identity: str = ""
+    incoming: _Incoming | None = None
     outbound: _Outbound | None = None
 
     def call(self) -> RunningCall:
-        is_out = bytes(self.incoming) == _NOTHING
         return RunningCall(
             key=record_key(self.call_id, self.gateway_tag),
             call_id=self.call_id,
             owner=self.owner,
-            peer=self.request_uri if is_out else self.target_uri,
-            direction="out" if is_out else "in",
+            peer=peer_of(self),
+            direction="out" if self.incoming is None else "in",
             kinds=[],
             dialog=self.dialog,
             since=self.since,

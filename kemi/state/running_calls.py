@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from kemi.core.call.history import peer_of
 from kemi.core.call.record import CallRecord
 
 MOST_CALLS: Final = 1000
@@ -60,7 +61,7 @@ class RunningCall(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     """Public identity of the page."""
     peer: str
-    """Whom it calls, or who calls it."""
+    """Whom it calls, or who calls it, as the history will have it."""
     direction: str
     """out: the page calls; in: it is called."""
     kinds: list[str]
@@ -97,13 +98,12 @@ class GatewayCalls(msgspec.Struct, frozen=True, kw_only=True):
 
 def running_call(record: CallRecord) -> RunningCall:
     """Describe a call."""
-    is_out = record.incoming is None
     return RunningCall(
         key=record.key,
         call_id=record.call_id,
         owner=record.owner,
-        peer=record.request_uri if is_out else record.target_uri,
-        direction="out" if is_out else "in",
+        peer=peer_of(record),
+        direction="out" if record.incoming is None else "in",
         kinds=[medium.kind for medium in record.media],
         dialog=record.dialog.value,
         since=record.since,

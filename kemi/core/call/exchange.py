@@ -147,6 +147,20 @@ def rollback(record: CallRecord) -> list[act.Action]:
     return actions
 
 
+def give_up_with_page(record: CallRecord) -> None:
+    """Give up the open exchange's offer to the page, of the core or ours, as far as it has gone out."""
+    pending = _open(record)
+    if pending.offerer is Offerer.GATEWAY_TO_WIC:
+        give_up_offer(record, pending.cseq, pending.wic_description)
+    if pending.offerer is not Offerer.IMS:
+        return
+    for ours, asked in list(record.outstanding.items()):
+        if (asked.tag, asked.cseq) == (record.confirmed_tag, pending.cseq):
+            # a 2xx that comes now is ours alone, its ACK as well (in_dialog/dialog.py)
+            del record.outstanding[ours]
+            give_up_offer(record, int(ours), pending.wic_description)
+
+
 def give_up_offer(record: CallRecord, cseq: int, description: str) -> None:
     """Remember what the page was offered under this number of ours: it may take it when nobody waits for that."""
     newest = list(record.overdue.items())[1 - _MOST_OVERDUE :]

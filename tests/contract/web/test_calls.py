@@ -15,6 +15,7 @@ import redis
 from flask import Flask
 
 from kemi.core.call.record import CallRecord
+from kemi.core.identity import ANONYMOUS
 from kemi.state import keys
 from kemi.state.call_history import FinishedCall
 from kemi.state.call_questions import CallQuestion, answer_text
@@ -24,6 +25,7 @@ from kemi.state.web.client import digest
 from tests.contract.web.client import WebPage
 from tests.contract.web.test_operator_calls import commands, record
 from tests.unit.adapters.test_shared_state import finished_call
+from tests.unit.core.call.incoming_ladder import Incoming, invite
 
 CALLS, CURRENT = "/api/calls", "/api/calls/current"
 ALICE, TEL, BOB = "sip:alice@ims.example.com", "tel:+15550100", "sip:bob@ims.example.com"
@@ -169,6 +171,21 @@ def test_running_calls_are_asked_for_by_identity(alice: WebPage, answering: list
         ("one", ALICE, False)
     ]
     assert [one["impus"] for one in answering] == [[ALICE, TEL]]
+
+
+@pytest.mark.usefixtures("answering")
+@pytest.mark.parametrize("privacy", ["id", "user", "header"])
+def test_who_calls_and_does_not_want_to_be_known_is_not_told_of(
+    alice: WebPage, running: list[CallRecord], privacy: str
+) -> None:
+    named = {"P-Asserted-Identity": [f"<{BOB}>"]}
+    private = Incoming.ringing(invite(headers={**named, "Privacy": [privacy]})).record
+    shown = Incoming.ringing(invite(headers=named)).record
+    private.owner = shown.owner = ALICE
+    private.call_id, running[:] = privacy, [private, shown]
+    told = alice.ask("GET", CURRENT).get_json()
+    peers = {one["call_id"]: one["peer"] for one in told["calls"]}
+    assert peers == {privacy: ANONYMOUS, shown.call_id: BOB}
 
 
 def test_a_guest_sees_no_running_call_of_the_former_holder(

@@ -130,7 +130,12 @@ class TestRemoved:
         [
             pytest.param(";isfocus", "<sip:bob@other.example;method=BYE>", 200, id="of another domain"),
             pytest.param(";isfocus", "<sip:anonymous@anonymous.invalid;method=BYE>", 200, id="anonymous"),
-            pytest.param(";isfocus", "<tel:+19005551234;method=BYE>", 200, id="number"),
+            pytest.param(";isfocus", f"<sip:+19005551234@{REALM};user=phone;method=BYE>", 200, id="number"),
+            pytest.param(";isfocus", "<tel:+19005551234;method=BYE>", 403, id="tel has no method"),
+            pytest.param(";isfocus", f"<sip:+19005551234@{REALM};method%3DBYE>", 403, id="escaped"),
+            pytest.param(
+                *(";isfocus", f"<sip:+19005551234;method=BYE?@{REALM};user=phone>", 403), id="of the user"
+            ),
             pytest.param(";isfocus", "<sip:bob@other.example;method=INVITE>", 403, id="one who is invited"),
             pytest.param(";isfocus", "<sip:bob@other.example;method=BYE;method=INVITE>", 403, id="both"),
             pytest.param("", "<sip:bob@other.example;method=BYE>", 403, id="by a telephone"),

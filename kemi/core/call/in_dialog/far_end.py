@@ -18,7 +18,7 @@ from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.record import CallRecord, Former
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog
-from kemi.core.messages import Request
+from kemi.core.messages import Request, uri_from_address
 from kemi.core.trust import withholds_identity
 
 _CARRIED = act.ForwardRequest | act.ReserveIncoming
@@ -35,7 +35,9 @@ def learn(record: CallRecord, request: Request, before: Former) -> bool:
     From counts in a request that has nothing else to say (RFC 4916 §4.5); in others, which old equipment sends with
     any From, only whom the network asserts.
     """
-    became = record.dialog is Dialog.CONFIRMED and before.focus != record.legs[request.from_tag].focus
+    focus = record.legs[request.from_tag].focus
+    # by its address alone: its features are not the same in all messages of one server
+    became = record.dialog is Dialog.CONFIRMED and uri_from_address(before.focus) != uri_from_address(focus)
     return (_take_name(record, request) or became) and record.wic_takes_update
 
 

@@ -7,9 +7,9 @@ either side once we have sent requests of our own.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Final
-from urllib.parse import unquote
 
 from kemi.core.call import actions as act
 from kemi.core.call.in_dialog.referral import Referral
@@ -29,6 +29,11 @@ _REFER: Final = "refer"
 """The event of these reports (RFC 3515 §3)."""
 _DIGITS: Final = 10
 """A CSeq has no more (RFC 3261 §8.1.1.5)."""
+_PLAIN: Final = re.compile(
+    r"sips?:(?:(?:[^@?;%]|%(?!25|3b|3f|40))*@)?[^@?;%]+;(?P<parameters>[^@?%]*)(?:\?(?P<fields>[^@;%]*))?",
+    re.IGNORECASE,
+)
+"""A SIP URI in which nobody finds other parameters, wherever they divide it first and whenever they unescape it."""
 
 
 def removes_participant(record: CallRecord, request: Request) -> bool:
@@ -42,14 +47,19 @@ def removes_participant(record: CallRecord, request: Request) -> bool:
     ):
         return False
     targets = [uri_from_address(one) for one in addresses_from_headers(request.headers("Refer-To"))]
-    methods = [one for target in targets for one in methods_of(target)]
-    return len(targets) == 1 and methods == ["BYE"]
+    return len(targets) == 1 and _is_bye(targets[0])
 
 
-def methods_of(uri: str) -> list[str]:
-    """Return each method that a URI names as its parameter (RFC 3261 §19.1.1), however it is spelled."""
-    named = (unquote(one).partition("=") for one in uri.partition("?")[0].rpartition("@")[2].split(";")[1:])
-    return [value.strip() for name, _, value in named if name.strip().lower() == "method"]
+def _is_bye(uri: str) -> bool:
+    """Whether every reader of a URI takes its method for BYE (RFC 3261 §19.1.1): what one takes for INVITE is a call.
+    A tel URI has no method (RFC 3966)."""
+    plain = _PLAIN.fullmatch(uri)
+    if plain is None:
+        return False
+    parameters, fields = plain["parameters"].split(";"), (plain["fields"] or "").split("&")
+    named = [one for one in (*parameters, *fields) if one.strip().lower().startswith("method")]
+    name, _, value = named[0].partition("=") if named else ("", "", "")
+    return len(named) == 1 and named[0] in parameters and (name.lower(), value) == ("method", "BYE")
 
 
 def referred(record: CallRecord, reply: Reply, *, by_page: bool, page: int, core: int) -> None:

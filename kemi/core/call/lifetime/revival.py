@@ -5,6 +5,7 @@ Transactions and the pages' connections are gone.  The media are not: the relay 
 
 from __future__ import annotations
 
+from kemi.core.call import exchange
 from kemi.core.call.record import CallRecord
 from kemi.core.call.states import Dialog, OfferAnswer
 from kemi.core.identity import one_spelling
@@ -29,6 +30,8 @@ def revive(record: CallRecord) -> bool:
     record.owner = one_spelling(record.owner)  # which the release before kept as the page wrote it
     record.connection_id = ""  # counted from 1 again: the old number is somebody else's now
     record.transaction = None
+    if record.exchange is not None and record.exchange.wic_description:
+        exchange.give_up_with_page(record)  # which may take it all the same
     record.exchange = None
     record.recovery = None  # a node that is still dead is noticed again
     record.wic_offer_answer = record.ims_offer_answer = OfferAnswer.STABLE

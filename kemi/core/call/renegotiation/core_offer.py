@@ -421,14 +421,8 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
 
 def on_unanswered(record: CallRecord, _event: ChangeFailed, _settings: CallSettings) -> list[act.Action]:
     """The page did not answer the offer; the core hears so by ``unanswered``."""
-    pending = _of_core(record)
-    given_up = (record.confirmed_tag, pending.cseq)
-    for ours, asked in list(record.outstanding.items()):
-        if (asked.tag, asked.cseq) == given_up:
-            del record.outstanding[
-                ours
-            ]  # a 2xx that comes now is ours alone, its ACK as well (in_dialog/dialog.py)
-            exchange.give_up_offer(record, int(ours), pending.wic_description)
+    _of_core(record)
+    exchange.give_up_with_page(record)
     return exchange.rollback(record)
 
 

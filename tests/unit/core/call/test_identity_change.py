@@ -248,6 +248,16 @@ class TestConference:
         told = relay_knows(call, asked).only(act.SendRequest)
         assert not any(CAROL in line for line in told.headers)
 
+    @pytest.mark.parametrize("features", ["", ';+g.3gpp.icsi-ref="urn%3Aurn-7%3Ax"'])
+    @pytest.mark.parametrize("body", ["", MOVED])
+    def test_nor_is_the_same_one_with_other_features(self, body: str, features: str) -> None:
+        """A conference server names more of them in its 2xx than in its UPDATE, or fewer."""
+        call = in_conference()
+        refreshed = call.on(call.ims_request("UPDATE", cseq=3, body=body, contact=f"{FOCUS};text{features}"))
+        done = relay_knows(call, refreshed) if body else refreshed
+        assert done.names[0] == "SendReply"
+        assert not done.all(act.SendRequest)
+
     def test_another_phone_is_no_news(self) -> None:
         call = made()
         asked = call.on(call.ims_request("INVITE", cseq=3, body=MOVED, contact="<sip:bob@198.51.100.8>"))

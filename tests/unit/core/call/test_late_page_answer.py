@@ -1,4 +1,4 @@
-"""A page that answers an offer of the core, or one of ours, when nobody waits for that any more."""
+"""A page that answers an offer of the core, or one of ours, when nobody waits for that any more; so after a restart."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.lifetime.revival import revive
 from kemi.core.messages import Side
 from kemi.core.sdp.text import sdp_from_text
 from tests.unit.core.call import descriptions as sdp
@@ -16,13 +17,20 @@ OFFERS = [pytest.param(HOLD, id="hold"), pytest.param(WITH_VIDEO, id="video adde
 METHODS = ["INVITE", "UPDATE"]
 
 
+RESTART = 0
+"""In place of the status by which the core hears that the page does not answer."""
+
+
 def unanswered(call: Call, method: str, offer: str, cseq: int = 1, status: int = 408) -> Actions:
-    """The core offers, and hears that the page does not answer."""
+    """The core offers, and hears that the page does not answer, or nothing more: the gateway is restarted."""
     asked = call.on(call.ims_request(method, body=offer, cseq=cseq))
     if reserve := asked.all(act.ReserveIncoming):
         offers = {kind: sdp.relay_reverse_offer(kind, 31000) for kind in reserve[0].media}
         asked = call.on(ev.IncomingReserved(offers, reserve[0].edits, reserve[0].bearer))
-    call.on(ev.ChangeFailed(Side.WIC, method, status))
+    if status == RESTART:
+        assert revive(call.record)
+    else:
+        call.on(ev.ChangeFailed(Side.WIC, method, status))
     return asked
 
 
@@ -39,7 +47,7 @@ def lines_of(description: str) -> list[tuple[str, bool, str]]:
 class TestOfTheCore:
     """The core's request is over; what the page has taken is undone."""
 
-    @pytest.mark.parametrize("status", [408, 487])
+    @pytest.mark.parametrize("status", [408, 487, RESTART])
     def test_a_re_invite_gets_its_ack(self, status: int) -> None:
         """Without one the page would end the call 32 s later (RFC 3261 §13.3.1.4)."""
         call = Call.confirmed()
@@ -49,10 +57,12 @@ class TestOfTheCore:
 
     @pytest.mark.parametrize("offer", OFFERS)
     @pytest.mark.parametrize("method", METHODS)
-    def test_the_page_is_offered_what_holds(self, method: str, offer: str) -> None:
+    @pytest.mark.parametrize("status", [408, RESTART])
+    def test_the_page_is_offered_what_holds(self, method: str, offer: str, status: int) -> None:
         call = Call.confirmed()
+        call.on(call.wic_request("ACK", cseq=1))
         before = lines_of(call.record.wic_description)
-        asked = unanswered(call, method, offer)
+        asked = unanswered(call, method, offer, status=status)
         offered = lines_of(asked.only(act.ForwardRequest).edits.body or "")
         again = taken(call, method, asked).all(act.SendRequest)[-1]
         assert (again.to, again.method, again.report) == (Side.WIC, "UPDATE", True)
@@ -101,13 +111,17 @@ class TestOfTheCore:
 class TestOfOurs:
     """A re-INVITE of our own: its ACK is ours, whoever still knows its transaction."""
 
-    def silent(self) -> tuple[Call, act.SendRequest, int]:
+    def silent(self, status: int = 408) -> tuple[Call, act.SendRequest, int]:
         """A page without UPDATE does not answer our offer of what the core has changed."""
         call = Call.confirmed()
+        call.on(call.wic_request("ACK", cseq=1))
         call.record.wic_takes_update = False
         own = relay_knows(call, call.on(call.ims_request("UPDATE", cseq=3, body=HOLD))).only(act.SendRequest)
         cseq = call.record.gateway_cseq
-        call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", cseq, 408, jitter=0.5))
+        if status == RESTART:
+            assert revive(call.record)
+        else:
+            call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", cseq, status, jitter=0.5))
         return call, own, cseq
 
     def answered(self, call: Call, own: act.SendRequest, cseq: int) -> Actions:
@@ -122,8 +136,9 @@ class TestOfOurs:
             assert [(one.method, one.body) for one in late.all(act.SendRequest)] == [("ACK", "")]
             assert f"CSeq: {cseq} ACK" in late.only(act.SendRequest).headers
 
-    def test_what_the_far_end_has_changed_since_is_offered_after_the_ack(self) -> None:
-        call, own, cseq = self.silent()
+    @pytest.mark.parametrize("status", [408, RESTART])
+    def test_what_the_far_end_has_changed_since_is_offered_after_the_ack(self, status: int) -> None:
+        call, own, cseq = self.silent(status)
         resumed = relay_knows(call, call.on(call.ims_request("UPDATE", cseq=4, body=MOVED)))
         assert resumed.names == ["SendReply"]  # the page was told nothing else, as far as we know
         late = self.answered(call, own, cseq).all(act.SendRequest)

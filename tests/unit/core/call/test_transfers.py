@@ -123,7 +123,22 @@ def test_only_the_newest_are_kept_and_travel_with_the_record() -> None:
     [
         pytest.param(["<sip:bob@other.example;method=BYE>"], True, id="SIP"),
         pytest.param(['"Bob" <sip:bob@other.example;user=phone;METHOD=BYE?Subject=x>;a=b'], True, id="more"),
-        pytest.param(["<tel:+881;method=BYE>"], True, id="tel"),
+        pytest.param(["<sips:%2B881@other.example;method=BYE>"], True, id="a number with an escape"),
+        pytest.param(["<tel:+881;method=BYE>"], False, id="tel"),
+        pytest.param(["<tel:+881;method%3DBYE>"], False, id="tel, = escaped"),
+        pytest.param(["<sip:+881@other.example;method%3DBYE>"], False, id="= escaped"),
+        pytest.param(["<sip:+881@other.example;method=%42YE>"], False, id="value escaped"),
+        pytest.param(["<sip:+881@other.example;method=bye>"], False, id="another method"),
+        pytest.param(["<sip:+881;method=BYE?@other.example;user=phone>"], False, id="@ behind ?"),
+        pytest.param(["<sip:+881?x@other.example;method=BYE>"], False, id="? before @"),
+        pytest.param(["<sip:+881%3Fx@other.example;method=BYE>"], False, id="? before @, escaped"),
+        pytest.param(["<sip:+881@other.example;method=INVITE;x=@y;method=BYE>"], False, id="two @"),
+        pytest.param(["<sip:+881;method=INVITE@other.example;method=BYE>"], False, id="two, one of the user"),
+        pytest.param(["<sip:+881@other.example;x=%3Bmethod=INVITE;method=BYE>"], False, id="two, ; escaped"),
+        pytest.param(["<sip:+881@other.example;method=BYE;method>"], False, id="two, one without a value"),
+        pytest.param(
+            ["<sip:+881@other.example;method=BYE?method=INVITE>"], False, id="two, one a header field"
+        ),
         pytest.param(["<sip:bob@other.example>"], False, id="invited"),
         pytest.param(["<sip:bob@other.example>;method=BYE"], False, id="no parameter of the URI"),
         pytest.param(["<sip:bob;method=BYE@other.example>"], False, id="of the user's name"),
