@@ -19,7 +19,10 @@ from kemi.core.routing.table import ANY, Route
 
 _MOST_BEGINNINGS: Final = 26
 """A number of 25 characters, and the empty beginning; longer ones match by their first 25."""
-_SCHEMA: Final = """
+FORMAT: Final = 1
+"""Raised whenever patterns.py writes beginnings in another way: in a file of before, rows would be missed."""
+_SCHEMA: Final = f"""
+    PRAGMA user_version = {FORMAT};
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
     PRAGMA locking_mode = EXCLUSIVE;
@@ -115,6 +118,11 @@ class RouteFile:
                 _FIND[len(wanted)], (realm, ANY, *wanted)
             )
         ]
+
+    def format(self) -> int:
+        """Return the FORMAT of the release that built it; 0 of one that had none."""
+        (number,) = self._file.execute("PRAGMA user_version").fetchone()
+        return int(number)
 
     def rest(self) -> str:
         """Return what else belongs to the table."""

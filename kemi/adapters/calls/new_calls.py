@@ -173,8 +173,15 @@ class NewCalls:
         except CallDenied as error:
             self._denied(request, registration, error)
             raise
-        if self._settings.targets is not None:
-            self._check_policy(self._settings.targets.check_meaning, number, request, registration)
+        self._check_meanings(number, request, registration)
+
+    def _check_meanings(self, number: str, request: Request, registration: Registration) -> None:
+        """Ask the site's policy about what the dial plan makes of a number, and of those in a service code."""
+        if self._settings.targets is None:
+            return
+        inside = numbers_in_code(number, self._routes.plan(self._settings.realm))
+        for one in (number, *(reading for _, readings in inside for reading in readings)):
+            self._check_policy(self._settings.targets.check_meaning, one, request, registration)
 
     def _check_recipients(self, request: Request) -> None:
         """The same of the lists in a body, by which a service calls or writes to several (RFC 5366, RFC 5365)."""
@@ -275,10 +282,8 @@ class NewCalls:
         except CallDenied as error:
             self._denied(request, registration, error)
             raise
-        if way is not None and self._settings.targets is not None:
-            plan = self._routes.plan(self._settings.realm)
-            for number in (way.number, *numbers_in_code(way.number, plan)):
-                self._check_policy(self._settings.targets.check_meaning, number, request, registration)
+        if way is not None:
+            self._check_meanings(way.number, request, registration)
         return way and self._known(way)
 
     def _admit(self, request: Request, registration: Registration, ways: list[Way], *, begins: bool) -> None:

@@ -29,7 +29,7 @@ from kemi.core.routing.way import Way, check_message, emergency_way, way_of
 from kemi.settings import Settings
 from kemi.state.redis_errors import RedisUnavailable
 from kemi.state.redis_link import RedisLink
-from kemi.state.route_index import RouteFile, build_in_steps
+from kemi.state.route_index import FORMAT, RouteFile, build_in_steps
 from kemi.state.routing_document import RoutingDocument
 from kemi.state.table import Table
 
@@ -39,6 +39,7 @@ AGAIN_S: Final = 10.0
 """When a table that could not be fetched is tried again."""
 _LOOK_S: Final = 1.0
 _CURRENT: Final = "current"
+_BEFORE: Final = "before"
 _REFUSED: Final = "refused"
 
 
@@ -66,11 +67,14 @@ class RouteKeeper:
         self._begun = False
 
     def _begin(self) -> None:
-        """Let the table of before a restart count, until another one is known."""
+        """Let the table of before a restart count, until another one is known, or it is built again: one of another
+        release may have its rows under other spellings."""
         self._begun = True
         if newest := newest_version(self._folder):
-            self._done = self._wanted = newest
-            self._publish(newest)
+            self._done = newest
+            built = _format_of(self._path(newest))
+            self._wanted = newest if built == FORMAT else 0
+            self._publish(newest, built)
 
     def tick(self, version: int, now: float) -> None:
         """Work for a moment at the table that counts in Redis; 0: there is none, which changes nothing."""
@@ -92,7 +96,7 @@ class RouteKeeper:
             self._table.set(_REFUSED, f"{version} {error}"[:500])
             log_event(logging.ERROR, "routing_table_refused", version=version, detail=str(error)[:500])
         except (RedisUnavailable, OSError, sqlite3.Error) as error:
-            self._work, self._wanted, self._not_before = None, self._done, now + AGAIN_S
+            self._work, self._wanted, self._not_before = None, 0, now + AGAIN_S
             log_event(logging.ERROR, "routing_table_not_taken", version=version, detail=str(error)[:200])
 
     def _take(self, version: int) -> Iterator[None]:
@@ -126,8 +130,9 @@ class RouteKeeper:
             yield from msgspec.json.decode(text, type=list[Route])
             portion += 1
 
-    def _publish(self, version: int) -> None:
-        self._table.set(_CURRENT, str(version))
+    def _publish(self, version: int, built: int = FORMAT) -> None:
+        # workers open a file that was built again: by then its version is written in another way
+        self._table.set(_CURRENT, str(version) if built == FORMAT else f"{version} {_BEFORE}")
         self._table.remove(_REFUSED)
 
     def _path(self, version: int) -> Path:
@@ -154,6 +159,15 @@ def newest_version(folder: Path) -> int:
     return max((int(path.stem.rpartition("-")[2]) for path in folder.glob("routes-*.sqlite")), default=0)
 
 
+def _format_of(path: Path) -> int:
+    """Return the format of a table's file; -1 for one that cannot be read."""
+    try:
+        with RouteFile.open(path) as file:
+            return file.format()
+    except sqlite3.Error:
+        return -1
+
+
 class RouteReader:
     """The table as one worker sees it."""
 
@@ -175,7 +189,7 @@ class RouteReader:
         version = self._table.get(_CURRENT) or self._of_before()
         if version != self._version and version:
             try:
-                file = RouteFile.open(route_path(self._folder, int(version)))
+                file = RouteFile.open(route_path(self._folder, int(version.partition(" ")[0])))
                 document = msgspec.json.decode(file.rest(), type=RoutingDocument)
             except (sqlite3.Error, msgspec.MsgspecError) as error:
                 log_event(logging.ERROR, "routing_table_unreadable", version=version, detail=str(error))
@@ -190,7 +204,8 @@ class RouteReader:
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + _LOOK_S
-            self._newest = str(newest_version(self._folder) or "")
+            newest = newest_version(self._folder)
+            self._newest = f"{newest} {_BEFORE}" if newest else ""
         return self._newest
 
     def plan(self, realm: str) -> DialPlan:

@@ -5,7 +5,7 @@ National rates are what the library knows of a country's numbering plan; numbers
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -50,6 +50,16 @@ class Destination:
     """ISO 3166 code; "" for none, or none that is known."""
 
 
+_CHEAPEST_FIRST: Final = (
+    CostClass.INTERNAL,
+    CostClass.FREE,
+    CostClass.NATIONAL,
+    CostClass.MOBILE,
+    CostClass.SHARED_COST,
+    CostClass.INTERNATIONAL,
+    CostClass.PREMIUM,
+    CostClass.SATELLITE,
+)
 _PREMIUM: Final = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.PERSONAL_NUMBER})
 _OF_TYPE: Final = {
     PhoneNumberType.TOLL_FREE: CostClass.FREE,
@@ -136,6 +146,11 @@ def _neighbours(number: str) -> Iterator[phonenumbers.PhoneNumber]:
     for text in (*texts, *(number + _PADDING[:length] for length in range(1, len(_PADDING) + 1))):
         with suppress(phonenumbers.NumberParseException):
             yield phonenumbers.parse(text, None)
+
+
+def dearest(costs: Iterable[CostClass]) -> CostClass:
+    """Return the dearest of these kinds of rates, which are one at least."""
+    return max(costs, key=_CHEAPEST_FIRST.index)
 
 
 def is_country(code: str) -> bool:

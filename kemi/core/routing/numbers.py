@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import unquote
 
@@ -18,6 +18,7 @@ from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
 from kemi.core.emergency import is_service
 from kemi.core.errors import SipReject
+from kemi.core.policy import dialled_beginning
 from kemi.core.routing.costs import canonical_number, parsed_number
 from kemi.core.trust import ROUTING_PARAMETERS
 
@@ -34,7 +35,7 @@ _CONTEXT: Final = re.compile(r"\+[.()-]*[0-9][0-9.()-]{0,23}|[a-z0-9][a-z0-9.-]{
 _USER: Final = re.compile(r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/#-]|%(?![01][0-9A-Fa-f]|7[Ff])[0-9A-Fa-f]{2})+")
 """RFC 3261 §25.1, and # as many write it; escaped control characters are nobody's name."""
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
-_IN_CODE: Final = re.compile(r"(?<=[*#])[0-9]{4,}", re.ASCII)
+_IN_CODE: Final = re.compile(r"(?<=[*#])\+?[0-9]{4,}", re.ASCII)
 MAX_EXTENSION_DIGITS: Final = 15
 
 _AFTER_NUMBER: Final = re.compile("[;@?:]")
@@ -264,13 +265,22 @@ def _local(number: str, plan: DialPlan) -> str:
     return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
 
 
-def numbers_in_code(number: str, plan: DialPlan) -> Iterator[str]:
-    """Return the numbers that a service code calls, or has calls go to; none of a code that the plan has itself."""
-    if not _LOCAL.fullmatch(number) or number in plan.short_codes or len(number) <= plan.extension_digits:
+def numbers_in_code(number: str, plan: DialPlan) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Return the numbers that a service code calls, or has calls go to, as they are written and in each way they can be
+    read: whether the plan's digits for a line belong before them is known to the far network alone.
+
+    ``number``: the code, or a sip: address that has one for a name; of a code that the plan has itself there are none.
+    """
+    code = dialled_beginning(number[4:].rpartition("@")[0]) if number.startswith("sip:") else number
+    is_extension = len(code) <= plan.extension_digits and _LOCAL.fullmatch(code)
+    if is_extension or code in plan.short_codes:
         return
-    for inside in _IN_CODE.findall(number):
-        with suppress(BadNumber):
-            yield dialled_from_uri(f"tel:{inside}", plan).number
+    for inside in _IN_CODE.findall(code):
+        readings = []
+        for reader in (plan, replace(plan, outside="")):
+            with suppress(BadNumber):
+                readings.append(dialled_from_uri(f"tel:{inside}", reader).number)
+        yield inside, tuple(dict.fromkeys(readings))
 
 
 def _check_length(parsed: PhoneNumber) -> None:

@@ -47,7 +47,10 @@ class Pattern:
                 raise PatternError(f"{text!r} is not sip:NAME@DOMAIN or sip:*@DOMAIN")
             self.is_prefix = False
             self.open_digits = int(text.startswith("sip:*@"))
-            self.beginnings: tuple[str, ...] = (one_address(text),)
+            address = one_address(text)
+            if self.open_digits:
+                address = f"sip:*@{address.rpartition('@')[2]}"
+            self.beginnings: tuple[str, ...] = (address,)
             return
         if text.startswith("urn:"):
             if not _SERVICE.fullmatch(text):
@@ -78,10 +81,13 @@ class Pattern:
 def one_address(text: str) -> str:
     """Return the same text for all spellings of a sip: address, as it is looked up: escapes in one way (RFC 3261
     §19.1.4), the host without a port, which the policy does not look at either, and without its last dot.
+
+    A user whose name is a star keeps it escaped: ``sip:*@DOMAIN`` is everybody there.
     """
     user, _, host = text.partition(":")[2].rpartition("@")
     host = _PORT.sub("", host).removesuffix(".")
-    return f"sip:{quote(unquote_to_bytes(user), safe=USER_CHARACTERS)}@{host}"
+    name = quote(unquote_to_bytes(user), safe=USER_CHARACTERS)
+    return f"sip:{'%2A' if name == '*' else name}@{host}"
 
 
 def _choices(part: str) -> str:

@@ -100,6 +100,16 @@ def check_permission(permission: Permission, number: str, to: Destination, *, by
     raise CallDenied(f"you may not call {to.cost} numbers", Why.CLASS, to.cost)
 
 
+def check_unread(permission: Permission, digits: str, *, by_trunk: bool) -> None:
+    """Raise CallDenied for digits that nobody here can read, as of a number in a service code.
+
+    They may be called by whom their beginning is allowed, and over the core by whom no kinds of rates are named.
+    """
+    check_permission(permission, digits, Destination(CostClass.INTERNAL), by_trunk=by_trunk)
+    if (by_trunk or permission.classes is not None) and not _longest(permission.allowed, digits):
+        raise CallDenied("whom this calls cannot be told", Why.CLASS)
+
+
 def _may_call(permission: Permission, cost: CostClass, *, by_trunk: bool) -> bool:
     if permission.classes is not None:
         return cost in permission.classes

@@ -10,7 +10,7 @@ from typing import Final
 from kemi.core.emergency import service_of
 from kemi.core.errors import SipReject
 from kemi.core.policy import dialled_beginning
-from kemi.core.routing.costs import CostClass, destination_of
+from kemi.core.routing.costs import CostClass, dearest, destination_of
 from kemi.core.routing.lookup import Query, RouteIndex, find
 from kemi.core.routing.numbers import (
     BadNumber,
@@ -27,6 +27,7 @@ from kemi.core.routing.permissions import (
     Permission,
     Why,
     check_permission,
+    check_unread,
     permission_of,
 )
 from kemi.core.routing.table import ANY, REFUSALS, Route, Target
@@ -168,20 +169,28 @@ def may_call(permission: Permission, plan: DialPlan, number: str, *, by_trunk: b
     """Return what kind of rates a number has; raise CallDenied unless it may be called.
 
     What some switch might dial of an address' name, as of ``0900123,1``, is looked at like a number, and so are the
-    numbers in a service code.
+    numbers in a service code, of which the dearest counts.
     """
-    if number.startswith("sip:"):
-        beginning = dialled_beginning(number[4:].rpartition("@")[0])
-        if not beginning:
-            return CostClass.INTERNAL
+    costs = []
+    inside = [*numbers_in_code(number, plan)]
+    for written, readings in inside:
+        costs += [_may_call_one(permission, plan, one, by_trunk=by_trunk) for one in readings]
+        if not readings:
+            check_unread(permission, written, by_trunk=by_trunk)
+    beginning = dialled_beginning(number[4:].rpartition("@")[0]) if number.startswith("sip:") else ""
+    if inside and beginning.startswith(("*", "#")):
+        number = beginning
+    elif beginning:
         try:
             number = dialled_from_uri(f"tel:{beginning}", plan).number
         except BadNumber as error:
-            if permission.classes is None:
-                return CostClass.INTERNAL
-            raise CallDenied("whom this calls cannot be told", Why.CLASS) from error
-    for inside in numbers_in_code(number, plan):
-        may_call(permission, plan, inside, by_trunk=by_trunk)
+            if permission.classes is not None:
+                raise CallDenied("whom this calls cannot be told", Why.CLASS) from error
+    costs.append(_may_call_one(permission, plan, number, by_trunk=by_trunk))
+    return dearest(costs)
+
+
+def _may_call_one(permission: Permission, plan: DialPlan, number: str, *, by_trunk: bool) -> CostClass:
     destination = destination_of(number, plan.country)
     check_permission(permission, number, destination, by_trunk=by_trunk)
     return destination.cost
@@ -195,6 +204,8 @@ def check_message(permissions: Mapping[str, Permission], plan: DialPlan, user_cl
     """
     try:
         number = dialled_from_uri(uri, plan).number
+    except ServiceCode as error:
+        number = error.number
     except BadNumber:
         return ""
     may_call(permission_of(permissions, user_class), plan, number, by_trunk=False)

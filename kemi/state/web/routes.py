@@ -141,14 +141,13 @@ def explanation(
         return Explanation(verdicts, CostClass.INTERNAL, "", "")
     permission = permission_of(document.permissions, user_class)
     plan = document.plans.get(realm, DialPlan())
-    denied = ""
+    denied, cost = "", destination_of(number, plan.country).cost
     if rows and rows[0].to in (Target.CORE, Target.TRUNK):
         by_trunk = any(row.to is Target.TRUNK for row in rows)
         try:
-            may_call(permission, plan, number, by_trunk=by_trunk)
+            cost = may_call(permission, plan, number, by_trunk=by_trunk)
         except CallDenied as error:
-            denied = error.detail
-    cost = destination_of(number, plan.country).cost
+            denied, cost = error.detail, error.cost or cost
     return Explanation(verdicts, cost, denied, limits_in_words(permission))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,35 @@ def test_after_a_restart_the_file_counts_before_redis_is_asked(
     assert again.finds("+49123") == ["only"]
     again.take(2)
     assert again.finds("+49123") == ["only"]
+
+
+def test_a_file_of_the_release_before_counts_until_it_is_built_again(
+    node: Node, url: str, database: Any, tmp_path: Path
+) -> None:
+    spelled = Route("spelled", "sip:a#b@b.example", Target.CORE)
+    version = node.store.put(RoutingDocument(routes=[spelled, Route("only", "+49*", Target.CORE)]))
+    node.take(3)
+    path = routing.route_path(tmp_path, version)
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("UPDATE entry SET beginning = 'sip:a#b@b.example' WHERE beginning LIKE 'sip:%'")
+        file.execute("INSERT OR IGNORE INTO length VALUES (17)")
+        file.execute("PRAGMA user_version = 0")
+        file.commit()
+    again = new_node(url, database, tmp_path)
+    early = replace(again, reader=RouteReader(str(tmp_path), again.table))
+    # Both have a call before housekeeping looks, and one of them has no other until it is done.
+    for worker in (again, early):
+        assert (worker.finds("sip:a#b@b.example"), worker.finds("+49123")) == ([], ["only"])
+    again.keeper._link = RedisLink("redis://127.0.0.1:1/0", "node")
+    again.keeper.tick(version, time.time() - 60.0)
+    assert (again.finds("sip:a#b@b.example"), again.finds("+49123")) == ([], ["only"])
+    again.keeper._link = again.link
+    again.take(3)
+    for worker in (again, early):
+        assert (worker.finds("sip:a#b@b.example"), worker.finds("+49123")) == (["spelled"], ["only"])
+    built = path.stat().st_ino
+    new_node(url, database, tmp_path).take(3)
+    assert path.stat().st_ino == built
 
 
 def test_while_redis_is_away_the_table_stays(node: Node) -> None:

@@ -157,6 +157,7 @@ class TestWeb:
         page_of_operator.ask("PUT", ROUTES, json={**TABLE, "routes": [everything, divert]})
         told = page_of_operator.ask("GET", explain).get_json()
         assert (told["number"], told["rows"][0]["id"], told["denied"]) == ("*21*0301234567#", "divert", "")
+        assert told["cost"] == "national"
         assert "national" in page_of_operator.ask("GET", explain + "&class=guest").get_json()["denied"]
 
     def test_a_short_number_of_a_user_is_told_without_a_plan(

@@ -14,6 +14,7 @@ from kemi.adapters.notices import Notices
 from kemi.core.errors import GatewayError
 from kemi.core.messages import Request, Side
 from kemi.core.routing.costs import CostClass
+from kemi.core.routing.numbers import DialPlan
 from kemi.core.routing.permissions import Permission
 from kemi.core.routing.way import Way
 from kemi.state.calls import CallStore
@@ -108,12 +109,14 @@ class TestWhoIsTold:
         assert any("emergency_call" in note for note in kamailio.tables["notice"].values())
 
     @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+    @pytest.mark.parametrize("number", ["+979123456789", "*31#00979123456789"])
     def test_of_a_number_that_only_the_dial_plan_tells(
-        self, kamailio: FakeKamailio, page: Gateway, monkeypatch: pytest.MonkeyPatch, method: str
+        self, kamailio: FakeKamailio, page: Gateway, monkeypatch: pytest.MonkeyPatch, method: str, number: str
     ) -> None:
         """Nothing of a list: the same policy for whom the page calls itself."""
-        monkeypatch.setattr(RouteReader, "way", lambda *_: Way("r", BOB, "", number="+979123456789"))
-        monkeypatch.setattr(RouteReader, "check_message", lambda *_: "+979123456789")
+        monkeypatch.setattr(RouteReader, "way", lambda *_: Way("r", BOB, "", number=number))
+        monkeypatch.setattr(RouteReader, "check_message", lambda *_: number)
+        monkeypatch.setattr(RouteReader, "plan", lambda *_: DialPlan(country="DE", outside="9"))
         message = naming(method, [])
         message.body = ""
         assert sent(kamailio, page, message) == [403]

@@ -106,6 +106,13 @@ def test_a_row_s_own_spelling_does_not_matter(name: str) -> None:
     assert found(table, "sip:x%231@[2001:db8::1]:5070") == found(table, "sip:x#1@[2001:db8::1]") == ["v6"]
 
 
+def test_a_user_called_star_is_not_everybody() -> None:
+    table = Index(row("star", "sip:%2A@b.example"), row("all", "sip:*@c.example"))
+    assert found(table, "sip:bob@b.example") == []
+    assert found(table, "sip:%2a@b.example") == ["star"]
+    assert found(table, "sip:%2a@c.example") == found(table, "sip:bob@c.example") == ["all"]
+
+
 def test_nothing_known_of_a_number_is_no_row() -> None:
     assert found(Index(row("germany", "+49*")), "+441") == []
 

@@ -307,3 +307,11 @@ def test_messages_follow_what_is_permitted_not_the_table() -> None:
         check_message({"*": Permission(classes=(CostClass.NATIONAL,))}, GERMAN, "", "tel:09001234567")
     check_message({"*": Permission(classes=())}, GERMAN, "", f"sip:bob@{REALM}")
     assert not check_message({"*": Permission(classes=())}, GERMAN, "", "tel:+4930")
+
+
+def test_a_message_to_a_service_code_is_for_the_numbers_in_it() -> None:
+    code, national = f"sip:*31%230900123456@{REALM}", Permission(classes=(CostClass.NATIONAL,))
+    with pytest.raises(CallDenied):
+        check_message({"*": national}, GERMAN, "", code)
+    assert check_message({}, GERMAN, "", code) == "*31#0900123456"
+    assert check_message({"*": national}, GERMAN, "", f"sip:*21*03012345678%23@{REALM}")

@@ -16,15 +16,19 @@ from kemi.core.routing.table import Route, TableError, Target
 from kemi.core.routing.way import Way, way_of
 from kemi.state.route_index import RouteFile
 
+GERMAN: Final = DialPlan(country="DE")
 GROUPS = {"two": ["a", "b"], "other": ["c", "b"]}
 
 
 def way(
-    *routes: Route, uri: str = "tel:+493012345678", permissions: Mapping[str, Permission] | None = None
+    *routes: Route,
+    uri: str = "tel:+493012345678",
+    permissions: Mapping[str, Permission] | None = None,
+    plan: DialPlan = GERMAN,
 ) -> Way | None:
     return way_of(
         RouteFile.in_memory(routes),
-        {"ims.example": DialPlan(country="DE")},
+        {"ims.example": plan},
         {"room": "sip:room@conference.example"},
         uri,
         groups=GROUPS,
@@ -105,9 +109,82 @@ def test_of_the_numbers_in_a_service_code_the_permission_counts(
 
 def test_the_numbers_in_a_service_code() -> None:
     plan = DialPlan(country="DE", short_codes={"*98*0301234567#": ""})
-    assert [*numbers_in_code("**61*03012345678*11*20#", plan)] == ["+493012345678"]
+    found = [("03012345678", ("+493012345678",))]
+    assert [*numbers_in_code("**61*03012345678*11*20#", plan)] == found
+    assert [*numbers_in_code("sip:**61*03012345678*11*25%23,1@ims.example", plan)] == found
+    assert [*numbers_in_code("*21*+4930#*31#5", plan)] == [("+4930", ())]
     for code in ("*98*0301234567#", "*100#", "*99*123#", "03012345678", "sip:a*03012345678@ims.example"):
         assert [*numbers_in_code(code, plan)] == []
+    assert [*numbers_in_code("*21*1234#", DialPlan(extension_digits=9))] == []
+    line = DialPlan(country="DE", outside="9")
+    assert [*numbers_in_code("*31#0900123456", line)] == [("0900123456", ("+49900123456",))]
+    readings = ("+49900123456", "+4990900123456")
+    assert [*numbers_in_code("*31#90900123456", line)] == [("90900123456", readings)]
+
+
+PLANS: Final = {
+    "country": GERMAN,
+    "line": DialPlan(country="DE", outside="9"),
+    "none": DialPlan(),
+}
+DEAR_CODES: Final = [
+    "*31%230900123456",
+    "*21*0900123456%23",
+    "*21*0049900123456%23",
+    "*21*+49900123456%23",
+    "**61*0049900123456*11*25%23",
+]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("code", DEAR_CODES)
+@pytest.mark.parametrize("target", [Target.CORE, Target.TRUNK])
+def test_no_service_code_calls_whom_its_caller_may_not(plan: str, code: str, target: Target) -> None:
+    rows = [
+        to(target, "two" if target is Target.TRUNK else "", number=number, priority=priority)
+        for priority, number in enumerate(("*31#*", "*21*", "**61*"))
+    ]
+    rows.append(to(Target.CORE, priority=3, number="*"))  # a code longer than any number is an address
+    classes = Permission(classes=(CostClass.INTERNAL, CostClass.NATIONAL))
+    is_read = plan != "none" or "+" in code
+    for permission in (classes, Permission(denied=("+49900",) if is_read else ("0900", "0049900"))):
+        for uri in (f"sip:{code}@ims.example", f"sip:{code}@ims.example;user=phone"):
+            if "user=phone" in uri and (len(code) > 24 or "+" in code):
+                continue  # no telephone number
+            with pytest.raises(CallDenied):
+                way(*rows, uri=uri, plan=PLANS[plan], permissions={"*": permission})
+
+
+@pytest.mark.parametrize("plan", ["country", "line"])
+@pytest.mark.parametrize(
+    "code", ["*21*03012345678%23", "*21*+493012345678%23", "**61*00493012345678*11*25%23"]
+)
+def test_a_service_code_calls_whom_its_caller_may(plan: str, code: str) -> None:
+    rows = [to(Target.CORE, number=number) for number in ("*21*", "**61*", "*")]
+    permission = Permission(classes=(CostClass.NATIONAL,))
+    found = way(*rows, uri=f"sip:{code}@ims.example", plan=PLANS[plan], permissions={"*": permission})
+    assert found is not None and found.cost is CostClass.NATIONAL
+
+
+def test_a_number_that_cannot_be_read_is_called_by_whom_its_beginning_is_allowed() -> None:
+    uri, row = "sip:*21*7012%23@ims.example", to(Target.TRUNK, "two", number="*21*")
+    with pytest.raises(CallDenied, match="cannot be told"):
+        way(row, uri=uri, plan=DialPlan())
+    assert way(to(Target.CORE, number="*21*"), uri=uri, plan=DialPlan()) is not None
+    for classes in (None, (CostClass.NATIONAL,)):
+        allowed = Permission(classes=classes, allowed=("70",))
+        assert way(row, uri=uri, plan=DialPlan(), permissions={"*": allowed}) is not None
+
+
+def test_a_service_code_costs_what_the_dearest_number_in_it_does() -> None:
+    codes = to(Target.CORE, number="*31#*")
+    for uri, cost in (
+        ("sip:*31%230900123456@ims.example", CostClass.PREMIUM),
+        ("sip:*31%2303012345678*21*0900123456@ims.example", CostClass.PREMIUM),
+        ("sip:*31%23@ims.example", CostClass.INTERNAL),
+    ):
+        found = way(codes, to(Target.CORE, number="*31#"), to(Target.CORE, number="*"), uri=uri)
+        assert found is not None and found.cost is cost
 
 
 def test_names_are_no_business_of_a_trunk() -> None:
