@@ -89,6 +89,10 @@ class NodeView:
         """Whether a new call may be tried there."""
         return not (self.drained or self.broken or self.state in NOT_FOR_CALLS)
 
+    def may_be_chosen(self, weight: int) -> bool:
+        """Whether new calls may go to this node, which is configured with this weight."""
+        return self.takes_calls and weight > 0
+
 
 class NodeStore:
     """Tables ``node`` (report, breakers, load), ``drain`` and ``unreleased``."""

@@ -13,6 +13,20 @@ SITE_FAULTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
         {"the_role": "common", "firewall_open_tcp_ports": "8443"},
         'firewall_open_tcp_ports is the text "8443": name a list',
     ),
+    "front-without-files": (
+        {"the_role": "haproxy", "haproxy_max_connections": 10_000, "haproxy_max_files": 22_299},
+        "haproxy_max_files is 22299, and haproxy_max_connections 10000: HAProxy would not start on "
+        "front-without-files. It needs 2.2 times as many and 300, 22300",
+    ),
+    "front-with-just-enough-files": (
+        {
+            "the_role": "haproxy",
+            "haproxy_max_connections": 10_000,
+            "haproxy_max_files": 22_300,
+            "haproxy_web_address": "192.0.2.20",
+        },
+        "",
+    ),
     "front-without-web": (
         {"the_role": "haproxy"},
         "haproxy_web_address is 127.0.0.1, and front-without-web has no web service (group web)",

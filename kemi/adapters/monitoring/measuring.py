@@ -137,7 +137,7 @@ class Measuring:
             METRICS.set(series.RELAY_UP, int(node["state"] != "down" and not node["broken"]), name)
             METRICS.set(series.RELAY_DRAINED, int(node["drained"]), name)
             view = NodeView(name, node["state"], drained=node["drained"], broken=node["broken"])
-            METRICS.set(series.RELAY_TAKES, int(view.takes_calls and node["weight"] > 0), name)
+            METRICS.set(series.RELAY_TAKES, int(view.may_be_chosen(node["weight"])), name)
             if node["calls"] is not None:
                 METRICS.set(series.RELAY_CALLS, node["calls"], name)
             else:  # it is down: what it had is no figure of now

@@ -14,7 +14,7 @@ from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.core.errors import MediaUnavailable
 from kemi.core.metrics import catalogue as series
 from kemi.settings import MediaSettings
-from kemi.state.nodes import NodeStore
+from kemi.state.nodes import NodeStore, NodeView
 from rtpengine.ng.commands import Command
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
@@ -57,8 +57,7 @@ class RelayNodes:
 
     def choose(self, call_id: str, leave_out: Collection[str] = ()) -> str:
         """Return the node that takes a call; raise MediaUnavailable when none can."""
-        others = [name for name in self._nodes if name not in leave_out]
-        views = [view for view in self._store.view(others, time.time()) if view.takes_calls]
+        views = self._others(leave_out)
         steady = [view for view in views if view.is_steady]
         candidates = [Candidate(self._nodes[view.node], view.calls) for view in steady or views]
         try:
@@ -154,7 +153,12 @@ class RelayNodes:
         if self._tried is None:
             return False
         self._store.waited_for(node, now)
-        others = [name for name in self._nodes if name not in self._tried]
         # It was slow, and no more: the calls it has go on asking it.
-        self._gives_way = any(view.is_steady for view in self._store.view(others, now))
+        self._gives_way = any(view.is_steady for view in self._others(self._tried))
         return self._gives_way
+
+    def _others(self, leave_out: Collection[str]) -> list[NodeView]:
+        """Return the other nodes, as far as new calls may go there."""
+        others = [name for name in self._nodes if name not in leave_out]
+        views = self._store.view(others, time.time())
+        return [view for view in views if view.may_be_chosen(self._nodes[view.node].weight)]

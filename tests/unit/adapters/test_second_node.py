@@ -188,6 +188,25 @@ def test_otherwise_a_slow_node_is_waited_for(
     assert relay.reserve(replace(RESERVE, begins=begins)).node == A
 
 
+@pytest.mark.parametrize(
+    "states",
+    [
+        pytest.param({"a": "up", "b": "up"}, id="all up"),
+        pytest.param({"a": "up", "b": "suspect"}, id="late by a ping"),
+        pytest.param({"a": "down", "b": "suspect"}, id="late by a ping, the other one down"),
+    ],
+)
+def test_a_node_without_weight_is_no_reason_to_leave_another_one(
+    daemons: Daemons, store: NodeStore, states: dict[str, str]
+) -> None:
+    """Neither when the node is chosen, nor while it is waited for."""
+    nodes = [MediaNode("192.0.2.9", 2223, weight=0), MediaNode("192.0.2.10", 2223)]
+    relay = MediaRelay(replace(settings_from_text(SETTINGS_TEXT).media, nodes=nodes), store)
+    report(store, **states)
+    daemons.slow = {B}
+    assert relay.reserve(replace(RESERVE, node="")).node == B
+
+
 CHANGE = act.MediumChange("audio", sdp.chromium("audio-sendrecv"), sdp.relay_offer("audio"), None)
 MOVE = act.MoveMedia("call-1", A, (CHANGE,), may_stay=True)
 

@@ -124,6 +124,11 @@ class Host:
         found = re.search(r"^\s*stats\s+socket\s+(\S+)", self.haproxy, re.MULTILINE)
         return found[1] if found else ""
 
+    def haproxy_number(self, name: str) -> int | None:
+        """Return the first number of that name of HAProxy, which is the global one where it is in each section."""
+        found = re.search(rf"^\s*{name}\s+(\d+)", self.haproxy, re.MULTILINE)
+        return int(found[1]) if found else None
+
     def site_number(self, name: str) -> int | None:
         """Return a number of Kamailio's site.cfg."""
         found = re.search(rf"^{name}=(\d+)", self.site, re.MULTILINE)

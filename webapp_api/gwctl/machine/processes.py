@@ -16,7 +16,7 @@ PROC: Final = Path("/proc")
 _LISTENS: Final = "0A"
 _ACCEPTS: Final = "00010000"
 """The flag of a Unix socket that listens."""
-_OPEN_FILES: Final = re.compile(r"Max open files\s+(\S+)")
+_OPEN_FILES: Final = re.compile(r"Max open files\s+(\S+)\s+(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +98,17 @@ def _target(link: str) -> str:
         return ""
 
 
-def most_open_files(pid: int) -> int | None:
-    """Return how many files a process may have open; None: no limit, or not known."""
+def most_open_files(pid: int, *, raises_it: bool = False) -> int | None:
+    """Return how many files a process may have open; None: no limit, or not known.
+
+    Of one that raises its limit itself, to what it needs, the hard limit counts.
+    """
     try:
         found = _OPEN_FILES.search((PROC / str(pid) / "limits").read_text())
     except OSError:
         return None
-    return int(found[1]) if found and found[1].isdigit() else None
+    most = found[2 if raises_it else 1] if found else ""
+    return int(most) if most.isdigit() else None
 
 
 def has_loaded(pid: int, name: str) -> bool | None:

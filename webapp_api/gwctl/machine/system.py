@@ -110,9 +110,10 @@ def _programs(host: Host) -> Iterator[tuple[str, list[Socket], int, str]]:
         yield "web service", found, listeners + host.web.threads + 64, f"{listeners} listeners to events"
     for address, port, certificate in host.front_doors():
         if certificate:
-            most = re.search(r"^\s*maxconn\s+(\d+)", host.haproxy, re.MULTILINE)
-            number = int(most[1]) if most else 0
-            yield "haproxy", sockets_at("tcp", address, port), 2 * number, f"{number} connections, two each"
+            # HAProxy does not start with less: two for each connection, three for each thread, and some of its own.
+            number, threads = host.haproxy_number("maxconn") or 0, host.haproxy_number("nbthread") or 0
+            needed = 2 * number + 3 * threads + 100
+            yield "haproxy", sockets_at("tcp", address, port), needed, f"{number} connections, two each"
     if host.relay is not None and (ng := host.relay.address("listen-ng")):
         first, last = host.relay_number("port-min") or 0, host.relay_number("port-max") or 0
         ports = max(0, last - first + 1)
@@ -133,7 +134,7 @@ async def limits(host: Host) -> AsyncIterator[Diagnosis]:
             if bound:
                 yield _LIMITS.warning(name, "its process is not for this user to see", _ROOT_LOOKS)
             continue
-        most = most_open_files(pid)
+        most = most_open_files(pid, raises_it=name == "haproxy")
         if most is None:
             yield _LIMITS.ok(f"{name} (process {pid})", "may open as many files as it wants")
         elif most < needed:
