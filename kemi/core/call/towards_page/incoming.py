@@ -44,7 +44,9 @@ def called_registration(request: Request, registration: Registration | None) -> 
 
     The page must be registered with the very Contact that is called (RFC 5626 §5.3.1).
     """
-    if registration is None or not same_contact(registration.contact, request.request_uri):
+    if registration is None:  # the connection was lost since its token was looked at
+        raise SipReject("the page's connection is gone", status=430, reason_phrase="Flow Failed")
+    if not same_contact(registration.contact, request.request_uri):
         raise SipReject(
             "the page has registered another Contact", status=480, reason_phrase="Temporarily Unavailable"
         )

@@ -61,16 +61,16 @@ class TestWhoIsCalled:
         assert called_registration(invite(), REGISTRATION) is REGISTRATION
 
     @pytest.mark.parametrize(
-        "registration",
+        ("registration", "status"),
         [
-            pytest.param(None, id="not registered"),
-            pytest.param(replace(REGISTRATION, contact="sip:y@page.invalid"), id="another Contact"),
+            pytest.param(None, 430, id="lost since its token was looked at"),
+            pytest.param(replace(REGISTRATION, contact="sip:y@page.invalid"), 480, id="another Contact"),
         ],
     )
-    def test_it_is_not(self, registration: Registration | None) -> None:
+    def test_it_is_not(self, registration: Registration | None, status: int) -> None:
         with pytest.raises(SipReject) as refusal:
             called_registration(invite(), registration)
-        assert refusal.value.status == 480
+        assert refusal.value.status == status
         assert refusal.value.detail
 
 
