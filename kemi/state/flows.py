@@ -352,11 +352,15 @@ class FlowStore:
 
     def forget(self, call_id: str, cseq: int) -> None:
         """Forget a REGISTER that was answered."""
-        self._pending.remove(f"{call_id} {cseq}")
+        self.expected(call_id, cseq)
 
     def expected(self, call_id: str, cseq: int) -> PendingRegistration | None:
         """Return the REGISTER a final response belongs to, once."""
-        return self._pending.take(f"{call_id} {cseq}")
+        name = f"{call_id} {cseq}"
+        pending = self._pending.take(name)
+        if pending is not None and self._newest.get(pending.key) == name:
+            self._newest.remove(pending.key)
+        return pending
 
 
 def _away(found: Registration, away_until: float) -> Registration:

@@ -311,7 +311,7 @@ class TestRegistersUnderWay:
         ],
     )
     def test_a_binding_is_asked_about_until_the_newest_register_about_it_is_answered(
-        self, flows: FlowStore, contact_value: str, *, about_it: bool
+        self, flows: FlowStore, tables: Tables, contact_value: str, *, about_it: bool
     ) -> None:
         for cseq in (4, 5):
             flows.expect("reg", cseq, PendingRegistration("7", "", ALICE, sent=Sent(contact_value)))
@@ -319,6 +319,7 @@ class TestRegistersUnderWay:
         assert flows.is_asked(alice()) is about_it
         flows.forget("reg", 5)
         assert not flows.is_asked(alice())
+        assert [*tables["registering_of"].items()] == []
 
 
 class TestTables:
