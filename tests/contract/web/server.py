@@ -22,6 +22,16 @@ STOP_S = 20
 REPOSITORY = Path(__file__).parents[3]
 
 
+def plain_settings(redis_url: str) -> Settings:
+    """What a server needs, and nothing beside it."""
+    return Settings(
+        public_origin="https://gateway.example.com",
+        domain="ims.example.com",
+        redis_url=redis_url,
+        key_secret="0123456789abcdef" * 2,
+    )
+
+
 @dataclass(frozen=True)
 class Server:
     """A gunicorn that runs."""

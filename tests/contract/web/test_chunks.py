@@ -12,10 +12,9 @@ import redis
 from flask import Flask
 
 from tests.contract.web.client import NAME, OWN_FIELDS, PASSWORD, WebPage
-from tests.contract.web.server import Server, gunicorn
+from tests.contract.web.server import Server, gunicorn, plain_settings
 from webapp_api.blueprints import operator_routes
 from webapp_api.bodies import MAX_BYTES
-from webapp_api.settings import Settings
 
 LOGIN = ("POST", "/api/session", json.dumps({"name": NAME, "password": PASSWORD}))
 TABLE = ("PUT", "/api/operator/routes", json.dumps({"routes": []}))
@@ -25,13 +24,7 @@ END = b"0\r\n\r\n"
 @pytest.fixture(scope="module")
 def server_on(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server, for all tests of this file; its log has no traceback in the end."""
-    settings = Settings(
-        public_origin="https://gateway.example.com",
-        domain="ims.example.com",
-        redis_url=redis_url,
-        key_secret="0123456789abcdef0123456789abcdef",
-    )
-    with gunicorn(settings, tmp_path_factory.mktemp("web")) as running:
+    with gunicorn(plain_settings(redis_url), tmp_path_factory.mktemp("web")) as running:
         yield running
 
 

@@ -17,11 +17,10 @@ from flask import Flask
 from kemi.state import keys
 from kemi.state.web.dials import KEPT_S, DialStore
 from tests.contract.web.client import OWN_FIELDS, PASSWORD, WebPage
-from tests.contract.web.server import Server, gunicorn
+from tests.contract.web.server import Server, gunicorn, plain_settings
 from tests.contract.web.test_events import Ear, Ears
 from tests.lab.waiting import wait_until
 from webapp_api.services import Services
-from webapp_api.settings import Settings
 
 CALLS, DIALS = "/api/calls", "/api/dials/"
 TO = "+4930123456"
@@ -31,13 +30,7 @@ PAGE, OTHER = "page-one-1", "page-two-2"
 @pytest.fixture(scope="module")
 def server_on(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server that pages listen at, of two processes."""
-    settings = Settings(
-        public_origin="https://gateway.example.com",
-        domain="ims.example.com",
-        redis_url=redis_url,
-        key_secret="0123456789abcdef" * 2,
-    )
-    with gunicorn(settings, tmp_path_factory.mktemp("web")) as running:
+    with gunicorn(plain_settings(redis_url), tmp_path_factory.mktemp("web")) as running:
         yield running
 
 

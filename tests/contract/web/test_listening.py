@@ -19,13 +19,12 @@ from kemi.state import keys
 from kemi.state.web.client import digest
 from kemi.state.web.listening import LIFETIME_S
 from tests.contract.web.client import NAME, WebPage
-from tests.contract.web.server import gunicorn
+from tests.contract.web.server import gunicorn, plain_settings
 from tests.contract.web.test_events import SOON_S, Ears, happen
 from tests.lab.waiting import wait_until
 from webapp_api.event_reader import EventReader
 from webapp_api.listeners import Audience, Listener
 from webapp_api.services import Services
-from webapp_api.settings import Settings
 
 OPERATORS = "/api/operator/events"
 HERE, THERE = "198.51.100.8", "198.51.100.9"
@@ -34,14 +33,10 @@ HERE, THERE = "198.51.100.8", "198.51.100.9"
 @pytest.fixture(scope="module")
 def server_on(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ears]:
     """A server where two may listen from an address."""
-    settings = Settings(
-        public_origin="https://gateway.example.com",
-        domain="ims.example.com",
-        redis_url=redis_url,
-        key_secret="0123456789abcdef" * 2,
-    )
     folder: Path = tmp_path_factory.mktemp("web")
-    with gunicorn(settings, folder, quick=True, workers=1, event_listeners_per_address=2) as running:
+    with gunicorn(
+        plain_settings(redis_url), folder, quick=True, workers=1, event_listeners_per_address=2
+    ) as running:
         yield Ears(running)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import re
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.certificate import make_certificate
+from tests.contract.web.haproxy import haproxy
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
-from tests.lab.roles import render_role
 from tests.lab.waiting import wait_until
 from tests.peers import http2
 
@@ -48,26 +46,13 @@ def front(folder: Path, **chosen: object) -> Iterator[Front]:
     with PortBlocks(PortMode.FREE, rtp_ports=0) as ports:
         running = Front(public=ports.port(), metrics=ports.port())
         variables = {
-            "haproxy_certificate": str(make_certificate(folder)),
-            "haproxy_admin_socket": str(folder / "admin.sock"),
-            "haproxy_address": LOOPBACK,
             "haproxy_https_port": running.public,
             "haproxy_http_port": 0,
-            "haproxy_user": "",
-            "haproxy_log_target": "stderr",
             "haproxy_max_connections": MOST,
             "haproxy_metrics_port": running.metrics,
         }
-        config = folder / "haproxy.cfg"
-        config.write_text(render_role("haproxy", "haproxy.cfg.j2", variables | chosen))
-        with (folder / "haproxy.log").open("w") as log:
-            haproxy = subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", str(config)], stderr=log)
-        try:
-            wait_until((folder / "admin.sock").exists, "HAProxy", 10)
+        with haproxy(folder, variables | chosen):
             yield running
-        finally:
-            haproxy.terminate()
-            haproxy.wait(10)
 
 
 @pytest.mark.parametrize(

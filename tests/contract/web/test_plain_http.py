@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,10 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.certificate import make_certificate
+from tests.contract.web.haproxy import haproxy
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
-from tests.lab.roles import render_role
-from tests.lab.waiting import wait_until
 from tests.peers import http2
 
 MOST = 200
@@ -76,31 +73,20 @@ def front(folder: Path, **chosen: object) -> Iterator[Front]:
     with PortBlocks(PortMode.FREE, rtp_ports=0) as ports, ThreadingHTTPServer((LOOPBACK, 0), Web) as web:
         running = Front(plain=ports.port(), secure=ports.port())
         variables = {
-            "haproxy_certificate": str(make_certificate(folder)),
-            "haproxy_admin_socket": str(folder / "admin.sock"),
-            "haproxy_address": LOOPBACK,
             "haproxy_https_port": running.secure,
             "haproxy_http_port": running.plain,
             "haproxy_web_port": web.server_port,
-            "haproxy_user": "",
-            "haproxy_log_target": "stderr",
             "haproxy_max_connections": MOST,
             "haproxy_client_connections": MOST_OF_ONE,
             "haproxy_new_connections_per_s": 0,
             "haproxy_metrics_port": 0,
         }
-        text = render_role("haproxy", "haproxy.cfg.j2", variables | chosen)
-        config = folder / "haproxy.cfg"
-        config.write_text(text.replace(f"{LOOPBACK}:443 ssl", f"{LOOPBACK}:{running.secure} ssl"))
         threading.Thread(target=web.serve_forever, args=(0.05,), daemon=True).start()
-        with (folder / "haproxy.log").open("w") as log:
-            haproxy = subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", str(config)], stderr=log)
+        port = (f"{LOOPBACK}:443 ssl", f"{LOOPBACK}:{running.secure} ssl")
         try:
-            wait_until((folder / "admin.sock").exists, "HAProxy", 10)
-            yield running
+            with haproxy(folder, variables | chosen, instead=port):
+                yield running
         finally:
-            haproxy.terminate()
-            haproxy.wait(10)
             web.shutdown()
 
 

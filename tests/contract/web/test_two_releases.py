@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -13,10 +12,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
-from tests.lab.certificate import make_certificate
+from tests.contract.web.haproxy import haproxy
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
-from tests.lab.roles import render_role
-from tests.lab.waiting import wait_until
 
 ASSETS = "/static/dist/assets"
 asked: Counter[str] = Counter()
@@ -56,13 +53,8 @@ def origin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             places.append(f"{LOOPBACK}:{server.server_port}")
         https = stack.enter_context(PortBlocks(PortMode.FREE, rtp_ports=0)).port()
         variables = {
-            "haproxy_certificate": str(make_certificate(folder)),
-            "haproxy_admin_socket": str(folder / "admin.sock"),
-            "haproxy_address": LOOPBACK,
             "haproxy_https_port": https,
             "haproxy_http_port": 0,
-            "haproxy_user": "",
-            "haproxy_log_target": "stderr",
             "haproxy_max_connections": 100,
             "haproxy_metrics_port": 0,
             "haproxy_client_requests_per_10s": 100_000,
@@ -70,13 +62,7 @@ def origin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             "haproxy_web_port": int(places[0].rpartition(":")[2]),
             "haproxy_web_more": places[1:],
         }
-        config = folder / "haproxy.cfg"
-        config.write_text(render_role("haproxy", "haproxy.cfg.j2", variables))
-        log = stack.enter_context((folder / "log").open("w"))
-        front = subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", str(config)], stderr=log)
-        stack.callback(front.wait, 10)
-        stack.callback(front.terminate)
-        wait_until((folder / "admin.sock").exists, "HAProxy", 10)
+        stack.enter_context(haproxy(folder, variables))
         yield f"https://{LOOPBACK}:{https}"
 
 

@@ -69,9 +69,8 @@ def on_ims_reply(record: CallRecord, event: ImsReply, settings: CallSettings) ->
         hidden, insert = boundary.required_of_page(reply, hidden, insert)
         insert += session_timer.answer_to_page(record)
         actions += session_timer.answered_by_core(record, reply, settings)
-    if (
-        reply.contact and 200 <= reply.status < 300
-    ):  # to a REFER or SUBSCRIBE: never without (RFC 3515 §2.2, RFC 6665)
+    # To a REFER or SUBSCRIBE: never without (RFC 3515 §2.2, RFC 6665).
+    if reply.contact and 200 <= reply.status < 300:
         insert += (boundary.contact_for_page(reply, settings),)
     edits = act.MessageEdits(
         from_tag=None if record.incoming is None else record.wic_tag,
