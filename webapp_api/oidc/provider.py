@@ -27,7 +27,9 @@ DEADLINE_S: Final = 5.0
 """For connecting, for the header of an answer, and for its body."""
 METADATA_LIFETIME_S: Final = 3600
 REST_S: Final = 5.0
-"""A provider that cannot be reached is left alone for so long."""
+"""A provider that let us wait in vain is left alone for so long."""
+QUICK_S: Final = 1.0
+"""What fails sooner (a refused connection, while the provider starts) costs nobody anything: it is asked again."""
 _MAX_DOCUMENT_BYTES: Final = 256 * 1024
 _CHUNK_BYTES: Final = 16 * 1024
 _REFUSED_GRANT: Final = "invalid_grant"
@@ -172,11 +174,13 @@ class Provider:
         """While the provider is waited for, other requests are worked on."""
         if self._rests_until is not None and self._clock() < self._rests_until:
             raise BadGateway(_AWAY)
+        begun = self._clock()
         with stepped_aside():
             try:
                 yield
             except (requests.ConnectionError, requests.Timeout, HTTPError):
-                self._rests_until = self._clock() + REST_S
+                if (now := self._clock()) - begun >= QUICK_S:
+                    self._rests_until = now + REST_S
                 raise
 
     def _document(self, url: str) -> dict[str, Any]:

@@ -172,16 +172,26 @@ class TestDocuments:
                 done.set()
                 thread.join()
 
-    def test_one_that_cannot_be_reached_is_left_alone_for_a_while(
-        self, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(("takes_s", "rests"), [(provider.QUICK_S, True), (0.1, False)])
+    def test_one_that_lets_us_wait_is_left_alone_for_a_while(
+        self, monkeypatch: pytest.MonkeyPatch, takes_s: float, rests: bool
     ) -> None:
-        asked = Mock(side_effect=requests.ConnectTimeout)
-        monkeypatch.setattr(requests.Session, "send", asked)
         now = [0.0]
+
+        def wait(*_: object, **__: object) -> None:
+            now[0] += takes_s
+            raise requests.ConnectTimeout
+
+        asked = Mock(side_effect=wait)
+        monkeypatch.setattr(requests.Session, "send", asked)
         settings = OidcSettings(issuer="https://idp.example", client_id="gateway")
         one = provider.Provider(settings, "https://gw.example.com/callback", lambda: now[0])
-        for moment, times in ((0.0, 1), (provider.REST_S - 0.1, 1), (provider.REST_S, 2)):
-            now[0] = moment
+        for later_s, times in (
+            (0.0, 1),
+            (provider.REST_S - 0.1, 1 if rests else 2),
+            (0.1, 2 if rests else 3),
+        ):
+            now[0] += later_s
             with pytest.raises(BadGateway):
                 one.metadata()
             assert asked.call_count == times
