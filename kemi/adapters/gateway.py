@@ -380,7 +380,7 @@ class Gateway(OwnRequestCallbacks, UnansweredCallbacks, FrontCallbacks, PassingO
         """Every SIP reply, before tm sees it and outside its locks; also those that come after the transaction."""
         if self._doors.drops_reply() or not self._border.admits_reply():
             return
-        status = ksr.number("$rs")
+        status = ksr.status()
         if self._home.takes_reply(status):
             return
         if status == 100 and ksr.side() is Side.IMS:

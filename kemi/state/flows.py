@@ -50,7 +50,6 @@ class FlowStore:
         self._flows = RecordTable(table("flow"), Flow)
         self._registrations = RecordTable(table("registration"), Registration)
         self._pending = RecordTable(table("registering"), PendingRegistration)
-        self._newest = table("registering_of")
         self._ended = RecordTable(table("ended"), Ended)
         self._ports = table("port")
         self._closed = table("closed")
@@ -337,14 +336,15 @@ class FlowStore:
 
     def expect(self, call_id: str, cseq: int, pending: PendingRegistration) -> None:
         """Remember a REGISTER that went to the core."""
-        name = f"{call_id} {cseq}"
-        self._pending.set(name, pending)
-        self._newest.set(pending.key, name)
+        self._pending.set(f"{call_id} {cseq}", pending)
 
     def is_asked(self, binding: Registration) -> bool:
-        """Whether a REGISTER about a binding, or about all of its identity, is with the core."""
-        names = (self._newest.get(key) for key in (binding.key, binding_key(binding.owner, "*", "")))
-        return any(name is not None and self._pending.raw.has(name) for name in names)
+        """Whether a REGISTER about a binding, or about all of its identity, is with the core.
+
+        All that are there are looked through: this is asked seldom, and each REGISTER would have to keep another note.
+        """
+        about = (binding.key, binding_key(binding.owner, "*", ""))
+        return any(pending.key in about for _, pending in self._pending.items())
 
     def awaited(self, call_id: str, cseq: int) -> PendingRegistration | None:
         """Return the REGISTER a response belongs to; another entry point of the core may still answer it."""
@@ -352,15 +352,11 @@ class FlowStore:
 
     def forget(self, call_id: str, cseq: int) -> None:
         """Forget a REGISTER that was answered."""
-        self.expected(call_id, cseq)
+        self._pending.remove(f"{call_id} {cseq}")
 
     def expected(self, call_id: str, cseq: int) -> PendingRegistration | None:
         """Return the REGISTER a final response belongs to, once."""
-        name = f"{call_id} {cseq}"
-        pending = self._pending.take(name)
-        if pending is not None and self._newest.get(pending.key) == name:
-            self._newest.remove(pending.key)
-        return pending
+        return self._pending.take(f"{call_id} {cseq}")
 
 
 def _away(found: Registration, away_until: float) -> Registration:

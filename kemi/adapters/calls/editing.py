@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from kemi.adapters.kamailio import ksr
 from kemi.core.bodies import SDP, exchanged, written_out
@@ -29,10 +29,11 @@ def edit_headers(edits: MessageEdits, takes_parts: Callable[[], bool]) -> None:
     edits = without_ice(edits, ksr.headers)
     if edits.remove:
         ksr.remove_headers(edits.remove)
-    routes = [line for line in edits.insert if line.startswith("Route:")]
-    if routes:
+    others: Sequence[str] = edits.insert
+    if routes := [line for line in others if line.startswith("Route:")]:
         ksr.insert_headers(routes)
-    if others := [line for line in edits.insert if not line.startswith("Route:")]:
+        others = [line for line in others if not line.startswith("Route:")]
+    if others:
         ksr.append_headers(others)
     if edits.body is not None:
         _describe(edits.body, takes_parts)

@@ -103,7 +103,7 @@ class OwnRequests:
     def answered_stray(self) -> None:
         """Take a page's 2xx to a re-INVITE of ours that tm has forgotten: it comes for longer than transactions stay,
         until its ACK does (RFC 3261 §13.3.1.4)."""
-        is_answer = ksr.method() == "INVITE" and 200 <= ksr.number("$rs") < 300
+        is_answer = ksr.method() == "INVITE" and 200 <= ksr.status() < 300
         if is_answer and ksr.side() is Side.WIC and not FACTS.is_led_back:
             self._answered_in_call(ksr.reply())
 

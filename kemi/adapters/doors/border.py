@@ -89,7 +89,7 @@ class Border:
             if self.admits(""):
                 if ksr.side() is Side.WIC:
                     check_response(ksr.method(), ksr.headers("Via"))
-                elif ksr.method() == "REGISTER" and ksr.source() == self._own:
+                elif ksr.method() == "REGISTER" and self._is_ours():
                     raise RemoteProtocolError("no REGISTER of ours goes to ourselves")
                 return True
         except GatewayError:
@@ -97,6 +97,10 @@ class Border:
             raise
         ksr.drop()
         return False
+
+    def _is_ours(self) -> bool:
+        """Whether we have sent the current message ourselves."""
+        return ksr.source_address() in self._own and ksr.source() == self._own
 
     def look_at_stray(self) -> None:
         """Drop the current response, of which tm knows no transaction, unless it may go where its second Via says.
@@ -107,7 +111,7 @@ class Border:
         if ksr.side() is Side.WIC:
             may_pass = FACTS.is_led_back
         elif self._is_of_trunk():
-            is_answer = ksr.method() == "INVITE" and 200 <= ksr.number("$rs") < 300
+            is_answer = ksr.method() == "INVITE" and 200 <= ksr.status() < 300
             may_pass = is_answer and leads_to_page(ksr.headers("Via"))
         else:
             return

@@ -18,8 +18,11 @@ class Facts:
 
     side: Side | None = None
     method: str | None = None
+    status: int | None = None
+    source_address: str | None = None
     head: str | None = None
     fields: Fields | None = None
+    body_length: int | None = None
     has_body: bool | None = None
     body: Body | None = None
     is_repeated: bool = False

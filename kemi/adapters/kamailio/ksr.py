@@ -116,7 +116,10 @@ def whole() -> str:
 
 def body_length() -> int:
     """Return how many bytes follow the header fields, whatever Content-Length says."""
-    return number("$bs")
+    found = FACTS.known.body_length
+    if found is None:
+        found = FACTS.known.body_length = number("$bs")
+    return found
 
 
 def received_port() -> int:
@@ -126,7 +129,10 @@ def received_port() -> int:
 
 def source_address() -> str:
     """Return the IP address of the current message's sender."""
-    return text("$si")
+    found = FACTS.known.source_address
+    if found is None:
+        found = FACTS.known.source_address = text("$si")
+    return found
 
 
 def side() -> Side:
@@ -145,6 +151,14 @@ def method() -> str:
     return found
 
 
+def status() -> int:
+    """Return the status of the current reply."""
+    found = FACTS.known.status
+    if found is None:
+        found = FACTS.known.status = number("$rs")
+    return found
+
+
 def call_id() -> str:
     """Return the Call-ID of the current message."""
     return text("$ci")
@@ -157,7 +171,7 @@ def connection_id() -> str:
 
 def source() -> str:
     """Return ``address:port`` of the current message's sender."""
-    address = text("$si")
+    address = source_address()
     return f"[{address}]:{text('$sp')}" if ":" in address else f"{address}:{text('$sp')}"
 
 
@@ -174,8 +188,8 @@ def has_body() -> bool:
     """
     found = FACTS.known.has_body
     if found is None:
-        found = FACTS.known.has_body = KSR.textops.has_body() > 0 or (
-            not headers("Content-Length") and text("$rb") != ""
+        found = FACTS.known.has_body = body_length() > 0 and (
+            KSR.textops.has_body() > 0 or (not headers("Content-Length") and text("$rb") != "")
         )
     return found
 
@@ -243,7 +257,7 @@ def reply() -> Reply:
         cseq=number("$cs"),
         contact=contact,
         headers=headers,
-        status=number("$rs"),
+        status=status(),
         reason_phrase=reason_phrase,
     )
     _fill(found)
@@ -309,15 +323,19 @@ def remove_headers(names: tuple[str, ...]) -> None:
 
 def append_headers(lines: Iterable[str]) -> None:
     """Add header lines after the others, in this order."""
-    KSR.hdr.append("".join(f"{line}\r\n" for line in lines))
+    KSR.hdr.append(_block(lines))
 
 
 def add_at_once(lines: Iterable[str]) -> None:
     """Add header lines as if they had come with the message."""
-    text_ = "".join(f"{line}\r\n" for line in lines)
-    if text_:
-        KSR.hdr.append(text_)
+    if block := _block(lines):
+        KSR.hdr.append(block)
         _apply()
+
+
+def _block(lines: Iterable[str]) -> str:
+    joined = "\r\n".join(lines)
+    return joined and f"{joined}\r\n"
 
 
 def apply_changes() -> None:
@@ -332,7 +350,7 @@ def _apply() -> bool:
 
 def insert_headers(lines: Iterable[str]) -> None:
     """Add header lines before the others, in this order."""
-    KSR.hdr.insert("".join(f"{line}\r\n" for line in lines))
+    KSR.hdr.insert(_block(lines))
 
 
 def set_body(content: str, content_type: str = SDP) -> None:
@@ -411,6 +429,7 @@ def force_rport() -> None:
 def change_status(status: int, reason_phrase: str) -> None:
     """Give the current reply another status, before tm sees it."""
     KSR.textopsx.change_reply_status(status, reason_phrase)
+    FACTS.known.status = None
 
 
 # ---------------------------------------------------------------- logs

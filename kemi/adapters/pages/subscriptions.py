@@ -80,8 +80,7 @@ class Notifications:
         document = reginfo_from_text(request.body)
         known = {key: self._flows.binding(key) for key in subscription.bindings}
         bindings = {key: binding for key, binding in known.items() if binding is not None}
-        asked = [key for key, binding in bindings.items() if self._flows.is_asked(binding)]
-        verdict = judge(document, subscription.version, bindings, now, asked)
+        verdict = judge(document, subscription.version, bindings, now, self._flows.is_asked)
         log_event(
             logging.INFO,
             "registration_notified",

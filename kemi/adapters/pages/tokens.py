@@ -170,7 +170,9 @@ class TokenUse:
 
     def is_over(self, grant: Grant) -> bool:
         """Whether the web session that a token came from has ended since it was issued."""
-        ended_at = self._revoked.get(grant.session) if grant.session else None
+        if not grant.session or not self._revoked.has(grant.session):
+            return False
+        ended_at = self._revoked.get(grant.session)
         return ended_at is not None and grant.is_ended_by(grant.session, float(ended_at))
 
     def check(self, grant: Grant) -> None:
@@ -184,16 +186,11 @@ class TokenUse:
         "" is a page that nobody knows: the token stays free, and one that is somebody's tells it nothing.
         """
         name = f"{issuer} {token_id}"
-        holder = self._used.get(name)
-        if holder is None and not page:
-            return
-        if holder is None:
-            with self._used.locked(name):
-                holder = self._used.get(name)
-                if holder is None:
-                    self._used.set(name, page)
-                    return
-        if holder != page:
+        with self._used.locked(name):
+            holder = self._used.get(name)
+            if holder is None and page:
+                self._used.set(name, page)
+        if holder not in (None, page):
             raise TokenRefused("used by another page")
 
     def restore(self, registration: Registration) -> None:

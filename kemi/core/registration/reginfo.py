@@ -8,7 +8,7 @@ until then it is doubtful, and the whole state is asked for when the time is ove
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -95,11 +95,11 @@ def judge(
     known_version: int,
     bindings: Mapping[str, Registration],
     now: float,
-    asked: Collection[str] = (),
+    is_asked: Callable[[Registration], bool] = lambda _: False,
 ) -> Verdict:
     """Return what a notification means for the bindings of its subscription; ``known_version`` -1: the first one.
 
-    ``asked``: those of them about which a REGISTER is with the core.
+    ``is_asked``: whether a REGISTER about one of them is with the core.
 
     The first number is the notifier's choice.  An older one is ignored; a partial one that skips numbers is used for
     what it says, and the whole state is asked for.
@@ -114,7 +114,7 @@ def judge(
         is_young = is_early(now, binding.granted_at + SETTLED_AFTER_S, SETTLED_AFTER_S + CLOCKS_S)
         cause, left_s = _fate(document, binding)
         if cause is not None:
-            if (is_young or key in asked) and cause in _OWN_DOING:
+            if cause in _OWN_DOING and (is_young or is_asked(binding)):
                 doubtful = True
             else:
                 endings.append((key, cause))

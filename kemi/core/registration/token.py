@@ -110,7 +110,7 @@ def grant_from_token(token: VerifiedToken, *, origin: str, now: float) -> Grant:
         raise TokenRefused("iss is another issuer")
     if issuer.audience not in _texts(claims, "aud"):
         raise TokenRefused("aud does not name this gateway")
-    expires_at = _check_times(claims, issuer, now)
+    issued_at, expires_at = _checked_times(claims, issuer, now)
     if issuer.scope not in _text(claims, "scope").split():
         raise TokenRefused("scope does not allow SIP", error="invalid_scope")
     if "origin" in claims and claims["origin"] != origin:
@@ -131,12 +131,12 @@ def grant_from_token(token: VerifiedToken, *, origin: str, now: float) -> Grant:
         user_class=_text(claims, "user_class", required=False),
         token_hash=token.token_hash,
         issuer=issuer.issuer,
-        issued_at=min(_seconds(claims, "iat"), now),
+        issued_at=min(issued_at, now),
     )
 
 
-def _check_times(claims: Mapping[str, Any], issuer: TokenIssuer, now: float) -> float:
-    """Return the end of the token (RFC 7519 §4.1.4 to §4.1.6)."""
+def _checked_times(claims: Mapping[str, Any], issuer: TokenIssuer, now: float) -> tuple[float, float]:
+    """Return begin and end of the token (RFC 7519 §4.1.4 to §4.1.6)."""
     expires_at, issued_at = _seconds(claims, "exp"), _seconds(claims, "iat")
     if expires_at - now < 1:
         raise TokenRefused("expired")
@@ -146,7 +146,7 @@ def _check_times(claims: Mapping[str, Any], issuer: TokenIssuer, now: float) -> 
         raise TokenRefused("not valid yet")
     if not 0 < expires_at - issued_at <= issuer.max_lifetime_s:
         raise TokenRefused("lives longer than this site allows")
-    return expires_at
+    return issued_at, expires_at
 
 
 def _seconds(claims: Mapping[str, Any], name: str) -> float:

@@ -143,7 +143,7 @@ class TestEnds:
     def test_a_page_that_may_be_signing_off_hears_it_from_the_answer(self, event: str, *, ends: bool) -> None:
         """However long it was registered: a notification may overtake the 200 to its REGISTER."""
         reported = ReportedRegistration(ALICE, "terminated", (contact("terminated", event),))
-        verdict = judge(Reginfo(1, True, (reported,)), -1, {"key": binding()}, LATER, ["key"])
+        verdict = judge(Reginfo(1, True, (reported,)), -1, {"key": binding()}, LATER, lambda _: True)
         assert (bool(verdict.endings), verdict.doubtful) == (ends, not ends)
 
     def test_a_clock_that_was_set_back_makes_no_binding_young(self) -> None:
