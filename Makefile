@@ -15,6 +15,8 @@ SECONDS ?= 600
 MUTANTS ?= 20000
 SEED ?= 1
 SDK := webapp_api/sdk
+# Whether a switch is on: 0 is off.
+on = $(filter-out 0,$(1))
 KSR_STUB := kemi/typings/KSR.pyi
 
 .DEFAULT_GOAL := help
@@ -27,7 +29,7 @@ setup: ## install Debian packages and Python environment (again: less than a sec
 	@bash .ci/install
 
 run: sdk ## start the whole world, prove a call, keep it until Ctrl-C (ONCE=1: stop at once; MODE=ims: core only; MODE=standalone: no core; PORTS=free; SIPP=1: with the trunks of tests/sipp)
-	$(PYTHON) -m tests.lab run --ports $(PORTS) --mode $(MODE) $(if $(ONCE),--once) $(if $(SIPP),--sipp)
+	$(PYTHON) -m tests.lab run --ports $(PORTS) --mode $(MODE) $(if $(call on,$(ONCE)),--once) $(if $(call on,$(SIPP)),--sipp)
 
 test: ## every check and every test (WORKERS=0: one after the other)
 	@$(MAKE) --no-print-directory --jobs=3 checks
@@ -60,7 +62,7 @@ audit: setup ## known holes and licences of what is used, secrets in the tree, b
 
 bench: sdk ## measure everything, one table, JSON in build/bench (QUICK=1: minutes, and no figures to quote; ONLY=calls,ladder: these; STRICT=1: a missed bar is an error)
 	@bash .ci/install .ci/bench-packages.txt
-	$(PYTHON) -m tests.bench.suite $(if $(QUICK),--short) $(if $(ONLY),--only $(ONLY)) $(if $(STRICT),--strict)
+	$(PYTHON) -m tests.bench.suite $(if $(call on,$(QUICK)),--short) $(if $(ONLY),--only $(ONLY)) $(if $(call on,$(STRICT)),--strict)
 
 bench-page: setup ## put what `make bench` measured into docs/performance.md and its pictures
 	$(PYTHON) -m tests.bench.page $(wildcard build/bench/performance.json)

@@ -36,7 +36,11 @@ _PASSWORDS: Final = (
     *(pin for pin in PINS if len(pin) >= _LEAST_PIN),
 )
 _PASSWORD: Final = re.compile(
-    "|".join(re.escape(text) for text in sorted(set(_PASSWORDS), key=len, reverse=True))
+    "|".join(
+        # Those of web accounts and of trunks, which parts and scenarios make themselves.
+        [r"web-login-\w+", "(?:trunk|registrar)-secret"]
+        + [re.escape(text) for text in sorted(set(_PASSWORDS), key=len, reverse=True)]
+    )
 )
 
 found: list[str] = []

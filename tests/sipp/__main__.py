@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import re
 import shutil
 import sys
@@ -13,12 +14,22 @@ from typing import Any
 
 import click
 
+from tests.lab.lab import is_running
 from tests.lab.world import world_from_file
 from tests.sipp.existing import fixed_plan, gateway_at, operator_settings, playable, why_not
 from tests.sipp.places import Plan, table_of
 from tests.sipp.report import Report, ScenarioFailed
 from tests.sipp.scenario import Folder, folders
-from tests.sipp.site import USER, gateway_of, load, new_run_dir, own_gateway, own_plan, play
+from tests.sipp.site import (
+    USER,
+    gateway_of,
+    load,
+    missing_trunks,
+    new_run_dir,
+    own_gateway,
+    own_plan,
+    play,
+)
 from tests.sipp.stage import Gateway, explain
 
 _HOST_AND_PORT = re.compile(r"\S+:\d{1,5}")
@@ -87,7 +98,11 @@ def main(
 
 
 def check_options(lab: Path | None, own: dict[str, Any], *, settings: bool) -> None:
-    """Refuse options that do not go together, or that lack another one."""
+    """Refuse options that do not go together, that lack another one, or with which nothing can be played."""
+    if own["address"] and not _is_ipv4(own["address"]):
+        raise click.UsageError(
+            f"--address {own['address']} is no IPv4 address, as SIPp's descriptions have it"
+        )
     if settings:
         if not (own["address"] and own["aor"]):
             raise click.UsageError("--settings needs --address and --aor")
@@ -100,6 +115,14 @@ def check_options(lab: Path | None, own: dict[str, Any], *, settings: bool) -> N
             raise click.UsageError(f"--gateway {own['gateway']} is not HOST:PORT")
     elif alone := [f"--{name}" for name in TESTERS_OWN if own[name]]:
         raise click.UsageError(f"{', '.join(alone)} without --gateway")
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def those_that_can(chosen: Sequence[Folder], *, is_lab: bool, must: bool) -> list[Folder]:
@@ -147,7 +170,13 @@ def gateway_for(
     if lab is not None:
         world = world_from_file(lab)
         plan = fixed_plan()
-        load(world, table_of(plan, playable(folders()), USER.impu))
+        document = table_of(plan, playable(folders()), USER.impu)
+        run_dir = Path(world.info.run_dir)
+        if not (run_dir.is_dir() and is_running(run_dir)):
+            raise click.ClickException(f"the lab of {lab} does not run")
+        if missing_trunks(world, document):
+            raise click.ClickException("this lab has no trunks for SIPp: start it by `make run SIPP=1`")
+        load(world, document)
         yield gateway_of(world), plan
     elif own["gateway"]:
         host, _, port = own["gateway"].rpartition(":")

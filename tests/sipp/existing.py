@@ -41,7 +41,8 @@ def role_variables() -> dict[str, Any]:
 
 def gateway_at(host: str, port: int, wss: str, aor: str, impi: str, password: str) -> Gateway:
     """Return a tester's gateway, which is known from outside only."""
-    origin = wss.replace("wss:", "https:").replace("ws:", "http:").rpartition("/")[0]
+    scheme, _, rest = wss.partition("://")
+    origin = f"{'https' if scheme == 'wss' else 'http'}://{rest.partition('/')[0]}"
     handshake = Handshake(wss, origin=origin, forwarded_for=None)
     return Gateway(host, port, handshake, WicIdentity(aor, Credentials(impi, password)))
 
@@ -51,12 +52,14 @@ def operator_settings(plan: Plan, chosen: Iterable[Folder], user: str) -> str:
     usable = [one for one in chosen if not why_not(one, is_lab=False)]
     realm = user.rpartition("@")[2]
     variables = {"gateway_trunks": trunks_of(plan, usable), "gateway_media_profiles": [PROFILE]}
+    timers = yaml.safe_dump(TIMERS, sort_keys=False)
     document = msgspec.json.format(
         msgspec.json.encode(table_of(plan, usable, user, realm)), indent=2
     ).decode()
     return (
         "# variables of the role kamailio\n"
         f"{yaml.safe_dump(variables, sort_keys=False)}\n"
+        f"# short timers, without which trunk-down and trunk-silent fail\n{timers}\n"
         "# routing table: gwctl routes load FILE\n"
         f"{document}"
     )

@@ -81,6 +81,13 @@ def gateway_of(world: World) -> Gateway:
     )
 
 
+def missing_trunks(world: World, document: RoutingDocument) -> set[str]:
+    """Return the trunks of a table that a lab's gateway does not have."""
+    _, said = world.control("GET", "/v1/trunks")
+    known = {trunk["name"] for trunk in said["trunks"]}
+    return {name for group in document.trunk_groups.values() for name in group} - known
+
+
 def load(world: World, document: RoutingDocument) -> None:
     """Load a table and wait until the gateway has taken it."""
     version = RoutesStore(connect(world.info.redis_url)).put(document)

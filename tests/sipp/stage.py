@@ -244,6 +244,8 @@ class Stage:
                 await sipp.done()
         with self.expects("the page saw nothing that is against an RFC"):
             seen = [v for page in self._pages for call in page.calls.values() for v in call.violations]
+            # What came after the last wait: nobody else asks for it.
+            seen += [repr(page.trace.failure) for page in self._pages if page.trace.failure is not None]
             assert not seen, "; ".join(seen)
         world = self.gateway.world
         if world is None:
@@ -258,7 +260,9 @@ class Stage:
             await sipp.stop()
         for page in self._pages:
             if not page.lost.is_set():
-                with suppress(AssertionError, RuntimeError, OSError):  # it may never have come so far
+                with suppress(
+                    AssertionError, RuntimeError, OSError, ValueError
+                ):  # it may never have come so far
                     await page.register(expires_s=0, timeout_s=UNREGISTERED_WITHIN_S)
             await page.close()
 

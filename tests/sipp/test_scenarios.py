@@ -15,15 +15,20 @@ from click.testing import CliRunner
 
 from kemi.core.trunk.trunk import Trunk, check_trunks
 from kemi.state.routing_document import check_document, document_from_json
+from kemi.state.web.client import connect
+from kemi.state.web.routes import RoutesStore
+from tests.lab.lab import Lab
+from tests.lab.options import LabOptions, Part
 from tests.lab.ports import LOOPBACK, own_port
+from tests.lab.world import info_to_file
 from tests.sipp.__main__ import main, table
-from tests.sipp.existing import fixed_plan, operator_settings
+from tests.sipp.existing import fixed_plan, gateway_at, operator_settings
 from tests.sipp.places import Plan
 from tests.sipp.process import Sipp, SippFailed
 from tests.sipp.report import Report, ScenarioFailed
 from tests.sipp.scenario import FOLDER, Folder, folders
-from tests.sipp.site import own_gateway, own_plan, play
-from tests.sipp.stage import Gateway
+from tests.sipp.site import TIMERS, own_gateway, own_plan, play
+from tests.sipp.stage import Gateway, Stage
 
 SHARED = [folder for folder in folders() if folder.scenario.shares_gateway]
 ALONE = [folder for folder in folders() if not folder.scenario.shares_gateway]
@@ -77,6 +82,35 @@ async def test_what_a_carrier_does_otherwise_fails_the_scenario(
     assert said[-1].startswith("FAILED    expected: the page hears 200\n          happened: SIP/2.0 486")
 
 
+@pytest.mark.lab
+async def test_what_a_page_cannot_read_fails_the_scenario(
+    gateway: Gateway, plan: Plan, tmp_path: Path
+) -> None:
+    """Also where nobody waits for anything after it."""
+
+    async def play_on(stage: Stage) -> None:
+        page = await stage.page()
+        page.trace.fail(ValueError("no SIP"))
+
+    good = BY_NAME["call-out"]
+    with pytest.raises(ScenarioFailed, match="no SIP"):
+        await play(
+            gateway, Folder(good.name, good.path, good.scenario, play_on), plan, Report(print), tmp_path
+        )
+
+
+@pytest.mark.lab
+def test_a_lab_without_the_scenarios_trunks_keeps_its_table(tmp_path: Path) -> None:
+    path = tmp_path / "lab.json"
+    with Lab(LabOptions(parts=frozenset({Part.REDIS, Part.RTPENGINE, Part.GATEWAY}), phones=())) as lab:
+        info_to_file(lab.info, path)
+        result = CliRunner().invoke(main, ["call-out", "--lab", str(path)])
+        assert (result.exit_code, "SIPP=1" in result.output) == (1, True), result.output
+        assert not RoutesStore(connect(lab.info.redis_url)).version()
+    result = CliRunner().invoke(main, ["call-out", "--lab", str(path)])
+    assert (result.exit_code, "does not run" in result.output) == (1, True), result.output
+
+
 async def test_a_sipp_that_is_never_called_is_not_content(tmp_path: Path) -> None:
     xml = BY_NAME["call-out"].path / "carrier.xml"
     sipp = await Sipp.start(xml, tmp_path, name="lonely", address=LOOPBACK, port=own_port(), timeout_s=1)
@@ -119,12 +153,19 @@ def test_an_operator_can_use_the_settings_that_are_printed() -> None:
     variables, _, document = text.partition("# routing table")
     assert '"load"' not in document
     settings = yaml.safe_load(variables)
+    assert TIMERS.items() <= settings.items()
     trunks = msgspec.convert(settings["gateway_trunks"], list[Trunk])
     check_trunks(trunks, {profile["name"] for profile in settings["gateway_media_profiles"]})
     table = document_from_json(document.partition("\n")[2])
     check_document(table)
     assert {name for group in table.trunk_groups.values() for name in group} == {one.name for one in trunks}
     assert len({uri for trunk in trunks for uri in trunk.uris}) == len(trunks)
+
+
+def test_the_origin_of_a_page_is_that_of_its_address() -> None:
+    for url in ("wss://gw.example", "wss://gw.example/sip"):
+        found = gateway_at("192.0.2.1", 5060, url, "sip:alice@example.com", "alice", "secret")
+        assert found.handshake.origin == "https://gw.example"
 
 
 SETTINGS = ["--settings", "--address", "192.0.2.7", "--aor", "sip:alice@example.com"]
@@ -148,6 +189,8 @@ STRANGER = [
         (["--lab", __file__, *STRANGER], "--lab and --gateway are two gateways"),
         ([*STRANGER, "--gateway", "gw.example"], "gw.example is not HOST:PORT"),
         (["--wss", "wss://gw.example/sip"], "--wss without --gateway"),
+        ([*SETTINGS, "--address", "2001:db8::7"], "2001:db8::7 is no IPv4 address"),
+        ([*STRANGER, "--address", "nonsense"], "nonsense is no IPv4 address"),
     ],
 )
 def test_the_command_says_what_it_lacks(arguments: list[str], said: str) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab import log_secrets
+from tests.lab.parts.web_api import web_password
 from tests.peers.access_token import Issuer
+from tests.sipp.challenge.play import PASSWORD as TRUNK_PASSWORD
 
 TOKEN = Issuer().token("alice")
 
@@ -21,6 +23,8 @@ TOKEN = Issuer().token("alice")
         pytest.param(f'response="{"0a" * 16}"', "a digest response", id="MD5"),
         pytest.param(f"RESPONSE={'0a' * 32}", "a digest response", id="SHA-256"),
         pytest.param("password is secret-alice.", "a password", id="password"),
+        pytest.param(f'"password": "{web_password("alice")}"', "a password", id="password of a web account"),
+        pytest.param(f"password={TRUNK_PASSWORD}", "a password", id="password of a trunk"),
         pytest.param("pressed A5B90C*D71346802 there", "a password", id="PIN"),
         pytest.param("Signal= 5", "a key by INFO", id="INFO"),
         pytest.param("d7:call-id1:a4:code1:57:command9:play DTMFe", "a key by ng", id="ng"),
