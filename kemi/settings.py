@@ -317,12 +317,11 @@ def _check_timers(timers: TimerSettings) -> None:
     for name in ("prack_s", "update_s", "ims_response_s", "ims_answer_s", "unregistered_s", "entry_point_s"):
         if getattr(timers, name) <= 0:
             raise SettingsError(f"timers.{name}: must be positive")
-    for name in ("prack_s", "flow_recovery_s", "ice_restart_s", "reports_s"):
+    for name in ("prack_s", "ims_answer_s", "flow_recovery_s", "flow_wait_s", "ice_restart_s", "reports_s"):
         if not 0 <= getattr(timers, name) <= MAX_WAIT_S:
             raise SettingsError(f"timers.{name}: 0 to {MAX_WAIT_S} seconds")
-    for name in ("media_timeout_s", "flow_wait_s"):
-        if not 0 <= getattr(timers, name) < math.inf:
-            raise SettingsError(f"timers.{name}: seconds, or 0 for none at all")
+    if not 0 <= timers.media_timeout_s < math.inf:
+        raise SettingsError("timers.media_timeout_s: seconds, or 0 for none at all")
     if timers.min_se_s < 1 or (timers.session_expires_s and timers.session_expires_s < timers.min_se_s):
         raise SettingsError("timers.session_expires_s: 0, or at least timers.min_se_s, which is at least 1")
 

@@ -23,6 +23,8 @@ from kemi.core.limits import address_key
 
 MOST_BANS: Final = 10_000
 """At a time; further ones are only logged: who has so many addresses is not stopped by a list."""
+LONGEST_WINDOW_S: Final = 86_000.0
+"""What an address did is kept for a day (kamailio/params/state.cfg)."""
 LONGEST_S: Final = 366 * 86_400.0
 KNOWN_S: Final = 3600.0
 """So long an address counts as one where somebody logs in."""
@@ -154,8 +156,10 @@ def check_bans(settings: BanSettings) -> None:
     """Raise ValueError that names the key."""
     if settings.points < 0 or settings.known_factor < 1:
         raise ValueError("bans.points: 0 or more; bans.known_factor: 1 or more")
-    if settings.window_s <= 0 or not 0 < settings.ban_s <= LONGEST_S:
-        raise ValueError("bans.window_s, bans.ban_s: must be positive")
+    if not 0 < settings.window_s <= LONGEST_WINDOW_S:
+        raise ValueError(f"bans.window_s: more than 0 and at most {LONGEST_WINDOW_S:.0f} seconds")
+    if not 0 < settings.ban_s <= LONGEST_S:
+        raise ValueError("bans.ban_s: must be positive")
     try:
         Trusted(settings.trusted)
     except ValueError as error:

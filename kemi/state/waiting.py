@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from kemi.state.records import RecordTable
 from kemi.state.table import Table
+
+OVER_KEPT_S: Final = 300
+"""How long it is known where a request went that has its final response: that may come once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class WaitingStore:
         with self._passed.locked(branch):
             found = self._passed.get(branch)
             if found is not None and not found.is_over:
-                self._passed.set(branch, replace(found, is_over=True))
+                self._passed.set_for(branch, replace(found, is_over=True), OVER_KEPT_S)
 
     def in_hand(self) -> int:
         """Count the requests without a final response: what this gateway must not leave behind."""

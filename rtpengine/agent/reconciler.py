@@ -1,9 +1,10 @@
 """Compares the gateway's calls with the nodes', deletes what is left over, names what is lost."""
 
 import asyncio
+import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote
@@ -19,7 +20,9 @@ from rtpengine.ng.errors import NgError, NgTimeout, NgUnknownCall
 
 _LOGGER: Final = logging.getLogger(__name__)
 NAMED_AT_ONCE: Final = 10
-"""Calls named in one request (POST /v1/calls/lost, /v1/calls/elsewhere)."""
+NAMED_BYTES: Final = 6_000
+"""Calls named in one request (POST /v1/calls/lost, /v1/calls/elsewhere), and bytes of their names, which pages choose;
+one at least."""
 LOOK_AGAIN_S: Final = 1.0
 MOST_LISTED: Final = 1000
 FEWEST_LISTED: Final = 50
@@ -178,9 +181,14 @@ class Reconciler:
     async def _elsewhere(self, names: Sequence[str]) -> set[str]:
         """Return those of these calls that the gateway has given to another one."""
         found: set[str] = set()
-        for begin in range(0, len(names), NAMED_AT_ONCE):
-            asked = {"calls": list(names[begin : begin + NAMED_AT_ONCE])}
-            found.update((await self._control.ask("POST", "/v1/calls/elsewhere", asked))["calls"])
+        for portion in _portions(names):
+            try:
+                found.update(
+                    (await self._control.ask("POST", "/v1/calls/elsewhere", {"calls": portion}))["calls"]
+                )
+            except ControlRefused as error:  # they may be anybody's, and stay; others are no worse for that
+                _LOGGER.warning("event=left_over_refused detail=%r", str(error))
+                found.update(portion)
         return found
 
     async def _delete(self, watch: NodeWatch, name: str) -> None:
@@ -200,8 +208,7 @@ class Reconciler:
             return
         metrics.LOST.labels(node).inc(len(keys))
         _LOGGER.warning("event=calls_lost node=%s calls=%d", node, len(keys))
-        portions = [keys[begin : begin + NAMED_AT_ONCE] for begin in range(0, len(keys), NAMED_AT_ONCE)]
-        waiting = iter(portions)
+        waiting = _portions(keys)
 
         async def tell(line: ControlClient) -> None:
             for portion in waiting:
@@ -215,6 +222,21 @@ class Reconciler:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+
+def _portions(names: Sequence[str]) -> Iterator[list[str]]:
+    """Return what one request names, one after the other."""
+    portion: list[str] = []
+    size = 0
+    for name in names:
+        length = len(json.dumps(name))
+        if portion and (len(portion) == NAMED_AT_ONCE or size + length > NAMED_BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append(name)
+        size += length
+    if portion:
+        yield portion
 
 
 def _call(found: dict[str, Any]) -> Call:

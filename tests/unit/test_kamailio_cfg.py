@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kemi.core.bans import LONGEST_WINDOW_S
 from kemi.settings import MAX_WAIT_S
 from kemi.state.schedule import Wait
 from tests.lab.roles import role_defaults
@@ -21,6 +22,12 @@ SMALLEST_POOL_MB = 384
 MOST_BYTES = 1024 * 1024
 """That Kamailio takes for one connection (tcp_options.c)."""
 INVITE_BYTES = 3500
+
+
+def kept_s(table: str) -> int:
+    state = Path("kamailio/params/state.cfg").read_text(encoding="utf-8")
+    (found,) = re.findall(rf'"{table}=>size=\d+;autoexpire=(\d+);"', state)
+    return int(found)
 
 
 def number(parameter: str) -> int:
@@ -52,6 +59,13 @@ def test_a_name_that_got_no_answer_once_is_soon_asked_for_again() -> None:
 @pytest.mark.parametrize("wait", Wait)
 def test_what_a_call_waits_for_is_not_forgotten_before_its_time(wait: Wait) -> None:
     """Housekeeping looks at it when it is due, and later where it has much to do."""
-    state = Path("kamailio/params/state.cfg").read_text(encoding="utf-8")
-    (kept_s,) = re.findall(rf'"{wait.value}=>size=\d+;autoexpire=(\d+);"', state)
-    assert int(kept_s) >= MAX_WAIT_S + 120
+    assert kept_s(wait.value) >= MAX_WAIT_S + 120
+
+
+@pytest.mark.parametrize(
+    ("table", "longest_s"),
+    [("passed_on", MAX_WAIT_S), ("waiting", MAX_WAIT_S), ("offender", LONGEST_WINDOW_S)],
+)
+def test_so_it_is_with_what_another_setting_lets_last(table: str, longest_s: float) -> None:
+    """A request at another gateway rings as long as ``ims_answer_s`` says, and waits for a page for ``flow_wait_s``."""
+    assert kept_s(table) >= longest_s + 120

@@ -70,10 +70,11 @@ def test_what_may_be_left_out_has_a_default() -> None:
         pytest.param("prack_s = 32", "prack_s = 0", "timers.prack_s", id="no time for PRACK"),
         *(
             pytest.param("[timers]", f"[timers]\n{name} = {seconds}", f"timers.{name}", id=f"{name} {seconds}")
-            for name in ("reports_s", "ice_restart_s")
+            for name in ("reports_s", "ice_restart_s", "flow_wait_s")
             for seconds in (-1, 3601, "inf", "nan")
         ),
         pytest.param("flow_recovery_s = 30", "flow_recovery_s = 7200", "timers.flow_recovery_s", id="too long away"),
+        pytest.param("ims_answer_s = 180", "ims_answer_s = 3601", "timers.ims_answer_s", id="rings too long"),
         pytest.param("prack_s = 32", "prack_s = 7200", "timers.prack_s", id="a PRACK too late"),
         pytest.param("update_s = 5", "update_s = -1", "timers.update_s", id="negative time"),
         pytest.param("[timers]", "[overload]\ntarget_wait_s = 0\n\n[timers]", "overload.target_wait_s", id="no wait"),

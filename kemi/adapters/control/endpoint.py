@@ -29,8 +29,9 @@ from kemi.adapters.log import log_event
 from kemi.core.decimals import number_or
 from kemi.settings import ControlSettings
 
-MAX_BODY: Final = 8192
-"""Bytes; what does not fit Kamailio's buffer (kamailio_tcp_rd_buf_size) ends the connection before anybody reads it."""
+MAX_BODY: Final = 20_000
+"""Bytes: a call's name may have some 8,000 letters, of which JSON makes more.  What does not fit Kamailio's buffer
+(kamailio_tcp_rd_buf_size) ends the connection before anybody reads it."""
 
 MOST_NAMES: Final = 20_000
 """Letters of names in one answer: a page chooses its Call-ID, and what Kamailio sends is below 64 kB."""

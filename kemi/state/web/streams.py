@@ -10,6 +10,7 @@ import redis
 
 from kemi.state import keys
 from kemi.state.call_questions import CallQuestion, question_fields
+from kemi.state.command_position import order_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -21,7 +22,18 @@ return redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', ARGV[2], ARGV[3]
 """A full Redis (7 or later) lets a script add that says so.  The stream has a length, so that it fills nothing."""
 
 
+QUESTION_KEPT_MS: Final = 5_000
+"""Who asks waits for less."""
+_LOOKED_BACK: Final = 50
+"""Entries before a new question that are looked at."""
 UNREAD_AT_ONCE: Final = 500
+
+
+class _Kind(msgspec.Struct):
+    type: str = ""
+
+
+_KIND: Final = msgspec.json.Decoder(_Kind)
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -58,12 +70,25 @@ class CommandStream:
         self._order({"type": "end_call", "call_id": call_id, "impu": impu, "by": by, "at": now})
 
     def list_calls(self, asked: str, now: float, question: CallQuestion) -> None:
-        """Let every node say which calls are running that are asked for; ``asked`` names the question."""
-        self._add(
+        """Let every node say which calls are running that are asked for; ``asked`` names the question.
+
+        Questions of before are taken out: thousands of them would push logouts out of the stream.  The newest one
+        stays, for a gateway takes a stream that ends before what it has read for another one.
+        """
+        added = self._add(
             msgspec.json.encode(
                 {**question_fields(question), "type": "list_calls", "asked": asked, "at": now}
             )
         )
+        until = order_of(added)[0] - QUESTION_KEPT_MS
+        before = self._redis.xrevrange(keys.COMMANDS, max=f"({added}", count=_LOOKED_BACK) or []
+        over = [
+            str(entry)
+            for entry, fields in before
+            if order_of(str(entry))[0] <= until and _is_question((fields or {}).get(keys.STREAM_FIELD))
+        ]
+        if over:
+            self._redis.xdel(keys.COMMANDS, *over)
 
     def _order(self, command: Mapping[str, object], *, is_kept: bool = False) -> None:
         entry = msgspec.json.encode(command)
@@ -77,8 +102,12 @@ class CommandStream:
                 if is_kept or not self._redis.publish(keys.ORDERS, entry):
                     raise refused from None
 
-    def _add(self, entry: bytes) -> None:
-        self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH)
+    def _add(self, entry: bytes) -> str:
+        return str(self._redis.xadd(keys.COMMANDS, {keys.STREAM_FIELD: entry}, maxlen=keys.STREAM_LENGTH))
+
+
+def _is_question(entry: object) -> bool:
+    return isinstance(entry, str | bytes) and _KIND.decode(entry).type == "list_calls"
 
 
 class EventStream:

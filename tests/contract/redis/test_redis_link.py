@@ -240,6 +240,24 @@ def test_a_restarted_node_knows_at_once_who_logged_out_however_much_was_asked_si
     assert link.exchange((), time.time()).commands == [Logout("b", 1.0)]
 
 
+def test_questions_push_no_logout_out_of_the_stream(
+    link: RedisLink, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "STREAM_LENGTH", 200)
+    monkeypatch.setattr(streams, "QUESTION_KEPT_MS", 0)
+    stream = CommandStream(database)
+    logout(database, "a")
+    for number in range(1000):
+        stream.list_calls(str(number), time.time(), CallQuestion())
+        if number == 500:  # a gateway that has read a question is not led to read all of it anew
+            link.exchange((), time.time())
+    assert database.xlen(keys.COMMANDS) < 100
+    heard = link.exchange((), time.time()).commands
+    assert [command for command in heard if isinstance(command, Logout)] == []
+    again = RedisLink(_url(database), "another")
+    assert again.exchange((), time.time()).commands == [Logout("a", 1.0)]
+
+
 def test_a_restarted_node_hears_what_may_still_matter(link: RedisLink, database: Any) -> None:
     logout(database, "done")
     link.exchange((), time.time())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -12,15 +13,18 @@ from typing import Any, cast
 from prometheus_client import REGISTRY
 
 from rtpengine.agent.control import ControlClient, ControlRefused
+from rtpengine.agent.ledger import Call
 from rtpengine.agent.reconciler import LARGER_AFTER, Reconciler
 from rtpengine.agent.settings import HealthSettings, NodeSettings, ReconcileSettings
 from rtpengine.agent.watch import NodeWatch
 from rtpengine.health import NodeState
-from rtpengine.ng.commands import List
+from rtpengine.ng.commands import Delete, List
 from rtpengine.ng.errors import NgTimeout
 
 NODE = NodeSettings("192.0.2.77", 2223)
 SOON_S = 5.0
+MOST_BYTES = 20_000
+"""That the control endpoint takes."""
 
 
 class Gateway:
@@ -35,6 +39,8 @@ class Gateway:
 
     async def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """Answer."""
+        if body is not None and len(json.dumps(body)) > MOST_BYTES:
+            raise ControlRefused(413, "too long")
         if method == "GET" and path.startswith("/v1/calls?"):
             self.rounds += 1
             calls = [
@@ -62,16 +68,24 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
+def names_of(key: str) -> tuple[str, ...]:
+    """Return what a node calls the media of a gateway's call."""
+    return Call(key, NODE.name, ("audio",), True, 0.0).names
+
+
 def a_watch() -> NodeWatch:
     """Return the watch of a node that is not asked."""
     return NodeWatch(NODE, HealthSettings(), lambda _: None, lambda: None)
 
 
 @asynccontextmanager
-async def reconciling(watch: NodeWatch, gateway: Gateway) -> AsyncIterator[None]:
+async def reconciling(
+    watch: NodeWatch, gateway: Gateway, settings: ReconcileSettings | None = None
+) -> AsyncIterator[None]:
     """Let a reconciler work."""
     client = cast("ControlClient", gateway)
-    reconciler = Reconciler([watch], ReconcileSettings(interval_s=0.005), client, [client])
+    settings = settings or ReconcileSettings(interval_s=0.005)
+    reconciler = Reconciler([watch], settings, client, [client])
     task = asyncio.create_task(reconciler.run())
     try:
         yield
@@ -118,6 +132,41 @@ class TestANodeThatIsDown:
             gateway.began = "second"
             await gateway.round()
         assert gateway.told == ["a", "a", "a"]
+
+
+class TestLongNames:
+    """A page may choose a Call-ID of thousands of letters: that is no harm to the calls of others."""
+
+    async def test_all_calls_of_a_node_that_is_down_are_named(self) -> None:
+        keys = [
+            f"{number}{'x' * length}" for number, length in enumerate([8_000, *[10] * 8, 16_000, *[820] * 10])
+        ]
+        watch, gateway = a_watch(), Gateway(keys)
+        watch.health.state = NodeState.DOWN
+        async with reconciling(watch, gateway):
+            await gateway.round()
+        assert sorted(gateway.told) == sorted(keys)
+
+    async def test_a_left_over_that_cannot_be_asked_about_stays_and_holds_nothing_up(self) -> None:
+        long = "x" * 2 * MOST_BYTES
+        watch, gateway = a_watch(), Gateway(["lost", long, "short"])
+        watch.health.state = NodeState.UP
+        listed = [name for key in (long, "short") for name in names_of(key)]
+        deleted: list[str] = []
+
+        async def ask(command: Any) -> Any:
+            if isinstance(command, Delete):
+                deleted.append(command.call_id)
+            return SimpleNamespace(call_ids=tuple(listed))
+
+        watch.ask = ask  # type: ignore[assignment, method-assign]
+        settings = ReconcileSettings(interval_s=0.005, grace_s=0.0, exclusive=False)
+        async with reconciling(watch, gateway, settings):
+            await gateway.round()
+            gateway.keys = ["lost"]
+            await until(lambda: bool(gateway.told and deleted))
+            await gateway.round()
+        assert (set(gateway.told), set(deleted)) == ({"lost"}, set(names_of("short")))
 
 
 class TestTheLengthOfAList:
