@@ -216,7 +216,8 @@ def _on_prack(record: CallRecord, request: Request, settings: CallSettings) -> l
 
 
 def _on_offer(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
-    if record.ims_offer_answer is not OfferAnswer.STABLE:  # RFC 3311 §5.2
+    resuming = _incoming(record).precondition is Precondition.RESUMING  # the page's offer is written already
+    if resuming or record.ims_offer_answer is not OfferAnswer.STABLE:  # RFC 3311 §5.2
         return [act.SendReply(500, "Server Internal Error", ("Retry-After: 1",))]
     try:
         offer = _without_new_lines(sdp_from_text(request.body), record.media)

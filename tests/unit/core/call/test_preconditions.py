@@ -260,6 +260,15 @@ def test_an_update_before_the_prack_is_too_early() -> None:
     assert call.is_at(Precondition.UNACKNOWLEDGED)
 
 
+def test_an_update_in_the_moment_before_the_page_is_called_comes_again() -> None:
+    call = Waiting(BOTH_MISSING)
+    call.acknowledged()
+    call.updated(BOTH_MISSING.replace("none", "sendrecv"))
+    busy = call.on(call.ims_request("UPDATE", cseq=8, body=WITHOUT_VIDEO)).only(act.SendReply)
+    assert (busy.status, busy.headers) == (500, ("Retry-After: 1",))
+    assert call.resumed().all(act.ForwardInvite)
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
