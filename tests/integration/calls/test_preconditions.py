@@ -26,14 +26,15 @@ DESIRED = ("des:qos mandatory local sendrecv", "des:qos none remote sendrecv")
 REQUIRED = (("Require", "precondition"),)
 QUIET_S = 0.3
 FRAMES = 15
+NO_VIDEO = "m=video 0 RTP/AVP 99\r\n"
 
 
 def offer(*attributes: str, **media: object) -> str:
-    """Return a device's offer with preconditions on its audio line."""
+    """Return a device's offer with preconditions on each line."""
     text = device_offer(DeviceMedia(**media))  # type: ignore[arg-type]
     lines = "".join(f"a={attribute}\r\n" for attribute in attributes)
-    head, video, rest = text.partition("m=video")
-    return head + lines + video + rest
+    audio, video, rest = text.partition("m=video")
+    return audio + lines + (video + rest + lines if video else "")
 
 
 def states(sdp: str) -> set[str]:
@@ -186,6 +187,42 @@ class TestMissing:
         )
         await media.video.until_seen(FRAMES, mid="r1")
         await ims.bye()
+
+    @pytest.mark.parametrize("one_way", [pytest.param(False, id="two-way"), pytest.param(True, id="one-way")])
+    async def test_video_that_the_caller_gives_up_meanwhile_is_left_out(
+        self, stage: Stage, phone: RtpEndpoint, one_way: bool
+    ) -> None:
+        """Its network grants the bearer of the voice alone (RFC 3264 §8.2)."""
+        tags = (ONE_WAY_STREAMS,) if one_way else ()
+        page = AiortcWic(stage.handshake, WicIdentity(ALICE, feature_tags=tags))
+        if one_way:
+            page.incoming_media = lambda invite: OneWayMedia(page.new_media)
+        await stage.join(page)
+        ims = await waiting(stage, page, audio_port=phone.port, video="VP8")
+        audio = offer(*RESOURCES, *DESIRED, version=2, audio_port=phone.port)
+        updated = await ims.update(audio + NO_VIDEO)
+        assert updated.status == 200
+        assert [(line.kind, bool(line.port)) for line in sdp_from_text(updated.body).media] == [
+            ("audio", True),
+            ("video", False),
+        ]
+        assert states(updated.body) == BOTH_READY
+        call = PageCall(await page.wait_incoming(), ims)
+        offered = sdp_from_text(call.wic.invite.body).media
+        assert [line.attribute("mid") for line in offered] == (["0", "r0"] if one_way else ["0"])
+        await call.wic.ring()
+        await ims.wait_status(180)
+        await call.wic.answer()
+        await ims.wait_status(200)
+        media = call.wic.media
+        heard = media.audio if isinstance(media, OneWayMedia) else media
+        assert isinstance(heard, AiortcMedia)
+        phone.send_to_sdp(updated.body)
+        phone.start_tone(DEVICE_HZ)
+        await phone.until_tone(TONE_HZ, timeout_s=10)
+        await heard.until_heard(DEVICE_HZ, mid="r0" if one_way else "0")
+        await call.works()
+        assert (await ims.bye()).status == 200
 
     async def test_a_caller_is_told_that_the_page_refused_the_video_it_was_promised(
         self, stage: Stage, phone: RtpEndpoint

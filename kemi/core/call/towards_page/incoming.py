@@ -24,16 +24,21 @@ from kemi.core.call.events import IncomingReserved
 from kemi.core.call.from_page.setup import reserved_too_late
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media import digits, media_control
-from kemi.core.call.record import CallRecord, Leg, Medium, checksum
+from kemi.core.call.record import CallRecord, Leg, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.call.towards_page import late_offer, preconditions
 from kemi.core.call.towards_page.incoming_record import Incoming
-from kemi.core.call.towards_page.page_invite import call_page, describe_to_page, edits_of_invite
+from kemi.core.call.towards_page.page_invite import (
+    call_page,
+    describe_to_page,
+    edits_of_invite,
+    medium_of,
+)
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.messages import Request, addresses_from_headers, uri_from_address
 from kemi.core.registration import Flow, Registration, same_contact
-from kemi.core.sdp.interwork.incoming import CoreLine, core_offer_media, offered_transport
+from kemi.core.sdp.interwork.incoming import core_offer_media, offered_transport
 from kemi.core.sdp.judge import WicTransport
 from kemi.core.sdp.text import sdp_from_text
 from kemi.core.trust import withholds_identity
@@ -98,7 +103,7 @@ def begin_incoming(
         node=node,
         transport=WicTransport.SHARED.value,
         session_id=session_id,
-        media=[_medium(line, place, one_way=one_way) for place, line in enumerate(lines)],
+        media=[medium_of(line, place, one_way=one_way) for place, line in enumerate(lines)],
         ims_offer=offer,
         far_checksum=checksum(request.body) if request.body else "",
         legs={
@@ -143,20 +148,6 @@ def begin_incoming(
             return record, [note, create, preconditions.answer_ahead(record, lines)]
     media_of_core = {line.kind: line.sdp for line in lines}
     return record, [note, create, act.ReserveIncoming(record.key, node, media_of_core, edits, begins=True)]
-
-
-def _medium(line: CoreLine, place: int, *, one_way: bool) -> Medium:
-    """Return what is remembered of a medium that the core offers; the page has a line for each direction, or one."""
-    return Medium(
-        kind=line.kind,
-        wic_offer="",
-        line=2 * place if one_way else place,
-        reverse_line=2 * place + 1 if one_way else None,
-        ims_line=line.place,
-        ims_answer=line.sdp,
-        ims_direction=line.direction,
-        reverse=one_way,
-    )
 
 
 def _identities(request: Request, registration: Registration) -> list[str]:

@@ -9,16 +9,30 @@ from typing import Final
 from kemi.core.call import actions as act
 from kemi.core.call import boundary
 from kemi.core.call.media import digits
-from kemi.core.call.record import CallRecord
+from kemi.core.call.record import CallRecord, Medium
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import OfferAnswerEvent
 from kemi.core.messages import Request, Side
-from kemi.core.sdp.interwork.incoming import client_offer, core_offer_media, spoken_line
+from kemi.core.sdp.interwork.incoming import CoreLine, client_offer, core_offer_media, spoken_line
 from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_text, sdp_to_text
 
 _NOT_FOR_PAGES: Final = frozenset({"timer", "precondition", "early-session"})
 """Extensions of the core that a page is not offered: they end here, or we would have to keep them for it."""
+
+
+def medium_of(line: CoreLine, place: int, *, one_way: bool) -> Medium:
+    """Return what is remembered of a medium that the core offers; the page has a line for each direction, or one."""
+    return Medium(
+        kind=line.kind,
+        wic_offer="",
+        line=2 * place if one_way else place,
+        reverse_line=2 * place + 1 if one_way else None,
+        ims_line=line.place,
+        ims_answer=line.sdp,
+        ims_direction=line.direction,
+        reverse=one_way,
+    )
 
 
 def describe_to_page(record: CallRecord, relay_offers: Mapping[str, str], settings: CallSettings) -> None:

@@ -10,12 +10,16 @@
 
 A page needs no resources but the relay's ports, so our side has always what the caller desires of it.  A caller that
 has all it needs already is no different from one without preconditions, but for some lines in our answer.
+
+A caller whose network refuses the resources of one medium gives that up by port 0, and the page rings with the others.
+What it adds meanwhile, or takes up again, gets port 0 from us: it may be added once the page has answered.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from kemi.core import headers
@@ -33,7 +37,7 @@ from kemi.core.call.events import (
 )
 from kemi.core.call.from_page.setup import GUARD_MARGIN_S, finish, resume
 from kemi.core.call.lifetime.ending import FORGET_AFTER_S
-from kemi.core.call.record import CallRecord, Rejection
+from kemi.core.call.record import CallRecord, Medium, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import (
     DialogEvent,
@@ -44,9 +48,15 @@ from kemi.core.call.states import (
     PreconditionEvent,
 )
 from kemi.core.call.towards_page.incoming_record import Incoming
-from kemi.core.call.towards_page.page_invite import call_page, describe_to_page, edits_of_invite
+from kemi.core.call.towards_page.page_invite import (
+    call_page,
+    describe_to_page,
+    edits_of_invite,
+    medium_of,
+)
 from kemi.core.errors import GatewayError, LocalProtocolError, RemoteProtocolError, SipReject
 from kemi.core.messages import Request
+from kemi.core.sdp.build import off_line
 from kemi.core.sdp.interwork.incoming import CoreLine, core_answer, core_offer_media, spoken_line
 from kemi.core.sdp.interwork.orientation import without_orientation
 from kemi.core.sdp.model import Origin, SessionDescription
@@ -206,25 +216,41 @@ def _on_prack(record: CallRecord, request: Request, settings: CallSettings) -> l
 
 
 def _on_offer(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
-    if record.ims_offer_answer is not OfferAnswer.STABLE:  # RFC 3311 §5.2
+    resuming = _incoming(record).precondition is Precondition.RESUMING  # the page's offer is written already
+    if resuming or record.ims_offer_answer is not OfferAnswer.STABLE:  # RFC 3311 §5.2
         return [act.SendReply(500, "Server Internal Error", ("Retry-After: 1",))]
     try:
-        offer = sdp_from_text(request.body)
+        offer = _without_new_lines(sdp_from_text(request.body), record.media)
         lines = core_offer_media(offer, settings.video_codecs, settings.audio_codecs)
-        before = [(medium.kind, medium.ims_line) for medium in record.media]
-        if [(line.kind, line.place) for line in lines] != before:
-            raise RemoteProtocolError("other media than in the INVITE")
     except GatewayError as error:
         return [
             act.SendReply(error.status, error.reason_phrase, headers.explanation_of(error, settings.realm)),
             *refuse(record, *_FAILED, error.detail),
         ]
-    record.ims_offer = request.body
+    record.ims_offer = sdp_to_text(offer)
     record.ims_version += 1
-    for medium, line in zip(record.media, lines, strict=True):
-        medium.ims_direction = line.direction
+    kept = {line.kind for line in lines}
+    gone = tuple(medium.kind for medium in record.media if medium.kind not in kept)
+    one_way = any(medium.reverse_line is not None for medium in record.media)
+    record.media = [medium_of(line, place, one_way=one_way) for place, line in enumerate(lines)]
     record.move_ims(OfferAnswerEvent.OFFER_RECEIVED)
-    return [answer_ahead(record, lines)]
+    release = [act.ReleaseMedia(record.key, record.node, gone)] if gone else []
+    return [answer_ahead(record, lines), *release]
+
+
+def _without_new_lines(offer: SessionDescription, media: Sequence[Medium]) -> SessionDescription:
+    """Switch off each line of an offer that carries none of the call's media.
+
+    Raises:
+        RemoteProtocolError: a line of theirs is missing (RFC 3264 §8).
+    """
+    kinds = {medium.ims_line: medium.kind for medium in media}
+    if max(kinds) >= len(offer.media):
+        raise RemoteProtocolError("fewer media lines than in the INVITE")
+    lines = enumerate(offer.media)
+    return replace(
+        offer, media=tuple(line if kinds.get(place) == line.kind else off_line(line) for place, line in lines)
+    )
 
 
 def answer_ahead(record: CallRecord, lines: Sequence[CoreLine]) -> act.AnswerAhead:

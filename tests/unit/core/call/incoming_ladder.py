@@ -12,7 +12,7 @@ from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.towards_page.incoming import begin_incoming
 from kemi.core.messages import Reply, Request, Side
-from kemi.core.registration import Flow
+from kemi.core.registration import Flow, Registration
 from kemi.state.calls import record_from_text, record_to_text
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.unit.core.call import descriptions as sdp
@@ -81,10 +81,12 @@ def invite(
 class Incoming:
     """A call towards a page at some stage; ``actions`` are those of the last step."""
 
-    def __init__(self, request: Request, settings: CallSettings = SETTINGS) -> None:
+    def __init__(
+        self, request: Request, settings: CallSettings = SETTINGS, registration: Registration = REGISTRATION
+    ) -> None:
         self.settings = settings
         self.record, first = begin_incoming(
-            request, FLOW, REGISTRATION, settings, gateway_tag=TAG, session_id=4711, node="192.0.2.9:2223"
+            request, FLOW, registration, settings, gateway_tag=TAG, session_id=4711, node="192.0.2.9:2223"
         )
         self.actions = Actions(first)
         self._reserved = self.actions.all(act.ReserveIncoming)

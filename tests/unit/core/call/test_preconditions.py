@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.renegotiation.core_told import told_otherwise
 from kemi.core.call.states import Dialog, OfferAnswer, Precondition
 from kemi.core.call.towards_page.incoming import called_registration
 from kemi.core.errors import MediaUnavailable, SipReject
+from kemi.core.registration import Registration
+from kemi.core.registration.records import ONE_WAY_STREAMS, Sent
+from kemi.core.sdp.text import sdp_from_text
 from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.unit.core.call.incoming_ladder import CORE_VIA, KEY, Incoming, invite, offer
 from tests.unit.core.call.ladder import REGISTRATION, Actions
@@ -18,14 +24,23 @@ THERE = MISSING.replace("none", "sendrecv")
 REQUIRED = {"Require": ["precondition"]}
 OURS = {"RAck": ["1 5 INVITE"]}
 ERROR = MediaUnavailable("relay gone")
+ONE_WAY = replace(REGISTRATION, sent=Sent(f"<{REGISTRATION.contact}>;{ONE_WAY_STREAMS}"))
+_AUDIO, _VIDEO = offer(video=True).split("m=video ")
+BOTH_MISSING = f"{_AUDIO}{MISSING}m=video {_VIDEO}{MISSING}"
+WITHOUT_VIDEO = f"{_AUDIO}{THERE}m=video 0 RTP/AVP 99\r\n"
+
+
+def ports(body: str) -> list[tuple[str, bool]]:
+    """Return which lines of a description are used."""
+    return [(line.kind, bool(line.port)) for line in sdp_from_text(body).media]
 
 
 class Waiting(Incoming):
     """A call whose caller lacks resources; our 183 is out."""
 
-    def __init__(self) -> None:
-        self.invite = invite(offer() + MISSING, REQUIRED)
-        super().__init__(self.invite)
+    def __init__(self, body: str = offer() + MISSING, registration: Registration = REGISTRATION) -> None:
+        self.invite = invite(body, REQUIRED)
+        super().__init__(self.invite, registration=registration)
         self.on(ev.TransactionCreated(1, 2))
         self.first = self.actions
         reserve = act.AnswerAhead(KEY, "", {medium.kind: "" for medium in self.record.media})
@@ -35,9 +50,9 @@ class Waiting(Incoming):
         """The PRACK for our 183."""
         return self.on(self.ims_request("PRACK", cseq=cseq, headers=OURS))
 
-    def updated(self, body: str) -> Actions:
+    def updated(self, body: str, cseq: int = 7) -> Actions:
         """UPDATE, and the relay's work."""
-        ahead = self.on(self.ims_request("UPDATE", cseq=7, body=body)).only(act.AnswerAhead)
+        ahead = self.on(self.ims_request("UPDATE", cseq=cseq, body=body)).only(act.AnswerAhead)
         return self.on(self.answered_ahead(ahead))
 
     def resumed(self) -> Actions:
@@ -245,16 +260,111 @@ def test_an_update_before_the_prack_is_too_early() -> None:
     assert call.is_at(Precondition.UNACKNOWLEDGED)
 
 
+def test_an_update_in_the_moment_before_the_page_is_called_comes_again() -> None:
+    call = Waiting(BOTH_MISSING)
+    call.acknowledged()
+    call.updated(BOTH_MISSING.replace("none", "sendrecv"))
+    busy = call.on(call.ims_request("UPDATE", cseq=8, body=WITHOUT_VIDEO)).only(act.SendReply)
+    assert (busy.status, busy.headers) == (500, ("Retry-After: 1",))
+    assert call.resumed().all(act.ForwardInvite)
+
+
 @pytest.mark.parametrize(
-    "body",
-    [pytest.param("rubbish", id="rubbish"), pytest.param(offer(video=True) + THERE, id="other media")],
+    ("body", "status"),
+    [
+        pytest.param("rubbish", 400, id="rubbish"),
+        pytest.param(offer() + THERE, 400, id="a line is missing"),
+        pytest.param(WITHOUT_VIDEO.replace("m=audio 40000", "m=audio 0"), 488, id="no medium left"),
+    ],
 )
-def test_an_update_that_cannot_be_taken_ends_the_call(body: str) -> None:
-    call = Waiting()
+def test_an_update_that_cannot_be_taken_ends_the_call(body: str, status: int) -> None:
+    call = Waiting(BOTH_MISSING)
     call.acknowledged()
     refused = call.on(call.ims_request("UPDATE", cseq=7, body=body))
-    assert refused.only(act.SendReply).status == 400
+    assert refused.only(act.SendReply).status == status
     assert call.resumed().only(act.SendReply).status == 580
+    assert call.actions.only(act.ReleaseMedia).kinds == ("audio", "video")
+
+
+class TestAMediumGivenUp:
+    """The caller's network grants the resources of one medium, and not of the other (RFC 3264 §8.2)."""
+
+    def given_up(self, body: str = WITHOUT_VIDEO, registration: Registration = REGISTRATION) -> Waiting:
+        call = Waiting(BOTH_MISSING, registration)
+        call.acknowledged()
+        asked = call.on(call.ims_request("UPDATE", cseq=7, body=body))
+        assert asked.names == ["AnswerAhead", "ReleaseMedia"]
+        call.on(call.answered_ahead(asked.only(act.AnswerAhead)))
+        return call
+
+    @pytest.mark.parametrize(
+        ("registration", "mids"),
+        [
+            pytest.param(REGISTRATION, ["0"], id="two-way line"),
+            pytest.param(ONE_WAY, ["0", "r0"], id="one-way lines"),
+        ],
+    )
+    @pytest.mark.parametrize("method", ["UPDATE", "PRACK"])
+    def test_the_page_rings_with_the_other(
+        self, method: str, registration: Registration, mids: list[str]
+    ) -> None:
+        call = Waiting(BOTH_MISSING, registration)
+        if method == "UPDATE":
+            call.acknowledged()
+        asked = call.on(call.ims_request(method, cseq=7, headers=OURS, body=WITHOUT_VIDEO))
+        assert list(asked.only(act.AnswerAhead).media) == ["audio"]
+        assert asked.only(act.ReleaseMedia).kinds == ("video",)
+        call.on(call.answered_ahead(asked.only(act.AnswerAhead)))
+        assert call.actions.names == ["SendReply", "Schedule", "ResumeInvite"]
+        assert call.actions.only(act.SendReply).status == 200
+        assert ports(call.actions.only(act.SendReply).body) == [("audio", True), ("video", False)]
+        offered = call.resumed().only(act.ForwardInvite).edits.body
+        assert [line.mid for line in sdp_from_text(offered or "").media] == mids
+        call.answer()
+        assert call.record.dialog is Dialog.CONFIRMED
+        assert not told_otherwise(call.record)
+
+    @pytest.mark.parametrize(
+        ("registration", "places"),
+        [pytest.param(REGISTRATION, (0, None), id="two-way"), pytest.param(ONE_WAY, (0, 1), id="one-way")],
+    )
+    def test_it_may_be_the_first(self, registration: Registration, places: tuple[int, int | None]) -> None:
+        body = BOTH_MISSING.replace("none", "sendrecv").replace("m=audio 40000", "m=audio 0")
+        call = self.given_up(body, registration)
+        assert ports(call.actions.only(act.SendReply).body) == [("audio", False), ("video", True)]
+        (video,) = call.record.media
+        assert (video.kind, video.ims_line) == ("video", 1)
+        assert (video.line, video.reverse_line) == places
+        assert call.resumed().all(act.ForwardInvite)
+        call.answer()
+        assert call.record.dialog is Dialog.CONFIRMED
+
+    def test_the_other_may_have_to_wait_still(self) -> None:
+        call = self.given_up(WITHOUT_VIDEO.replace("local sendrecv", "local none", 1))
+        assert call.actions.names == ["SendReply"]
+        assert call.is_at(Precondition.WAITING)
+        assert call.updated(WITHOUT_VIDEO, cseq=8).names == ["SendReply", "Schedule", "ResumeInvite"]
+
+    def test_taken_up_again_it_gets_port_0_until_the_page_has_answered(self) -> None:
+        call = self.given_up(WITHOUT_VIDEO.replace("local sendrecv", "local none", 1))
+        both = BOTH_MISSING.replace("none", "sendrecv")
+        assert call.updated(both, cseq=8).names == ["SendReply", "Schedule", "ResumeInvite"]
+        assert ports(call.actions.only(act.SendReply).body) == [("audio", True), ("video", False)]
+        assert [line.kind for line in sdp_from_text(call.record.wic_description).media] == ["audio"]
+        call.resumed()
+        call.answer()
+        call.on(call.ims_request("ACK", cseq=5))
+        added = call.on(call.ims_request("INVITE", cseq=9, body=offer(video=True)))
+        assert list(added.only(act.ReserveIncoming).media) == ["video"]
+
+
+def test_a_medium_that_the_caller_adds_meanwhile_gets_port_0() -> None:
+    call = Waiting()
+    call.acknowledged()
+    assert call.updated(offer(video=True) + THERE).names == ["SendReply", "Schedule", "ResumeInvite"]
+    assert ports(call.actions.only(act.SendReply).body) == [("audio", True), ("video", False)]
+    assert [medium.kind for medium in call.record.media] == ["audio"]
+    assert call.resumed().all(act.ForwardInvite)
 
 
 def test_a_relay_that_cannot_follow_the_update_ends_it_too() -> None:
