@@ -97,7 +97,8 @@ def _second_node(call: Reading) -> Found | None:
     failed = call.decisions("media_node_failed")
     if not failed or _why(call) or (call.failed and call.status == 503):
         return None
-    return found(*[call.shown(one) for one in failed], node=str(failed[-1].values.get("node", "?")))
+    nodes = dict.fromkeys(str(one.values.get("node", "?")) for one in failed)
+    return found(*[call.shown(one) for one in failed], node=", ".join(nodes))
 
 
 def _command_refused(call: Reading) -> Found | None:
@@ -190,8 +191,9 @@ RULES: Final = (
     ),
     Rule(
         code="second-relay-node", gravity=_TROUBLE, check=_second_node,
-        says="The first media node that was asked ({node}) did not take the call; another one did.",
-        do="Operator: gwctl nodes; each such call is set up later, by 30 ms to the deadline of a node.",
+        says="Who was asked first of the media nodes ({node}) did not take the call; another one did.",
+        do="Operator: gwctl nodes; a node that is silent, not one that refuses, delays each such call, by 30 ms to its "
+        "deadline.",
     ),
     Rule(
         code="relay-command-failed", gravity=_TROUBLE, check=_command_refused,

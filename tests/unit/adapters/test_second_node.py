@@ -1,4 +1,4 @@
-"""A new call whose node fails goes to another one, once; a call that has a node stays there."""
+"""A new call whose node fails goes to another one, once if it has to be waited for; a call that has a node stays there."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ def relay(daemons: Daemons, store: NodeStore) -> MediaRelay:
     return MediaRelay(replace(settings_from_text(SETTINGS_TEXT).media, nodes=nodes), store)
 
 
-@pytest.mark.parametrize(
-    ("ask", "action", "event"),
-    [
-        pytest.param(MediaRelay.reserve, RESERVE, MediaReserved, id="of a page"),
-        pytest.param(MediaRelay.reserve_incoming, TOWARDS_PAGE, IncomingReserved, id="towards a page"),
-        pytest.param(MediaRelay.answer_ahead, AHEAD, AnsweredAhead, id="with preconditions"),
-    ],
-)
+BEGINS = [
+    pytest.param(MediaRelay.reserve, RESERVE, MediaReserved, id="of a page"),
+    pytest.param(MediaRelay.reserve_incoming, TOWARDS_PAGE, IncomingReserved, id="towards a page"),
+    pytest.param(MediaRelay.answer_ahead, AHEAD, AnsweredAhead, id="with preconditions"),
+]
+
+
+@pytest.mark.parametrize(("ask", "action", "event"), BEGINS)
 @pytest.mark.parametrize(
     "error", [NgTimeout("offer", 1.0), NgErrorReply("offer", "no ports")], ids=["silent", "full"]
 )
@@ -125,6 +125,43 @@ def test_two_nodes_are_enough(daemons: Daemons, relay: MediaRelay) -> None:
         relay.reserve(RESERVE)
     assert len(daemons.said) == 2
     assert len({node for node, _ in daemons.said}) == 2
+
+
+@pytest.mark.parametrize(("ask", "action", "event"), BEGINS)
+def test_who_refuses_is_not_waited_for_so_the_third_one_is_asked(
+    daemons: Daemons,
+    relay: MediaRelay,
+    store: NodeStore,
+    ask: Callable[[MediaRelay, Any], Any],
+    action: act.Reservation,
+    event: type,
+) -> None:
+    """The two with the fewest calls have no ports."""
+    store.report([NodeReport(A, "up", 500), NodeReport(B, "up", 500), NodeReport(C, "up", 900)], time.time())
+    daemons.failures = dict.fromkeys((A, B), NgErrorReply("offer", "no ports"))
+    for node in (A, ""):
+        found = ask(relay, replace(action, node=node))
+        assert isinstance(found, event)
+        assert found.node == C  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("refuses", [A, B, C])
+def test_one_that_refuses_beside_two_that_are_silent(
+    daemons: Daemons, relay: MediaRelay, refuses: str
+) -> None:
+    daemons.failures = dict.fromkeys((A, B, C), NgTimeout("offer", 1.0))
+    daemons.failures[refuses] = NgErrorReply("offer", "no ports")
+    with pytest.raises(MediaUnavailable, match="does not answer"):
+        relay.reserve(RESERVE)
+    assert {node for node, command in daemons.said if command == "offer"} >= {A, B, C} - {refuses}
+
+
+def test_where_all_refuse_each_is_asked_once(daemons: Daemons, relay: MediaRelay) -> None:
+    daemons.failures = dict.fromkeys((A, B, C), NgErrorReply("offer", "no ports"))
+    with pytest.raises(MediaUnavailable, match="no ports"):
+        relay.reserve(RESERVE)
+    offers = [node for node, command in daemons.said if command == "offer"]
+    assert sorted(offers) == sorted((A, B, C))
 
 
 def test_a_call_that_has_a_node_stays_there(daemons: Daemons, relay: MediaRelay) -> None:
@@ -228,6 +265,16 @@ class TestMoving:
         event = relay.move(MOVE)
         assert isinstance(event, MediaMoved)
         assert {node for node, _ in daemons.said} == {event.node} != {A}
+
+    def test_two_that_refuse_it_do_not_end_it(
+        self, daemons: Daemons, relay: MediaRelay, store: NodeStore
+    ) -> None:
+        full = [NodeReport(A, "up", 500), NodeReport(B, "up", 500), NodeReport(C, "up", 900)]
+        store.report(full, time.time())
+        daemons.failures = dict.fromkeys((A, B), NgErrorReply("offer", "no ports"))
+        event = relay.move(replace(MOVE, lost="192.0.2.12:2223", may_stay=False))
+        assert isinstance(event, MediaMoved)
+        assert event.node == C
 
     def test_one_that_was_started_again_takes_it_only_if_no_other_does(
         self, daemons: Daemons, relay: MediaRelay, store: NodeStore
