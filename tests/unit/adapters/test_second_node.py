@@ -1,10 +1,11 @@
-"""A new call whose node fails goes to another one, once if it has to be waited for; a call that has a node stays there."""
+"""A new call whose node fails goes to another one, once if it is waited for; a call that has a node stays there."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ from kemi.settings import MediaNode, settings_from_text
 from kemi.state.nodes import NodeReport, NodeStore
 from rtpengine.ng.errors import NgError, NgErrorReply, NgTimeout, NgUnknownCall, NgUnreachable
 from rtpengine.pool import NodeAddress
+from rtpengine.sessions import IMS_TAG
 from tests.unit.adapters.test_media import ANSWERS
 from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.sdp.test_address_family import audio
 from tests.unit.site import SETTINGS_TEXT
 
 A, B, C = (f"192.0.2.{number}:2223" for number in (9, 10, 11))
@@ -41,6 +44,8 @@ class Daemons:
     slow: set[str] = field(default_factory=set)
     """Answer only who does not give up."""
     knows_no_call: set[str] = field(default_factory=set)
+    towards_core: dict[str, str] = field(default_factory=dict)
+    """Node -> its address there, as a query tells it."""
 
     def client(self, address: NodeAddress, *, give_up: Callable[[], bool], **_: object) -> OneDaemon:
         """Return the client of a node."""
@@ -64,6 +69,9 @@ class OneDaemon:
             raise NgUnknownCall("query", "Unknown call-id")
         if self.node in self.all.slow and self.give_up():
             raise NgUnreachable(self.node)
+        if self.node in self.all.towards_core and command.command == "query":
+            stream = SimpleNamespace(local_address=self.all.towards_core[self.node])
+            return SimpleNamespace(tags={IMS_TAG: SimpleNamespace(streams=lambda: [stream])})
         return ANSWERS.get(command.command, lambda _: None)(command)
 
     def request_all(self, commands: tuple[Any, ...]) -> list[object]:
@@ -313,3 +321,26 @@ class TestMoving:
         event = relay.move(replace(MOVE, may_stay=False))
         assert isinstance(event, MediaMoved)
         assert event.node == A
+
+    @pytest.mark.parametrize("has_ipv6", [True, False])
+    def test_a_far_end_with_ipv6_goes_to_no_node_with_ipv4_alone(
+        self, daemons: Daemons, relay: MediaRelay, store: NodeStore, has_ipv6: bool
+    ) -> None:
+        """That one would send what the page says to a stranger."""
+        counted = [
+            NodeReport(A, "down"),
+            NodeReport(B, "up", 1),
+            NodeReport(C, "up" if has_ipv6 else "down", 9),
+        ]
+        store.report(counted, time.time())
+        daemons.towards_core = {B: "192.0.2.10", C: "2001:db8::11"}
+        action = replace(MOVE, media=(replace(CHANGE, ims_line=audio("IP6 2001:db8::5")),))
+        if has_ipv6:
+            event = relay.move(action)
+            assert isinstance(event, MediaMoved)
+            assert event.node == C
+        else:  # it may come back
+            with pytest.raises(MediaUnavailable, match="the media relay an IP4 address"):
+                relay.move(action)
+        asked = [command for node, command in daemons.said if node == B]
+        assert asked[asked.index("query") :] == ["query", "delete"]
