@@ -140,10 +140,10 @@ def _both_speak(call: Reading) -> bool:
 
 
 def _no_figures(call: Reading) -> Found | None:
-    missing = [
-        f"{kind}: {figures['why']}" for kind, figures in call.trace.media.items() if figures.get("why")
-    ]
-    return found(*missing) if missing and call.ended else None
+    missing = {kind: figures["why"] for kind, figures in call.trace.media.items() if figures.get("why")}
+    if not (missing and call.ended):
+        return None
+    return found(*(f"{kind}: {why}" for kind, why in missing.items()), kinds=" and ".join(missing))
 
 
 _CAUSE, _TROUBLE, _NOTE = Gravity.CAUSE, Gravity.TROUBLE, Gravity.NOTE
@@ -202,7 +202,7 @@ RULES: Final = (
     ),
     Rule(
         code="no-figures", gravity=_NOTE, check=_no_figures,
-        says="The media relay said nothing of this call's media, so there are no figures.",
+        says="The media relay said nothing of this call's {kinds}, of which there are no figures.",
         do="Operator: only if it happens often.",
     ),
 )  # fmt: skip
