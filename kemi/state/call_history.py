@@ -14,7 +14,7 @@ SILENT_S: Final = 3.0
 
 class FinishedCall(msgspec.Struct, kw_only=True):
     """Times are in seconds since the epoch.  ``media``: kind -> the figures of both legs (rtpengine/quality.py:
-    MediumQuality), or ``{"why": ...}`` where there are none."""
+    MediumQuality), or ``{"why": ...}`` where there are none; nothing of media that were off and have none."""
 
     id: str
     """Names this record; later calls have later ids."""

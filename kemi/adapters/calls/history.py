@@ -141,7 +141,11 @@ class CallHistory:
             relay=call.relay,
             node=self._node,
             trunk=call.trunk,
-            media=missing | waiting.media,
+            media={
+                kind: figures
+                for kind, figures in (missing | waiting.media).items()
+                if kind not in call.off or "why" not in figures
+            },
         )
 
 

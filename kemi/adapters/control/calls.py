@@ -73,7 +73,9 @@ def call_routes(
         record = calls.get(text_of(query, "call_id"))
         if record is None:
             raise ControlRefusal(404, "no such call")
-        media = {medium.kind: _quality(relay, record, medium.kind) for medium in record.media}
+        media = {
+            medium.kind: _quality(relay, record, medium.kind) for medium in record.media if medium.active
+        }
         return 200, {"key": record.key, "node": record.node, "media": media}
 
     def end(body: dict[str, Any]) -> Answer:

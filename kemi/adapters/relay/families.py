@@ -7,17 +7,20 @@ four octets of the IPv6 address: to a stranger, in clear.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
+from kemi.core.errors import MediaUnavailable, NotAcceptableHere
 from kemi.core.sdp.interwork.ims import check_family
 from kemi.core.sdp.text import sdp_from_text
 from rtpengine.ng.commands import Query
 from rtpengine.ng.statistics import CallStatistics
 from rtpengine.sessions import IMS_TAG, MediaSession, Sequence, ask
 
+Run: TypeAlias = Callable[[Sequence[CallStatistics]], CallStatistics]
+"""Lets a node carry out a sequence."""
 
-def check_families(
-    run: Callable[[Sequence[CallStatistics]], CallStatistics], session: MediaSession, ims_offer: str
-) -> None:
+
+def check_families(run: Run, session: MediaSession, ims_offer: str) -> None:
     """Ask the relay, after an offer of the core with IPv6, which family its own port has.
 
     Raises:
@@ -35,3 +38,11 @@ def check_families(
         else ""
     )
     check_family(line, "" if not own else "IP6" if ":" in own else "IP4")
+
+
+def check_moved(run: Run, session: MediaSession, ims_line: str) -> None:
+    """The same where a node is to take a running call: MediaUnavailable, for another one may have that family."""
+    try:
+        check_families(run, session, ims_line)
+    except NotAcceptableHere as error:
+        raise MediaUnavailable(error.detail) from error

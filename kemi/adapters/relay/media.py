@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from kemi.adapters.log import log_event
-from kemi.adapters.relay.families import check_families
+from kemi.adapters.relay.families import check_families, check_moved
 from kemi.adapters.relay.key_frames import ask_for_key_frames
 from kemi.adapters.relay.knocking import knock_at
 from kemi.adapters.relay.relay_nodes import RelayNodes
@@ -307,6 +307,7 @@ class MediaRelay:
                     reverse=medium.reverse_line is not None,
                 )
                 found = self._run(node, action.terms, sequence)
+                check_moved(partial(self._nodes.run, node), sessions[-1], medium.ims_line)
                 moved[medium.kind] = MovedMedium(found.ims_answer, found.wic_offer, found.reverse_offer)
         return MediaMoved(node, moved, action.bearer)
 

@@ -22,7 +22,7 @@ from rtpengine.sessions import Sequence, T, run
 from rtpengine.transport.udp import UdpClient
 
 NODES_ASKED: Final = 2
-"""How many nodes are asked to take a call, a new one or one of a dead node; each has its deadline."""
+"""How many nodes a call waits for in vain, a new one or one of a dead node: each has its deadline."""
 HASTY_S: Final = 0.25
 """How long housekeeping waits, which everything else waits for."""
 
@@ -44,6 +44,8 @@ class RelayNodes:
         """When this worker began what it waits for; it does one thing at a time."""
         self._tried: list[str] | None = None
         """Who was asked for the call that begins, whom it waits for included; None: it cannot go elsewhere."""
+        self._waited = False
+        """Whether a node was waited for in vain since this was last reset."""
         self.versions = {name: node.daemon_version for name, node in self._nodes.items()}
         self._gives_way = False
         deadline_s = settings.ng_deadline_ms / 1000
@@ -76,23 +78,29 @@ class RelayNodes:
     def on_one(
         self, call_id: str, node: str, attempt: Callable[[str], T], left_out: Collection[str] = ()
     ) -> T:
-        """Let a node do something, "" for any; one that fails is not the last one that is asked."""
-        tried, failed = list(left_out), None
-        for to_come in reversed(range(NODES_ASKED)):
+        """Let a node do something, "" for any; one that fails is not the last one that is asked.
+
+        Who refuses does so at once, and is the one with the fewest calls: another one may have room all the same.
+        """
+        tried, failed, to_come = list(left_out), None, NODES_ASKED - 1
+        while True:
             try:
                 chosen = node or self.choose(call_id, tried)
             except MediaUnavailable as error:
                 raise failed or error from error
             self._tried = [*tried, chosen] if to_come else None
+            self._waited = False
             try:
                 return attempt(chosen)
             except MediaUnavailable as error:
                 note = {"call_id": call_id, "node": chosen, "detail": error.detail}
                 log_event(logging.WARNING, "media_node_failed", **note)
+                to_come -= self._waited
+                if to_come < 0:
+                    raise
                 tried, failed, node = [*tried, chosen], error, ""
             finally:
                 self._tried = None
-        raise failed or MediaUnavailable("no media relay was asked")
 
     def run(self, node: str, sequence: Sequence[T]) -> T:
         """Let a node carry a sequence out; raise MediaUnavailable if it cannot or does not answer in time."""
@@ -111,6 +119,7 @@ class RelayNodes:
             raise MediaUnavailable(f"media relay {node}: {error}") from error
         except NgError as error:
             METRICS.count(series.RELAY_FAILED, node, "silent")
+            self._waited = True
             if not self._gives_way:
                 self._store.missed(node, time.time())
                 self._missed()

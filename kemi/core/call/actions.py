@@ -293,6 +293,8 @@ class RecordEnd(Action):
     """The relay's node."""
     kinds: tuple[str, ...]
     """Media whose last figures are still to come."""
+    off: tuple[str, ...] = ()
+    """Media that were refused or switched off, and given back before: the relay does not know them any more."""
     trunk: str = ""
     """By which it left; "": by none."""
 

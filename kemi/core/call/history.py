@@ -101,6 +101,7 @@ def ended(record: CallRecord, event: events.Event, actions: Sequence[act.Action]
         status=status,
         relay=record.node,
         kinds=tuple(sorted(released)),
+        off=tuple(medium.kind for medium in record.media if not medium.active),
         trunk=record.trunk.trunk if record.trunk is not None else "",
     )
 

@@ -97,7 +97,8 @@ def _second_node(call: Reading) -> Found | None:
     failed = call.decisions("media_node_failed")
     if not failed or _why(call) or (call.failed and call.status == 503):
         return None
-    return found(*[call.shown(one) for one in failed], node=str(failed[-1].values.get("node", "?")))
+    nodes = dict.fromkeys(str(one.values.get("node", "?")) for one in failed)
+    return found(*[call.shown(one) for one in failed], node=", ".join(nodes))
 
 
 def _command_refused(call: Reading) -> Found | None:
@@ -139,10 +140,10 @@ def _both_speak(call: Reading) -> bool:
 
 
 def _no_figures(call: Reading) -> Found | None:
-    missing = [
-        f"{kind}: {figures['why']}" for kind, figures in call.trace.media.items() if figures.get("why")
-    ]
-    return found(*missing) if missing and call.ended else None
+    missing = {kind: figures["why"] for kind, figures in call.trace.media.items() if figures.get("why")}
+    if not (missing and call.ended):
+        return None
+    return found(*(f"{kind}: {why}" for kind, why in missing.items()), kinds=" and ".join(missing))
 
 
 _CAUSE, _TROUBLE, _NOTE = Gravity.CAUSE, Gravity.TROUBLE, Gravity.NOTE
@@ -190,8 +191,9 @@ RULES: Final = (
     ),
     Rule(
         code="second-relay-node", gravity=_TROUBLE, check=_second_node,
-        says="The first media node that was asked ({node}) did not take the call; another one did.",
-        do="Operator: gwctl nodes; each such call is set up later, by 30 ms to the deadline of a node.",
+        says="Who was asked first of the media nodes ({node}) did not take the call; another one did.",
+        do="Operator: gwctl nodes; a node that is silent, not one that refuses, delays each such call, by 30 ms to its "
+        "deadline.",
     ),
     Rule(
         code="relay-command-failed", gravity=_TROUBLE, check=_command_refused,
@@ -200,7 +202,7 @@ RULES: Final = (
     ),
     Rule(
         code="no-figures", gravity=_NOTE, check=_no_figures,
-        says="The media relay said nothing of this call's media, so there are no figures.",
+        says="The media relay said nothing of this call's {kinds}, of which there are no figures.",
         do="Operator: only if it happens often.",
     ),
 )  # fmt: skip

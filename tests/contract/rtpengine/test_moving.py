@@ -22,6 +22,7 @@ from tests.contract.rtpengine.test_running import (
     line,
     talk,
 )
+from tests.unit.core.sdp.test_address_family import audio
 
 pytestmark = pytest.mark.usefixtures("media_on_loopback")
 
@@ -98,3 +99,13 @@ def test_without_another_node_its_own_takes_it_if_it_answers(own_daemon: Daemon)
     own_daemon.stop()
     with pytest.raises(MediaUnavailable):
         call.relay.move(move)
+
+
+def test_a_node_with_ipv4_alone_does_not_take_the_call_of_a_far_end_with_ipv6(own_daemon: Daemon) -> None:
+    """Nor does it keep the ports it gave: it would have sent to the first four octets of that address."""
+    call = LiveCall(own_daemon)
+    change = act.MediumChange("audio", "", audio("IP6 2001:db8::5"))
+    with pytest.raises(MediaUnavailable, match="has an IP6 address, the media relay an IP4 address"):
+        call.relay.move(act.MoveMedia(CALL_ID, call.node, (change,)))
+    with pytest.raises(MediaUnavailable, match="Unknown call"):
+        call.relay.statistics(call.node, CALL_ID, "audio")

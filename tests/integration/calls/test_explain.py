@@ -72,6 +72,12 @@ def test_the_fault_of_a_real_call_is_named_and_no_other(traces: dict[str, CallTr
     assert expected <= grave <= expected | BUSY | DRAWN_OUT.get(code, set()), shown
 
 
+def test_video_that_was_declined_is_not_missed(traces: dict[str, CallTrace]) -> None:
+    trace = traces["video-declined"]
+    assert set(trace.media) == {"audio"}
+    assert "no-figures" not in [verdict.code for verdict in explain(trace)]
+
+
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_call_has_nothing_grave(traces: dict[str, CallTrace], name: str) -> None:
     verdicts = explain(traces[name])

@@ -26,15 +26,17 @@ from kemi.state.web.client import connect
 from kemi.state.web.running_calls import RunningCalls
 from rtpengine.ng.commands import Delete
 from tests.integration.calls.incoming import answered
-from tests.integration.calls.offers import AUDIO
+from tests.integration.calls.offers import AUDIO, AUDIO_AND_VIDEO
 from tests.integration.calls.stage import ALICE, BOB, NG_DEADLINE_MS, Stage, gateway_options, until
 from tests.integration.calls.test_media import DEVICE_HZ, connected, payload_type
 from tests.lab.lab import Lab
 from tests.lab.options import Part
 from tests.peers.aiortc_wic import TONE_HZ, AiortcWic
 from tests.peers.core_script import answers, rejects
-from tests.peers.device_sdp import DeviceMedia
+from tests.peers.device_sdp import DeviceMedia, device_offer
 from tests.peers.media import RtpEndpoint
+from tests.peers.one_way import ONE_WAY_STREAMS, OneWayMedia
+from tests.peers.wic import WicIdentity
 
 pytestmark = pytest.mark.lab
 
@@ -157,6 +159,35 @@ async def test_a_call_that_is_refused(stage: Stage) -> None:
     record = await record_of(stage, call.call_id)
     assert (record.by, record.why, record.status, record.duration_s) == ("core", "refused", 486, 0.0)
     assert record.media["audio"]["wic"]["packets"] == 0
+
+
+def running(stage: Stage, key: str) -> dict[str, Any]:
+    """Return what a call that runs is asked for."""
+    status, answer = stage.lab.control("GET", f"/v1/calls/quality?call_id={key}")
+    assert status == 200
+    media: dict[str, Any] = answer["media"]
+    return media
+
+
+async def test_video_that_the_far_end_refuses_is_not_missed(stage: Stage) -> None:
+    stage.core.script = answers(DeviceMedia(video=None))
+    call = await stage.answered(await stage.page(), AUDIO_AND_VIDEO)
+    assert set(running(stage, call.call_id)) == {"audio"}
+    await call.hang_up()
+    record = await record_of(stage, call.call_id)
+    assert (set(record.media), set(record.media["audio"])) == ({"audio"}, {"wic", "ims"})
+
+
+async def test_video_that_the_page_refuses_is_not_missed(stage: Stage, phone: RtpEndpoint) -> None:
+    page = AiortcWic(stage.handshake, WicIdentity(ALICE, feature_tags=(ONE_WAY_STREAMS,)))
+    page.incoming_media = lambda invite: OneWayMedia(page.new_media, refused=("1", "r1"))
+    await stage.join(page)
+    call = await answered(stage, page, sdp=device_offer(DeviceMedia(audio_port=phone.port, video="VP8")))
+    key = str(stage.lab.control("GET", "/v1/calls")[1]["calls"][0]["key"])
+    assert set(running(stage, key)) == {"audio"}
+    assert (await call.ims.bye()).status == 200
+    record = await record_of(stage, key)
+    assert (set(record.media), set(record.media["audio"])) == ({"audio"}, {"wic", "ims"})
 
 
 async def test_a_call_towards_the_page_that_loses_its_media(stage: Stage) -> None:

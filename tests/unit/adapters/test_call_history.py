@@ -118,6 +118,26 @@ def test_a_medium_that_went_before_the_call_counts(world: World) -> None:
     assert set(world.only(110.1).media) == {"audio", "video"}
 
 
+@pytest.mark.parametrize(
+    "why", ["the media relay has no such call", None], ids=["given back", "never heard of"]
+)
+def test_a_medium_that_was_off_is_not_missed(world: World, why: str | None) -> None:
+    world.notes.statistics("call-1", "audio", raw())
+    if why is not None:
+        world.notes.statistics("call-1", "video", why)
+    world.notes.ended(replace(CALL, kinds=("audio", "video"), off=("video",)), 110.0)
+    assert set(world.only(110.0 + WAIT_S).media) == {"audio"}
+
+
+def test_a_medium_that_was_switched_off_keeps_its_figures(world: World) -> None:
+    world.notes.statistics("call-1", "video", raw(9))
+    assert world.history.work(50.0) == []
+    world.notes.statistics("call-1", "audio", raw())
+    world.notes.statistics("call-1", "video", "the media relay has no such call")
+    world.notes.ended(replace(CALL, kinds=("audio", "video"), off=("video",)), 110.0)
+    assert world.only(110.1).media["video"]["wic"]["packets"] == 9
+
+
 def test_a_call_without_media_is_recorded_at_once(world: World) -> None:
     world.notes.ended(replace(CALL, answered_at=0.0, by="core", why="refused", status=486, kinds=()), 110.0)
     found = world.only(110.0)

@@ -1,10 +1,11 @@
-"""A new call whose node fails goes to another one, once; a call that has a node stays there."""
+"""A new call whose node fails goes to another one, once if it is waited for; a call that has a node stays there."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ from kemi.settings import MediaNode, settings_from_text
 from kemi.state.nodes import NodeReport, NodeStore
 from rtpengine.ng.errors import NgError, NgErrorReply, NgTimeout, NgUnknownCall, NgUnreachable
 from rtpengine.pool import NodeAddress
+from rtpengine.sessions import IMS_TAG
 from tests.unit.adapters.test_media import ANSWERS
 from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.sdp.test_address_family import audio
 from tests.unit.site import SETTINGS_TEXT
 
 A, B, C = (f"192.0.2.{number}:2223" for number in (9, 10, 11))
@@ -41,6 +44,8 @@ class Daemons:
     slow: set[str] = field(default_factory=set)
     """Answer only who does not give up."""
     knows_no_call: set[str] = field(default_factory=set)
+    towards_core: dict[str, str] = field(default_factory=dict)
+    """Node -> its address there, as a query tells it."""
 
     def client(self, address: NodeAddress, *, give_up: Callable[[], bool], **_: object) -> OneDaemon:
         """Return the client of a node."""
@@ -64,6 +69,9 @@ class OneDaemon:
             raise NgUnknownCall("query", "Unknown call-id")
         if self.node in self.all.slow and self.give_up():
             raise NgUnreachable(self.node)
+        if self.node in self.all.towards_core and command.command == "query":
+            stream = SimpleNamespace(local_address=self.all.towards_core[self.node])
+            return SimpleNamespace(tags={IMS_TAG: SimpleNamespace(streams=lambda: [stream])})
         return ANSWERS.get(command.command, lambda _: None)(command)
 
     def request_all(self, commands: tuple[Any, ...]) -> list[object]:
@@ -89,14 +97,14 @@ def relay(daemons: Daemons, store: NodeStore) -> MediaRelay:
     return MediaRelay(replace(settings_from_text(SETTINGS_TEXT).media, nodes=nodes), store)
 
 
-@pytest.mark.parametrize(
-    ("ask", "action", "event"),
-    [
-        pytest.param(MediaRelay.reserve, RESERVE, MediaReserved, id="of a page"),
-        pytest.param(MediaRelay.reserve_incoming, TOWARDS_PAGE, IncomingReserved, id="towards a page"),
-        pytest.param(MediaRelay.answer_ahead, AHEAD, AnsweredAhead, id="with preconditions"),
-    ],
-)
+BEGINS = [
+    pytest.param(MediaRelay.reserve, RESERVE, MediaReserved, id="of a page"),
+    pytest.param(MediaRelay.reserve_incoming, TOWARDS_PAGE, IncomingReserved, id="towards a page"),
+    pytest.param(MediaRelay.answer_ahead, AHEAD, AnsweredAhead, id="with preconditions"),
+]
+
+
+@pytest.mark.parametrize(("ask", "action", "event"), BEGINS)
 @pytest.mark.parametrize(
     "error", [NgTimeout("offer", 1.0), NgErrorReply("offer", "no ports")], ids=["silent", "full"]
 )
@@ -125,6 +133,43 @@ def test_two_nodes_are_enough(daemons: Daemons, relay: MediaRelay) -> None:
         relay.reserve(RESERVE)
     assert len(daemons.said) == 2
     assert len({node for node, _ in daemons.said}) == 2
+
+
+@pytest.mark.parametrize(("ask", "action", "event"), BEGINS)
+def test_who_refuses_is_not_waited_for_so_the_third_one_is_asked(
+    daemons: Daemons,
+    relay: MediaRelay,
+    store: NodeStore,
+    ask: Callable[[MediaRelay, Any], Any],
+    action: act.Reservation,
+    event: type,
+) -> None:
+    """The two with the fewest calls have no ports."""
+    store.report([NodeReport(A, "up", 500), NodeReport(B, "up", 500), NodeReport(C, "up", 900)], time.time())
+    daemons.failures = dict.fromkeys((A, B), NgErrorReply("offer", "no ports"))
+    for node in (A, ""):
+        found = ask(relay, replace(action, node=node))
+        assert isinstance(found, event)
+        assert found.node == C  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("refuses", [A, B, C])
+def test_one_that_refuses_beside_two_that_are_silent(
+    daemons: Daemons, relay: MediaRelay, refuses: str
+) -> None:
+    daemons.failures = dict.fromkeys((A, B, C), NgTimeout("offer", 1.0))
+    daemons.failures[refuses] = NgErrorReply("offer", "no ports")
+    with pytest.raises(MediaUnavailable, match="does not answer"):
+        relay.reserve(RESERVE)
+    assert {node for node, command in daemons.said if command == "offer"} >= {A, B, C} - {refuses}
+
+
+def test_where_all_refuse_each_is_asked_once(daemons: Daemons, relay: MediaRelay) -> None:
+    daemons.failures = dict.fromkeys((A, B, C), NgErrorReply("offer", "no ports"))
+    with pytest.raises(MediaUnavailable, match="no ports"):
+        relay.reserve(RESERVE)
+    offers = [node for node, command in daemons.said if command == "offer"]
+    assert sorted(offers) == sorted((A, B, C))
 
 
 def test_a_call_that_has_a_node_stays_there(daemons: Daemons, relay: MediaRelay) -> None:
@@ -229,6 +274,16 @@ class TestMoving:
         assert isinstance(event, MediaMoved)
         assert {node for node, _ in daemons.said} == {event.node} != {A}
 
+    def test_two_that_refuse_it_do_not_end_it(
+        self, daemons: Daemons, relay: MediaRelay, store: NodeStore
+    ) -> None:
+        full = [NodeReport(A, "up", 500), NodeReport(B, "up", 500), NodeReport(C, "up", 900)]
+        store.report(full, time.time())
+        daemons.failures = dict.fromkeys((A, B), NgErrorReply("offer", "no ports"))
+        event = relay.move(replace(MOVE, lost="192.0.2.12:2223", may_stay=False))
+        assert isinstance(event, MediaMoved)
+        assert event.node == C
+
     def test_one_that_was_started_again_takes_it_only_if_no_other_does(
         self, daemons: Daemons, relay: MediaRelay, store: NodeStore
     ) -> None:
@@ -266,3 +321,26 @@ class TestMoving:
         event = relay.move(replace(MOVE, may_stay=False))
         assert isinstance(event, MediaMoved)
         assert event.node == A
+
+    @pytest.mark.parametrize("has_ipv6", [True, False])
+    def test_a_far_end_with_ipv6_goes_to_no_node_with_ipv4_alone(
+        self, daemons: Daemons, relay: MediaRelay, store: NodeStore, has_ipv6: bool
+    ) -> None:
+        """That one would send what the page says to a stranger."""
+        counted = [
+            NodeReport(A, "down"),
+            NodeReport(B, "up", 1),
+            NodeReport(C, "up" if has_ipv6 else "down", 9),
+        ]
+        store.report(counted, time.time())
+        daemons.towards_core = {B: "192.0.2.10", C: "2001:db8::11"}
+        action = replace(MOVE, media=(replace(CHANGE, ims_line=audio("IP6 2001:db8::5")),))
+        if has_ipv6:
+            event = relay.move(action)
+            assert isinstance(event, MediaMoved)
+            assert event.node == C
+        else:  # it may come back
+            with pytest.raises(MediaUnavailable, match="the media relay an IP4 address"):
+                relay.move(action)
+        asked = [command for node, command in daemons.said if node == B]
+        assert asked[asked.index("query") :] == ["query", "delete"]

@@ -12,6 +12,7 @@ from kemi.core.call.history import ended, peer_of, progress
 from kemi.core.call.lifetime.ending import SESSION_LOST
 from kemi.core.call.states import Dialog
 from kemi.core.identity import ANONYMOUS
+from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import Incoming
 from tests.unit.core.call.incoming_ladder import invite as core_invite
 from tests.unit.core.call.ladder import ALICE, Call, invite
@@ -169,3 +170,12 @@ def test_a_cancel_may_say_that_another_device_has_answered(elsewhere: bool, stat
 def test_a_caller_who_gives_up_is_no_refusal_of_the_page() -> None:
     found = end_of(Incoming.ringing(), ev.WicFailed(487))
     assert (found.by, found.why, found.status) == ("core", "CANCEL", 487)
+
+
+def test_video_that_the_far_end_refused_is_off() -> None:
+    call = Call.forwarded(sdp.chromium("av-sendonly"))
+    event = call.ims_reply(200, body=sdp.core_answer("audio", "video", refuse=("video",)))
+    call.on(event)
+    call.on(ev.MediaConnected(event.reply))
+    found = end_of(call, call.wic_request("BYE", cseq=9), answered=True)
+    assert (found.kinds, found.off) == (("audio", "video"), ("video",))

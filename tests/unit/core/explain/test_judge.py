@@ -420,3 +420,19 @@ def test_nothing_in_a_trace_makes_it_fall() -> None:
         for verdict in explain(spoilt):
             assert verdict.says
             assert "{" not in verdict.says
+
+
+def test_the_medium_without_figures_is_named() -> None:
+    trace = Built().begun().answered().talked(audio_wic=wic(), audio_ims=ims()).trace
+    trace.media["video"] = {"why": "the media relay has no such call"}
+    (verdict,) = [one for one in explain(trace) if one.code == "no-figures"]
+    assert "this call's video, of which" in verdict.says
+
+
+def test_each_node_that_did_not_take_a_call_is_named() -> None:
+    built = Built()
+    for node in ("192.0.2.9:2223", "192.0.2.10:2223"):
+        built.decided("media_node_failed", "'offer' refused: no ports", node=node)
+    trace = built.begun().answered().talked(audio_wic=wic(), audio_ims=ims()).trace
+    (verdict,) = [one for one in explain(trace) if one.code == "second-relay-node"]
+    assert "(192.0.2.9:2223, 192.0.2.10:2223)" in verdict.says
