@@ -19,6 +19,8 @@ _TAGS: Final = frozenset({PACKAGE, "ice"})
 _SAID: Final = re.compile(r"ice(?:(?<=[\s,]ice)|(?<=[\s,]trickle-ice))\b")
 """In lower case, behind a comma.  Nearly nobody says so, and a look is all that it costs then: it begins with letters,
 because what begins with a choice is tried at each character."""
+_SAID_ANYWHERE: Final = re.compile(r"ice(?:(?<=[\s,:]ice)|(?<=trickle-ice))\b")
+"""The same where a field's name may stand before it."""
 _ENDING: Final = (("Supported", _TAGS), ("Require", _TAGS), ("Recv-Info", frozenset({PACKAGE})))
 
 
@@ -30,9 +32,15 @@ def has_candidates(request: Request) -> bool:
     return PACKAGE in packages or request.content_type.partition(";")[0].strip().lower() == FRAGMENT
 
 
-def without_ice(edits: MessageEdits, read: HeaderReader) -> MessageEdits:
-    """Return edits that also take from a message what it says of ICE; ``read`` gives its header fields as they came."""
+def without_ice(edits: MessageEdits, read: HeaderReader, head: str) -> MessageEdits:
+    """Return edits that also take from a message what it says of ICE.
+
+    ``read`` gives its header fields as they came, ``head`` is all of them: where nothing in it looks like that, none is
+    read.
+    """
     is_added = _says(edits.insert)
+    if not is_added and not _SAID_ANYWHERE.search(head.lower()):
+        return edits
     for name, ending in _ENDING:
         own = () if name in edits.remove else read(name)
         if is_added or (own and _says(own)):

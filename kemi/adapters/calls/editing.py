@@ -26,7 +26,7 @@ def edit_ends(edits: MessageEdits) -> None:
 
 def edit_headers(edits: MessageEdits, takes_parts: Callable[[], bool]) -> None:
     """Change the other header fields, and the body; ``takes_parts``: whether who gets it takes a multipart body."""
-    edits = without_ice(edits, ksr.headers)
+    edits = without_ice(edits, ksr.headers, ksr.head())
     if edits.remove:
         ksr.remove_headers(edits.remove)
     others: Sequence[str] = edits.insert

@@ -16,7 +16,9 @@ FRAGMENT = "application/trickle-ice-sdpfrag"
 
 def edited(edits: MessageEdits, **own: list[str]) -> MessageEdits:
     """Edit a message that came with these header fields."""
-    return without_ice(edits, lambda name: own.get(name.replace("-", "_"), []))
+    lines = (f"{name.replace('_', '-')}:{value}" for name, values in own.items() for value in values)
+    head = "\r\n".join(("INVITE sip:alice@ims.example SIP/2.0", *lines))
+    return without_ice(edits, lambda name: own.get(name.replace("-", "_"), []), head)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,11 @@ def test_what_a_message_came_with_and_what_is_added_become_one() -> None:
     found = edited(edits, Supported=["Replaces,Trickle-ICE", "ice"], Require=["ice"])
     assert found.remove == ("Supported", "Require")
     assert found.insert == ("Route: <sip:x>", "Supported: Replaces, timer")
+
+
+@pytest.mark.parametrize("value", ["ice", "Ice", "100rel,ice", "100rel,\r\n ICE", "x, trickle-ice"])
+def test_it_is_found_wherever_it_stands(value: str) -> None:
+    assert edited(MessageEdits(), Supported=[value]).remove == ("Supported",)
 
 
 def test_what_is_written_anew_is_looked_at_alone() -> None:
