@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
         benches = taken(benches, Path(argument))
     kept.write(kept.KEPT, benches)
     benches = kept.read(kept.KEPT)
-    drawn = plots.pictures(benches)
+    drawn = plots.pictures(benches, text.caveats(benches, text.remarks()))
     for old in kept.FOLDER.glob("*.svg"):
         old.unlink()
     for name, picture in drawn.items():
