@@ -343,7 +343,7 @@ def main(
     rows = rows_of(climbers, half, chance)
     for row in rows:
         click.echo(f"{row.figure.what}: {row.value} {row.figure.unit} ({row.note})")
-    path = hand_over("ladder", "python -m tests.bench.ladder", rows, ladders, machine=machine)
+    path = hand_over("ladder", rows, ladders, machine=machine)
     click.echo(f"written: {path.relative_to(ROOT)}")
 
 

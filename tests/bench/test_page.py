@@ -207,7 +207,7 @@ def test_a_file_of_another_shape_is_not_understood(tmp_path: Path, monkeypatch: 
     (tmp_path / "mixed-20261127T010000Z.json").write_text('{"machine": {}}')
     mixed = next(bench for bench in suite.BENCHES if bench.name == "mixed")
     with pytest.raises(KeyError):
-        suite.collected(mixed, 0.0, "python")
+        suite.collected(mixed, 0.0, "python", MACHINE)
 
 
 def test_what_was_written_before_the_bench_began_is_not_its_own(
@@ -219,8 +219,8 @@ def test_what_was_written_before_the_bench_began_is_not_its_own(
     path = tmp_path / "tokens-20261127T010000Z.json"
     path.write_text(json.dumps(handed(Row.of("token.check", 100.0))))
     tokens = next(bench for bench in suite.BENCHES if bench.name == "tokens")
-    assert suite.collected(tokens, path.stat().st_mtime + 1, "python") is None
-    found = suite.collected(tokens, path.stat().st_mtime, "python")
+    assert suite.collected(tokens, path.stat().st_mtime + 1, "python", MACHINE) is None
+    found = suite.collected(tokens, path.stat().st_mtime, "python", MACHINE)
     assert found is not None
     assert [row["value"] for row in found["rows"]] == [100.0]
 
@@ -350,6 +350,22 @@ def test_bars_of_both_tables_are_counted() -> None:
     said = text.page(benches, {}, [])
     assert f"{judged} bars **0 are kept, 1 missed and {judged - 1} not measured**" in said
     assert "2 bars **1 are kept, 1 missed and 0 not measured**" in said
+
+
+def test_an_earlier_run_takes_the_place_of_no_later_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benches: kept.Document = {name: handed(Row.of("token.check", 1.0)) for name in ("tokens", "mixed")}
+    whole, single, own = (
+        tmp_path / f"{name}-20261126T010000Z.json" for name in ("performance", "tokens", "mixed")
+    )
+    earlier = handed(Row.of("token.check", 2.0), date="2026-11-26T01:00:00+00:00")
+    kept.write(whole, {"tokens": earlier, "routes": earlier})
+    single.write_text(json.dumps(earlier))
+    own.write_text(json.dumps({"machine": asdict(MACHINE), "outcome": {"ran": {"one": 5}, "failures": []}}))
+    assert taken(benches, single) == taken(benches, own) == benches
+    assert taken(benches, whole) == {**benches, "routes": earlier}
+    assert "tokens of 2026-11-26T01:00:00+00:00 is left out" in capsys.readouterr().err
 
 
 def test_half_of_a_rate_at_which_nothing_broke_is_not_loaded() -> None:
