@@ -352,6 +352,16 @@ def test_bars_of_both_tables_are_counted() -> None:
     assert "2 bars **1 are kept, 1 missed and 0 not measured**" in said
 
 
+def test_every_round_of_an_overload_counts() -> None:
+    def run(goodput: float) -> dict[str, float]:
+        return {"goodput": goodput, "sustainable": 200.0, "offered": 600.0}
+
+    rounds = {"with control": [run(190.0), run(170.0), run(180.0)], "without": [run(100.0)]}
+    [row], _ = ADAPTERS["overload"]({"rounds": rounds})
+    assert (row.value, row.runs) == (0.9, (0.95, 0.85, 0.9))
+    assert [peer.value for peer in row.peers] == [0.5]
+
+
 def test_an_earlier_run_takes_the_place_of_no_later_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
