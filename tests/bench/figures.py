@@ -55,8 +55,12 @@ SPINE: Final = (
         "ms",
         10,
     ),
-    _most("audio.loopback", "answer → first audio, above the one-way delay, loopback, p95", "ms", 40),
-    _most("audio.delayed", "answer → first audio, above the one-way delay of 50 ms, p95", "ms", 40),
+    _most(
+        "audio.loopback", "answer → first audio at the page, above the one-way delay, loopback, p95", "ms", 40
+    ),
+    _most(
+        "audio.delayed", "answer → first audio at the page, above the one-way delay of 50 ms, p95", "ms", 40
+    ),
     _least("register.digest", "REGISTER with digest relayed", "REGISTER/s", 4000),
     _least("register.token", "REGISTER with an access token", "REGISTER/s", 3000),
     _most("held.memory", "memory per held WSS registration, private and shared, all processes", "kB", 120),
@@ -103,6 +107,17 @@ OTHERS: Final = (
         "calls that can do everything after Kamailio was restarted under them",
         "share",
         0.99,
+    ),
+    _least("ladder.signalling", "most calls/s of which 97 % are done, signalling", "calls/s"),
+    _least("ladder.media", "most calls/s of which 97 % are done, with rtpengine", "calls/s"),
+    _most("ladder.cpu", "CPU of gateway and relay for a call on the ladder", "ms"),
+    *(
+        _most(
+            f"ladder.chance_{name}",
+            f"INVITE in → IMS INVITE out at half load, calls that come by chance, {name}",
+            "ms",
+        )
+        for name in ("p50", "p99")
     ),
 )
 """What else the benches promise."""

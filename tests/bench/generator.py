@@ -1,7 +1,9 @@
 """Load client process: SIP over WebSocket calls in a closed loop or at a fixed rate.
 
-Knows connections, registration of each, and pacing. Must not know what the gateway does; calls
-are in `load_call`. Reads `LoadOrder` as JSON from standard input, prints `LoadResult` as JSON.
+Knows connections, registration of each, and pacing. Must not know what the gateway does; calls are in `load_call`.
+Reads `LoadOrder` as a line of JSON, says "ready" when all connections are open, begins with the next line, prints
+`LoadResult` as JSON, and lets its connections go when standard input ends: who counts what calls cost counts between
+"ready" and the result.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ import secrets
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from tests.bench.frames import BINARY, PING, PONG, TEXT, FrameReader, frame_to_bytes, upgrade_request
 from tests.bench.load_call import REALM, TARGET, LoadCall, header
@@ -165,8 +167,8 @@ class Load:
         self._idle = asyncio.Event()
         self._until_s = 0.0
 
-    async def run(self) -> LoadResult:
-        """Connect, load, drain."""
+    async def open(self) -> None:
+        """Connect, and register where the order says so."""
         loop = asyncio.get_running_loop()
         order = self.order
         for number in range(order.connections):
@@ -176,14 +178,20 @@ class Load:
             if order.register:
                 await connection.register()
             self._connections.append(connection)
+
+    async def run(self) -> LoadResult:
+        """Load, drain."""
         cpu_s, start_s = time.process_time(), time.monotonic()
-        self._until_s = start_s + order.seconds
-        await (self._fixed_rate(start_s) if order.rate else self._closed_loop())
+        self._until_s = start_s + self.order.seconds
+        await (self._fixed_rate(start_s) if self.order.rate else self._closed_loop())
         self.result.elapsed_s = time.monotonic() - start_s
         self.result.cpu_s = time.process_time() - cpu_s
+        return self.result
+
+    async def close(self) -> None:
+        """Let the connections go."""
         for connection in self._connections:
             connection.transport.close()
-        return self.result
 
     async def _closed_loop(self) -> None:
         for connection in self._connections:
@@ -252,11 +260,32 @@ def order_to_text(order: LoadOrder) -> str:
     return json.dumps(dataclasses.asdict(order))
 
 
-def main(read: Callable[[], str] = sys.stdin.read) -> None:
-    """Run one load client process."""
-    result = asyncio.run(Load(order_from_text(read())).run())
-    json.dump(dataclasses.asdict(result), sys.stdout)
+class LoadClient(Protocol):
+    """What a load client process does, part by part."""
+
+    async def open(self) -> None:
+        """Open everything that is no part of the load."""
+
+    async def run(self) -> LoadResult:
+        """Load."""
+
+    async def close(self) -> None:
+        """Let go what was opened."""
+
+
+async def in_parts(load: LoadClient) -> None:
+    """Say when all is open, load with the next line of standard input, and let go when it ends."""
+    await load.open()
+    print(json.dumps("ready"), flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    print(json.dumps(dataclasses.asdict(await load.run())), flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await load.close()
+
+
+async def _main() -> None:
+    await in_parts(Load(order_from_text(sys.stdin.readline())))
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(_main())

@@ -1,27 +1,28 @@
 """Load client process for Janus' SIP plugin: calls at a fixed rate, each ended as soon as it is accepted.
 
 Knows Janus' JSON over WebSocket.  Pages are guests: no registrar, and no REGISTER, which is no part of a call.  They
-have no candidate, so that nothing but signalling goes on.  Reads `JanusOrder` as JSON from standard input, prints
-`LoadResult` as JSON.
+have no candidate, so that nothing but signalling goes on.  Reads `JanusOrder` as a line of JSON and goes on as
+`generator.in_parts` says: that sessions are opened is no part of a call, either.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
+import math
 import secrets
-import subprocess
 import sys
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from tests.bench.generator import LoadOrder, begins_s, in_parts
 from tests.bench.results import CallTimes, LoadResult
+from tests.bench.runner import Mark, load_by
 from tests.peers.sdp import page_offer
 
 OFFER: Final = "".join(
@@ -43,6 +44,8 @@ class JanusOrder:
     seconds: float
     users: int = 300
     """A user who calls again within a second may meet Janus' old call."""
+    phase: float = 0.0
+    """As of `LoadOrder`."""
 
 
 class CallError(Exception):
@@ -108,64 +111,83 @@ class Page:
         return reply
 
 
-async def run(order: JanusOrder) -> LoadResult:
-    """Connect, load, drain."""
-    result = LoadResult()
-    uri = f"sip:callee@127.0.0.1:{order.callee_port}"
-    gate = asyncio.Semaphore(_AT_ONCE)
+class Load:
+    """All users of one process and what they measured."""
 
-    async def opened(number: int) -> tuple[ClientConnection, Page]:
-        async with gate:
-            socket = await connect(
-                f"ws://127.0.0.1:{order.port}", subprotocols=[Subprotocol("janus-protocol")],
-                compression=None, ping_interval=None,
-            )  # fmt: skip
-            page = Page(socket, f"user{number}x{secrets.token_hex(3)}")
-            await asyncio.wait_for(page.open(), _PATIENCE_S)
-            return socket, page
+    def __init__(self, order: JanusOrder) -> None:
+        self._order = order
+        self._result = LoadResult()
+        self._sockets: list[ClientConnection] = []
+        self._free: deque[Page] = deque()
 
-    pages = await asyncio.gather(*(opened(number) for number in range(order.users)))
-    free = deque(page for _, page in pages)
+    async def open(self) -> None:
+        """Open a session for each user, some at once."""
+        gate = asyncio.Semaphore(_AT_ONCE)
 
-    def failed(reason: str) -> None:
-        result.failures[reason] = result.failures.get(reason, 0) + 1
+        async def opened(number: int) -> None:
+            async with gate:
+                socket = await connect(
+                    f"ws://127.0.0.1:{self._order.port}", subprotocols=[Subprotocol("janus-protocol")],
+                    compression=None, ping_interval=None,
+                )  # fmt: skip
+                self._sockets.append(socket)
+                page = Page(socket, f"user{number}x{secrets.token_hex(3)}")
+                await asyncio.wait_for(page.open(), _PATIENCE_S)
+                self._free.append(page)
 
-    async def one(page: Page) -> None:
-        try:
-            result.calls.append(await asyncio.wait_for(page.call(uri), _PATIENCE_S))
-        except (CallError, TimeoutError) as error:
-            failed(str(error) or "timeout")
-            await asyncio.sleep(1)
-        free.append(page)
+        await asyncio.gather(*(opened(number) for number in range(self._order.users)))
 
-    cpu_s, began = time.process_time(), time.monotonic()
-    started, running = 0, set()
-    while (now := time.monotonic()) < began + order.seconds:
-        while started < (now - began) * order.rate:
-            started += 1
-            if not free:
-                failed("every user is in a call")
+    async def run(self) -> LoadResult:
+        """Load, drain."""
+        order, result = self._order, self._result
+        cpu_s, began_s = time.process_time(), time.monotonic()
+        running = set[asyncio.Task[None]]()
+        for due_s in begins_s(LoadOrder(order.port, rate=order.rate, phase=order.phase), began_s):
+            if due_s >= began_s + order.seconds:
+                break
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            if not self._free:
+                self._failed("every user is in a call")
                 continue
-            task = asyncio.create_task(one(free.popleft()))
+            task = asyncio.create_task(self._call(self._free.popleft()))
             running.add(task)
             task.add_done_callback(running.discard)
-        await asyncio.sleep(max(0.0, began + started / order.rate - time.monotonic()))
-    if running:
-        await asyncio.wait(running, timeout=2 * _PATIENCE_S)
-    result.elapsed_s, result.cpu_s = time.monotonic() - began, time.process_time() - cpu_s
-    await asyncio.gather(*(socket.close() for socket, _ in pages))
-    return result
+        if running:
+            await asyncio.wait(running, timeout=2 * _PATIENCE_S)
+        result.elapsed_s, result.cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
+        return result
+
+    async def close(self) -> None:
+        """Let the sessions go."""
+        await asyncio.gather(*(socket.close() for socket in self._sockets))
+
+    async def _call(self, page: Page) -> None:
+        uri = f"sip:callee@127.0.0.1:{self._order.callee_port}"
+        try:
+            self._result.calls.append(await asyncio.wait_for(page.call(uri), _PATIENCE_S))
+        except (CallError, TimeoutError) as error:
+            self._failed(str(error) or "timeout")
+            await asyncio.sleep(1)
+        self._free.append(page)
+
+    def _failed(self, reason: str) -> None:
+        self._result.failures[reason] = self._result.failures.get(reason, 0) + 1
 
 
-def janus_calls(order: JanusOrder) -> LoadResult:
-    """Run a load client process."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.bench.janus_calls"],
-        input=json.dumps(dataclasses.asdict(order)), stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
-    seen = json.loads(ran.stdout)
-    return LoadResult(**{**seen, "calls": [CallTimes(**call) for call in seen["calls"]]})
+def janus_calls(order: JanusOrder, processes: int = 1, mark: Mark = lambda: None) -> LoadResult:
+    """Divide rate and users among load client processes, and run them side by side.
+
+    Raises:
+        RuntimeError: one of them ended before it had a result.
+    """
+    share = replace(order, rate=order.rate / processes, users=math.ceil(order.users / processes))
+    orders = [replace(share, phase=number / processes) for number in range(processes)]
+    return load_by("tests.bench.janus_calls", [json.dumps(asdict(one)) for one in orders], mark)
+
+
+async def _main() -> None:
+    await in_parts(Load(JanusOrder(**json.loads(sys.stdin.readline()))))
 
 
 if __name__ == "__main__":
-    json.dump(dataclasses.asdict(asyncio.run(run(JanusOrder(**json.load(sys.stdin))))), sys.stdout)
+    asyncio.run(_main())

@@ -2,11 +2,11 @@
 
 A bench makes rows, and ladders where it raised a load until something broke, and calls ``hand_over``::
 
-    hand_over("webload", "python -m tests.bench.webload", [
+    hand_over("webload", [
         Row.of("web.cpu", 3.6, runs=[3.5, 3.6, 3.9], peers=[Peer("Janus 1.1.2", 6.0)], generator=0.55),
         Row.of("web.silent", 0, peers=[Peer("Janus 1.1.2", 9, "of 26")]),
         Row.of(Figure("web.setup", "INVITE → 200", "ms", Sense.AT_MOST), 210.0),     # a figure of its own
-    ], ladders=[Ladder("web", "calls with ICE and DTLS", "calls/s", "gateway", steps, "5 % failed")])
+    ], ladders=[Ladder("web", "calls with ICE and DTLS", "calls/s", "gateway", steps, "5 % failed")], machine=machine)
 
 Figures of the spine, with units and bars, are in ``figures``. The value is the median of alternating runs where there
 are several; a peer is measured in the same run, or its ``value`` is None and its ``note`` says why it cannot do the
@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -31,7 +32,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.cpu import Machine, calibrate
+from tests.bench.cpu import Machine
 from tests.bench.figures import FIGURES, Figure, Sense
 
 ROOT: Final = Path(__file__).parents[2]
@@ -190,24 +191,30 @@ def handed_over(
     }
 
 
+def command_typed() -> str:
+    """Return the command that runs this, with its options."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    program = f"-m {spec.name.removesuffix('.__main__')}" if spec else sys.argv[0]
+    return " ".join(["python", program, shlex.join(sys.argv[1:])]).strip()
+
+
 def hand_over(
     name: str,
-    command: str,
     rows: Sequence[Row],
     ladders: Sequence[Ladder] = (),
     *,
-    machine: Machine | None = None,
+    machine: Machine,
     details: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write build/bench/NAME-TIME.json and return its path.
 
     Args:
-        machine: the calibration made when the bench began; made now without it.
+        machine: the calibration made when the bench began, before its own load.
         details: more keys of the bench's own, which nobody but itself reads.
     """
     OUTPUT.mkdir(parents=True, exist_ok=True)
     path = OUTPUT / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    document = {**handed_over(command, rows, ladders, machine or calibrate()), **(details or {})}
+    document = {**handed_over(command_typed(), rows, ladders, machine), **(details or {})}
     path.write_text(json.dumps(document, indent=1))
     return path
 

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Final
 
@@ -120,29 +120,71 @@ def callee() -> Iterator[Callee]:
         process.wait()
 
 
-def load(orders: Sequence[LoadOrder]) -> LoadResult:
-    """Run load client processes side by side and add up what they saw."""
-    command = [sys.executable, "-m", "tests.bench.generator"]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in orders
-    ]
-    for process, order in zip(processes, orders, strict=True):
-        assert process.stdin is not None
-        process.stdin.write(order_to_text(order))
-        process.stdin.close()
-        process.stdin = None
+Mark = Callable[[], None]
+"""Called twice: when all connections are open and before the first call, and when the last call is over."""
+
+
+def load(orders: Sequence[LoadOrder], mark: Mark = lambda: None) -> LoadResult:
+    """Run load client processes side by side and add up what they saw.
+
+    Raises:
+        RuntimeError: one of them ended before it had a result.
+    """
+    return load_by("tests.bench.generator", [order_to_text(order) for order in orders], mark)
+
+
+def load_by(module: str, orders: Sequence[str], mark: Mark) -> LoadResult:
+    """Do the same with load clients of a module; see `generator.in_parts`."""
+    with ExitStack() as stack:
+        processes = [stack.enter_context(_load_client(module)) for _ in orders]
+        for process, order in zip(processes, orders, strict=True):
+            _tell(process, order)
+        for process in processes:
+            _said(process)
+        mark()
+        for process in processes:
+            _tell(process, "")
+        said = [_said(process) for process in processes]
+        mark()
     total = LoadResult()
-    for process in processes:
-        text, _ = process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"load client ended with {process.returncode}")
-        seen = json.loads(text)
+    for seen in map(json.loads, said):
         total.calls += [CallTimes(**call) for call in seen["calls"]]
         total.cpu_s += seen["cpu_s"]
         total.elapsed_s = max(total.elapsed_s, seen["elapsed_s"])
         for reason, count in seen["failures"].items():
             total.failures[reason] = total.failures.get(reason, 0) + count
     return total
+
+
+@contextmanager
+def _load_client(module: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a load client; it lets its connections go with the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        with suppress(BrokenPipeError):
+            process.communicate()
+
+
+def _tell(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # its end is told where its answer is missed
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+
+
+def _said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"load client ended with {process.wait()}")
+    return line
 
 
 def orders_for(target: Target, plan: Plan, mode: Mode, seconds: float) -> list[LoadOrder]:
@@ -167,12 +209,16 @@ def orders_for(target: Target, plan: Plan, mode: Mode, seconds: float) -> list[L
 def measure(target: Target, plan: Plan, mode: Mode, far_end: Callee) -> RunResult:
     """Warm up, then make one measured run."""
     load(orders_for(target, plan, mode, _WARM_UP_S))
-    far_end.report()
-    before_s, media_before_s = tree_cpu_s(target.gateway_pids), tree_cpu_s(target.media_pids)
-    seen = load(orders_for(target, plan, mode, plan.seconds))
-    gateway_s = tree_cpu_s(target.gateway_pids) - before_s
-    media_s = tree_cpu_s(target.media_pids) - media_before_s
-    arrivals, callee_s = far_end.report()
+    used: list[tuple[float, float]] = []
+    reports: list[tuple[dict[str, float], float]] = []
+
+    def mark() -> None:
+        used.append((tree_cpu_s(target.gateway_pids), tree_cpu_s(target.media_pids)))
+        reports.append(far_end.report())
+
+    seen = load(orders_for(target, plan, mode, plan.seconds), mark)
+    gateway_s, media_s = (after - before for before, after in zip(*used, strict=True))
+    arrivals, callee_s = reports[-1]
     completed = len(seen.calls)
     if not completed:
         raise NoCallCompletedError(f"{target.name}, {mode.name}: {seen.failures}")

@@ -39,7 +39,7 @@ _ODD: Final = (KeyError, IndexError, TypeError, ValueError, AttributeError, Zero
 
 @dataclass(frozen=True)
 class Bench:
-    """One of them: what to run, and how in the short form (None: not then)."""
+    """One of them: what to run, and how in the short form (None: it has none)."""
 
     name: str
     module: str
@@ -50,7 +50,12 @@ class Bench:
 
     def command(self, short: bool) -> list[str]:
         """Return what follows ``python``."""
-        return ["-m", self.module, *(self.short or "" if short else self.arguments).split()]
+        arguments = self.short if self.has(short) else None
+        return ["-m", self.module, *(self.arguments if arguments is None else arguments).split()]
+
+    def has(self, short: bool) -> bool:
+        """Whether it runs in its short form where that is asked for; what has none runs as always."""
+        return short and self.short is not None
 
     @property
     def is_here(self) -> bool:
@@ -135,8 +140,11 @@ def module_of(name: str) -> str:
     return next(bench.module for bench in BENCHES if bench.name == name)
 
 
-def collected(bench: Bench, since_s: float, command: str) -> dict[str, Any] | None:
+def collected(bench: Bench, since_s: float, command: str, machine: Machine) -> dict[str, Any] | None:
     """Return what a bench handed over since a moment of the clock; None when it wrote no rows.
+
+    Args:
+        machine: as it was then, for a bench that does not say.
 
     Raises:
         KeyError, TypeError, ...: the file has another shape than its adapter knows.
@@ -147,7 +155,7 @@ def collected(bench: Bench, since_s: float, command: str) -> dict[str, Any] | No
     if not written:
         adapt = TEXT_ADAPTERS.get(bench.name)
         rows = adapt((LOGS / f"{bench.name}.log").read_text()) if adapt else []
-        return handed_over(command, rows, (), calibrate()) if rows else None
+        return handed_over(command, rows, (), machine) if rows else None
     data = json.loads(max(written, key=lambda path: path.stat().st_mtime).read_text())
     if "rows" in data:
         return {key: data[key] for key in HANDED_OVER} | {"command": command}
@@ -178,10 +186,10 @@ def measured(bench: Bench, short: bool) -> dict[str, Any] | None:
         click.echo(f"{bench.name}: {bench.module} is not here")
         return None
     click.echo(f"{bench.name}: {command}", nl=False)
-    since_s = time.time()
+    machine, since_s = calibrate(), time.time()
     status, seconds = run(bench, short)
     try:
-        found = collected(bench, since_s, command)
+        found = collected(bench, since_s, command, machine)
     except _ODD as error:
         click.echo(f" … {seconds:.0f} s, status {status}")
         raise NoFiguresError(f"its file was not understood: {error!r}") from error
@@ -192,7 +200,7 @@ def measured(bench: Bench, short: bool) -> dict[str, Any] | None:
             raise NoFiguresError(last_line((LOGS / f"{bench.name}.log").read_text(errors="replace")))
         return None
     real_time = os.sched_getscheduler(0) != os.SCHED_OTHER
-    return {**found, "seconds": seconds, "short": short, "real_time": real_time}
+    return {**found, "seconds": seconds, "short": bench.has(short), "real_time": real_time}
 
 
 @click.command()
@@ -210,6 +218,7 @@ def main(short: bool, only: str, strict: bool) -> None:
         raise click.BadParameter(f"{', '.join(unknown)}; known: {', '.join(bench.name for bench in BENCHES)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended, too
     click.echo(calibrate().to_text())
+    RESULT.unlink(missing_ok=True)
     benches: kept.Document = {}
     failed: dict[str, str] = {}
     for bench in BENCHES:

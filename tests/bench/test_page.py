@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,26 @@ import pytest
 from tests.bench import rows, suite
 from tests.bench.cpu import Machine
 from tests.bench.figures import SPINE, Figure, Sense
-from tests.bench.ladder import broken, rising
+from tests.bench.ladder import (
+    CLASSIC,
+    FULL,
+    JANUS,
+    NATIVE,
+    OURS,
+    Climber,
+    Rung,
+    broken,
+    halves_of,
+    ladder_of,
+    rising,
+    rows_of,
+)  # fmt: skip
 from tests.bench.page import kept, plots, table, text
 from tests.bench.page.__main__ import taken
 from tests.bench.page.adapters import ADAPTERS, TEXT_ADAPTERS
+from tests.bench.results import LoadResult
 from tests.bench.rows import Ladder, Peer, Row, Step, handed_over
+from tests.bench.runner import callee
 
 MACHINE = Machine(2, "a_machine", 0.1, 1700.0, 40000.0)
 
@@ -192,7 +207,7 @@ def test_a_file_of_another_shape_is_not_understood(tmp_path: Path, monkeypatch: 
     (tmp_path / "mixed-20261127T010000Z.json").write_text('{"machine": {}}')
     mixed = next(bench for bench in suite.BENCHES if bench.name == "mixed")
     with pytest.raises(KeyError):
-        suite.collected(mixed, 0.0, "python")
+        suite.collected(mixed, 0.0, "python", MACHINE)
 
 
 def test_what_was_written_before_the_bench_began_is_not_its_own(
@@ -204,8 +219,8 @@ def test_what_was_written_before_the_bench_began_is_not_its_own(
     path = tmp_path / "tokens-20261127T010000Z.json"
     path.write_text(json.dumps(handed(Row.of("token.check", 100.0))))
     tokens = next(bench for bench in suite.BENCHES if bench.name == "tokens")
-    assert suite.collected(tokens, path.stat().st_mtime + 1, "python") is None
-    found = suite.collected(tokens, path.stat().st_mtime, "python")
+    assert suite.collected(tokens, path.stat().st_mtime + 1, "python", MACHINE) is None
+    found = suite.collected(tokens, path.stat().st_mtime, "python", MACHINE)
     assert found is not None
     assert [row["value"] for row in found["rows"]] == [100.0]
 
@@ -259,3 +274,111 @@ def test_ladders_are_drawn_and_the_same_each_time() -> None:
     assert "ladder-calls.svg" in first
     assert "stood at 100 calls/s" in first["ladder-calls-dark.svg"]
     assert "| gateway | 100 calls/s | 200 | 40% failed |" in text.page(benches, {}, sorted(first))
+
+
+def climber(name: str, breaks: str, *costs_ms: float) -> Climber:
+    """Build one who took 100 calls/s more on each rung, and broke on the last where it says so."""
+    rungs = []
+    for number, cost_ms in enumerate(costs_ms, 1):
+        done = 100.0 * number * (0.5 if breaks and number == len(costs_ms) else 1)
+        rungs.append(Rung(Step(100.0 * number, done, 5.0), cost_ms, 0.1))
+    return Climber(name, [], lambda *_: LoadResult(), rungs=rungs, breaks=breaks)
+
+
+def test_who_never_broke_has_no_most_and_is_not_drawn_as_if_it_had() -> None:
+    climbers = [
+        climber(NATIVE, "", 0.3, 0.2, 0.1),
+        climber(CLASSIC, "load clients cannot connect", 1.3, 1.2, 1.1),
+        climber(OURS, "", 5.0, 4.5, 4.0),
+        climber(FULL, "40% failed", 7.0, 6.0, 9.0),
+        climber(JANUS, "10% failed", 3.0, 2.5, 2.0, 4.0),
+    ]
+    signalling, media, cpu = rows_of(climbers, [])
+    assert (signalling.value, signalling.note) == (None, "at least 300 calls/s: more was not tried")
+    assert (media.value, media.note) == (200, "")
+    assert [(peer.name, peer.value) for peer in (*signalling.peers, *media.peers)] == [
+        (NATIVE, None), (JANUS, 300), (CLASSIC, None), (JANUS, 300),
+    ]  # fmt: skip
+    assert table.peer_text(signalling.peers[0], "calls/s") == (
+        f"{NATIVE}: – (at least 300 calls/s: more was not tried; half the messages, no media)"
+    )
+    # All at one rate, though Janus stood at a higher one.
+    assert (cpu.value, [(peer.name, peer.value) for peer in cpu.peers]) == (
+        6.0,
+        [(CLASSIC, 1.2), (JANUS, 2.5)],
+    )
+    ladders = tuple(map(ladder_of, climbers))
+    handed_bare = handed(
+        Row.of("ladder.signalling", 300, peers=[Peer(NATIVE, 300), Peer(JANUS, 300)]),
+        Row.of("ladder.media", 200, peers=[Peer(CLASSIC, 250)]),
+        ladders=ladders,
+    )
+    assert "peers.svg" not in plots.pictures({"ladder": handed_bare})
+    said = text.page({"ladder": handed_bare}, {}, [])
+    assert "| at least 300 calls/s: more was not tried |" in said
+    assert f"{CLASSIC}: – (at least 250 calls/s: load clients cannot connect)" in said
+    known = handed(media, ladders=ladders)
+    assert "peers.svg" in plots.pictures({"ladder": known})
+
+
+def test_what_must_be_said_of_one_run_is_said_of_no_later_one_and_its_figure_is_in_no_picture() -> None:
+    row = Row.of("ladder.cpu", 6.0, peers=[Peer(JANUS, 2.5)], note="small")
+    measured = {"ladder.cpu": {"revision": "abc", "said": "sessions included"}}
+    remarked = {"measured": measured, "calibrated_at_end": {"ladder": "abc"}}
+    benches: kept.Document = {"ladder": handed(row)}
+    words = text.caveats(benches, remarked)
+    assert words == {"ladder.cpu": "sessions included"}
+    said = text.page(benches, remarked, [])
+    assert "6 ms (small; sessions included)" in said
+    assert "at its end" in said
+    assert ("peers.svg" in plots.pictures(benches), "peers.svg" in plots.pictures(benches, words)) == (
+        True,
+        False,
+    )
+    later = {"ladder": {**benches["ladder"], "revision": "def"}}
+    said = text.page(later, remarked, [])
+    assert ("sessions included" in said, "at its end" in said, text.caveats(later, remarked)) == (
+        False,
+        False,
+        {},
+    )
+
+
+def test_bars_of_both_tables_are_counted() -> None:
+    benches = {"own": handed(Row.of("flow.rate", 300), Row.of("token.check", 400), Row.of("ng.rate", 30000))}
+    judged = sum(figure.bar is not None for figure in SPINE)
+    said = text.page(benches, {}, [])
+    assert f"{judged} bars **0 are kept, 1 missed and {judged - 1} not measured**" in said
+    assert "2 bars **1 are kept, 1 missed and 0 not measured**" in said
+
+
+def test_every_round_of_an_overload_counts() -> None:
+    def run(goodput: float) -> dict[str, float]:
+        return {"goodput": goodput, "sustainable": 200.0, "offered": 600.0}
+
+    rounds = {"with control": [run(190.0), run(170.0), run(180.0)], "without": [run(100.0)]}
+    [row], _ = ADAPTERS["overload"]({"rounds": rounds})
+    assert (row.value, row.runs) == (0.9, (0.95, 0.85, 0.9))
+    assert [peer.value for peer in row.peers] == [0.5]
+
+
+def test_an_earlier_run_takes_the_place_of_no_later_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benches: kept.Document = {name: handed(Row.of("token.check", 1.0)) for name in ("tokens", "mixed")}
+    whole, single, own = (
+        tmp_path / f"{name}-20261126T010000Z.json" for name in ("performance", "tokens", "mixed")
+    )
+    earlier = handed(Row.of("token.check", 2.0), date="2026-11-26T01:00:00+00:00")
+    kept.write(whole, {"tokens": earlier, "routes": earlier})
+    single.write_text(json.dumps(earlier))
+    own.write_text(json.dumps({"machine": asdict(MACHINE), "outcome": {"ran": {"one": 5}, "failures": []}}))
+    assert taken(benches, single) == taken(benches, own) == benches
+    assert taken(benches, whole) == {**benches, "routes": earlier}
+    assert "tokens of 2026-11-26T01:00:00+00:00 is left out" in capsys.readouterr().err
+
+
+def test_half_of_a_rate_at_which_nothing_broke_is_not_loaded() -> None:
+    whole = replace(climber(FULL, "", 7.0, 6.0), by_chance=lambda *_: LoadResult())
+    with callee() as far_end:
+        assert halves_of(whole, far_end, 1.0, 1) == ([], [])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -49,17 +52,23 @@ def test_a_figure_nobody_knows_is_a_mistake() -> None:
 
 def test_what_is_handed_over_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "OUTPUT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["own.py", "--seconds", "1", "--who", "a|b"])
+    monkeypatch.setitem(
+        sys.modules, "__main__", SimpleNamespace(__spec__=ModuleSpec("tests.own.__main__", None))
+    )
     made = [
         Row.median("web.cpu", [3.5, 3.6], peers=[Peer("Janus", 6.0)], generator=0.5, note="small"),
         Row.of(OWN, 1.0, peers=[Peer("Janus", None, "cannot do this")]),
     ]
     ladder = Ladder("flow", "full flow", "calls/s", "gateway", (Step(100, 99.5, 12.0, 0.005, 0.4),), "tired")
-    path = hand_over("own", "python -m own", made, [ladder], machine=MACHINE, details={"more": 1})
+    path = hand_over("own", made, [ladder], machine=MACHINE, details={"more": 1})
     read = json.loads(path.read_text())
     jsonschema.validate(read, SCHEMA)
     assert [row_from_json(row) for row in read["rows"]] == made
     assert [ladder_from_json(one) for one in read["ladders"]] == [ladder]
-    assert (read["command"], read["machine"]["cores"], read["more"]) == ("python -m own", 2, 1)
+    assert (read["command"], read["machine"]["cores"], read["more"]) == (
+        "python -m tests.own --seconds 1 --who 'a|b'", 2, 1,
+    )  # fmt: skip
 
 
 def test_versions_are_numbers() -> None:

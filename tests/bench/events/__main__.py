@@ -53,6 +53,7 @@ async def run(lab: Lab, port: int, listeners: int, rate: float, seconds: float) 
 @click.option("--strict", is_flag=True, help="Fail when a bar is broken.")
 def main(listeners: int, rate: float, seconds: float, strict: bool) -> None:
     """Print what listeners cost and how long events take."""
+    machine = calibrate()
     options = gateway_options(**PATIENCE)
     web = {"webapp_api_workers": 2}
     variables = {**options.role_variables, "webapp_api": web}
@@ -87,7 +88,7 @@ def main(listeners: int, rate: float, seconds: float, strict: bool) -> None:
     click.echo("\n".join(bar.to_text() for bar in bars))
     OUTPUT.mkdir(parents=True, exist_ok=True)
     name = f"events-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-    document = {"machine": asdict(calibrate()), "held": asdict(held), "delays": asdict(delays)}
+    document = {"machine": asdict(machine), "held": asdict(held), "delays": asdict(delays)}
     (OUTPUT / name).write_text(json.dumps(document))
     if strict and not all(bar.kept for bar in bars):
         raise SystemExit(1)

@@ -169,11 +169,6 @@ class _Process:
         assert line, "it has ended"
         return json.loads(line)
 
-    async def result(self) -> Any:
-        """Let it have no more to read, and take all that it says."""
-        self._stdin.close()
-        return json.loads(await self._stdout.read())
-
 
 def _operator(lab: Lab) -> Wanted:
     """An operator who hears everything, through the TLS front."""
@@ -222,7 +217,9 @@ async def calls(lab: Lab, core_port: int, *, pages: int, rate: float, seconds: f
             one.tell(json.dumps(asdict(replace(operator, leaves_every_s=leaves_every_s))))
             await one.said()
         generator.tell(order_to_text(order))
-        load = await generator.result()
+        await generator.said()
+        generator.tell("")
+        load = await generator.said()
         for one in (ear, restless):
             one.tell("")
         heard, again = Heard(**await ear.said()), Heard(**await restless.said())

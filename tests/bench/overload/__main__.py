@@ -66,10 +66,11 @@ def main(
             runs.append(overload(tamed, most, times, seconds))
             say(f"with control: {runs[-1]}")
             wait_rest(tamed)
-        shown = {NAMES[True]: sorted(runs, key=lambda run: run.goodput)[len(runs) // 2]}
+        made = {NAMES[True]: runs}
         if without:
-            shown[NAMES[False]] = overload(bare, most, times, seconds)
-        found = {name: replace(run, cpu_ms_at_most=cpu_ms) for name, run in shown.items()}
+            made[NAMES[False]] = [overload(bare, most, times, seconds)]
+    made = {name: [replace(run, cpu_ms_at_most=cpu_ms) for run in found] for name, found in made.items()}
+    found = {name: sorted(runs, key=lambda run: run.goodput)[len(runs) // 2] for name, runs in made.items()}
     columns = {name: rows(run) for name, run in found.items()}
     click.echo(f"{'':46}" + "".join(f"{name:>26}" for name in columns))
     for label in next(iter(columns.values())):
@@ -89,7 +90,8 @@ def main(
     click.echo("\n".join(bar.to_text() for bar in bars))
     OUTPUT.mkdir(parents=True, exist_ok=True)
     path = OUTPUT / f"overload-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    document = {"machine": asdict(machine), "runs": {name: asdict(run) for name, run in found.items()}}
+    rounds_made = {name: [asdict(run) for run in runs] for name, runs in made.items()}
+    document = {"machine": asdict(machine), "rounds": rounds_made}
     path.write_text(json.dumps(document, indent=1))
     click.echo(f"written: {path.relative_to(OUTPUT.parents[1])}")
     if strict and not all(bar.kept for bar in bars):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.figures import OTHERS, SPINE, Figure
+from tests.bench.most import bounded
 from tests.bench.rows import ROOT, SCHEMA, Ladder, Row, ladder_from_json, row_from_json
 
 FOLDER: Final = ROOT / "docs" / "performance"
@@ -46,8 +47,9 @@ def write(path: Path, benches: Document) -> None:
 def rows_of(benches: Document) -> Iterator[Shown]:
     """Return every row, those measured last first."""
     for bench, measured in sorted(benches.items(), key=lambda item: item[1]["date"], reverse=True):
+        ladders = [ladder_from_json(ladder) for ladder in measured["ladders"]]
         for row in measured["rows"]:
-            yield Shown(bench, row_from_json(row))
+            yield Shown(bench, bounded(row_from_json(row), ladders))
 
 
 def chosen(benches: Document) -> tuple[list[Shown], list[Shown]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, Final
@@ -62,15 +62,18 @@ _FAR: Final = 8.0
 """So many times better than its bar, or worse, a figure is drawn at the most."""
 
 
-def pictures(benches: Document) -> dict[str, str]:
-    """Return the SVG of every picture by the name of its file."""
+def pictures(benches: Document, words: Container[str] = ()) -> dict[str, str]:
+    """Return the SVG of every picture by the name of its file; figures that need words are not drawn beside peers."""
     spine, others = chosen(benches)
     shown = [*spine, *others]
     drawn: dict[str, Callable[[Theme], Canvas]] = {"bars": lambda theme: bars(spine, theme)}
     beside = [
         one.row
         for one in shown
-        if one.row.value is not None and _numbers(one.row) and "×" not in one.row.figure.unit
+        if one.row.value is not None
+        and _numbers(one.row)
+        and "×" not in one.row.figure.unit
+        and one.row.figure.id not in words
     ]
     if beside:
         drawn["peers"] = lambda theme: peers(beside, theme)

@@ -5,8 +5,10 @@ Knows the order of the page and its words. Must not measure or draw.
 
 from __future__ import annotations
 
+import itertools
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -31,20 +33,17 @@ def remarks() -> Remarks:
 def page(benches: Document, remarked: Remarks, drawn: Sequence[str]) -> str:
     """Return the page; ``drawn`` are the names of the pictures' files."""
     spine, others = chosen(benches)
-    kept = sum(shown.row.is_kept is True for shown in spine)
-    missed = sum(shown.row.is_kept is False for shown in spine)
-    judged = sum(shown.row.figure.bar is not None for shown in spine)
-    unknown = judged - kept - missed
+    said = caveats(benches, remarked)
     parts = [
         _HEAD,
-        f"Of {judged} bars **{kept} are kept, {missed} missed and {unknown} not measured**, each missed one with its"
-        " reason [below](#bars-that-are-missed).",
+        f"Of {_counted(spine)} in [the table](#the-table), and of {_counted(others)} in the one below it; each missed"
+        " one with its reason [below](#bars-that-are-missed).",
         _picture("bars", drawn),
         *([_picture("peers", drawn)] if "peers.svg" in drawn else []),
         "## The table",
-        _table(spine, remarked),
+        _table(spine, said, remarked.get("janus", {})),
         "What else the benches promise:",
-        _table(others, {}),
+        _table(others, said),
         "## Where it breaks",
         _LADDERS,
         *_ladders(benches, drawn),
@@ -55,7 +54,7 @@ def page(benches: Document, remarked: Remarks, drawn: Sequence[str]) -> str:
         "## Method",
         _METHOD,
         "## Machine and runs",
-        *_machines(benches),
+        *_machines(benches, remarked.get("calibrated_at_end", {})),
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -70,8 +69,8 @@ of `docs/performance/measured.json` ([shape](../tests/bench/page/schema.json)) b
 _LADDERS: Final = """
 More and more load, until something breaks. A cross is a rung on which somebody was broken: fewer than 97 % of the calls
 answered within a second and ended as they should; of running calls, a packet in 10,000 lost or the cores 80 % busy.
-Load clients, callee, gateway and relay share the cores; on other machines the ladders end elsewhere, but in the same
-order.
+Load clients, callee, gateway and relay share the cores; on other machines the ladders end elsewhere. How much more
+somebody could take who never broke is not known.
 """
 
 _METHOD: Final = """
@@ -106,13 +105,30 @@ def _picture(name: str, drawn: Sequence[str]) -> str:
     )
 
 
-def _table(shown: Sequence[Shown], remarked: Remarks) -> str:
+def caveats(benches: Document, remarked: Remarks) -> dict[str, str]:
+    """Return by figure what must be said of the run that is shown, and of no later one."""
+    found = {}
+    for shown in itertools.chain(*chosen(benches)):
+        remark = remarked.get("measured", {}).get(shown.row.figure.id)
+        if remark and shown.bench and benches[shown.bench]["revision"] == remark["revision"]:
+            found[shown.row.figure.id] = remark["said"]
+    return found
+
+
+def _counted(shown: Sequence[Shown]) -> str:
+    kept = sum(one.row.is_kept is True for one in shown)
+    missed = sum(one.row.is_kept is False for one in shown)
+    judged = sum(one.row.figure.bar is not None for one in shown)
+    return f"{judged} bars **{kept} are kept, {missed} missed and {judged - kept - missed} not measured**"
+
+
+def _table(shown: Sequence[Shown], said: Mapping[str, str], cannot: Container[str] = ()) -> str:
     lines = []
-    cannot = remarked.get("janus", {})
     for one in shown:
         name = one.row.figure.id
         others = [Peer("Janus", None, "[why](#what-janus-has-no-value-for)")] if name in cannot else []
-        line = cells(one.row, others)
+        notes = (one.row.note, said.get(name, ""))
+        line = cells(replace(one.row, note="; ".join(filter(None, notes))), others)
         line[4] = f"**{line[4]}**" if one.row.is_kept is False else line[4]
         lines.append([*line, f"`{one.bench}`" if one.bench else "–"])
     return markdown([*HEAD, "bench"], lines)
@@ -156,7 +172,7 @@ def _cannot(shown: Sequence[Shown], remarked: Remarks) -> str:
     return markdown(("figure", "why"), lines) if lines else "Nothing."
 
 
-def _machines(benches: Document) -> Iterator[str]:
+def _machines(benches: Document, at_end: Mapping[str, str]) -> Iterator[str]:
     lines, versions = [], dict[str, dict[str, str]]()
     for bench, measured in benches.items():
         machine = measured["machine"]
@@ -166,13 +182,18 @@ def _machines(benches: Document) -> Iterator[str]:
             for word, told in (("short form", "short"), ("real-time priority", "real_time"))
             if measured.get(told)
         ]
+        if at_end.get(bench) == measured["revision"]:
+            how.append("speed and load at its end, its own load in them")
         when = datetime.fromisoformat(measured["date"])
         lines.append([
             f"`{bench}`", f"`{measured['command']}`", f"{when:%Y-%m-%d %H:%M}", measured["revision"] or "not known",
             f"{machine['cores']} × {machine['model'].replace('_', ' ')}", number(machine["load_1min"]),
             f"{machine['sha256_mb_per_s']:.0f}", f"{machine['python_loops_per_ms']:,.0f}", ", ".join(how) or "–",
         ])  # fmt: skip
-    yield "How fast the machine was when each bench began; a load above 0 is other work that went on beside it."
+    yield (
+        "How fast the machine was when each bench began, where nothing else is said; a load above 0 is other work, or"
+        " the bench before."
+    )
     yield markdown(
         ("bench", "command", "UTC", "revision", "cores", "load", "SHA-256 MB/s", "Python loops/ms", "how"),
         sorted(lines),

@@ -85,6 +85,8 @@ def main(
 ) -> None:
     """Measure registrations, print one table and write JSON to build/bench."""
     plan = Plan(rate_pages, seconds, held, storm)
+    if held <= rate_pages or held < storm:
+        raise click.UsageError("--held counts all pages: more than --rate-pages, and no fewer than --storm")
     compared = [variant_from_text(text) for text in variants] or [Variant()]
     chosen = [Credentials(kind) for kind in kinds] or list(available())
     try:

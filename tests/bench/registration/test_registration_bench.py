@@ -15,9 +15,11 @@ import click
 import jwt
 import pytest
 import redis
+from click.testing import CliRunner
 
 from kemi.state.keys import jwks
 from tests.bench.frames import BINARY, CLOSE, PING, PONG, TEXT, Frame, FrameReader
+from tests.bench.registration import __main__ as main_module
 from tests.bench.registration.__main__ import Case, Variant, measure, variant_from_text
 from tests.bench.registration.measure import Held, Plan, Rate, Round, Storm
 from tests.bench.registration.memory import resident_from_text
@@ -396,3 +398,12 @@ class TestSmallRound:
 
 def test_frames_made_here_are_frames() -> None:
     assert FrameReader().feed(server_frame(b"x" * 200)) == [Frame(TEXT, b"x" * 200)]
+
+
+@pytest.mark.parametrize("options", ["--held 100", "--held 200", "--held 1000 --storm 2000"])
+def test_fewer_pages_than_take_part_are_refused_before_anything_starts(
+    options: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(main_module, "measure")
+    done = CliRunner().invoke(main_module.main, options.split())
+    assert (done.exit_code, "--held counts all pages" in done.output) == (2, True)
