@@ -80,6 +80,18 @@ def test_the_value_measured_last_counts_and_one_not_measured_never_does() -> Non
     assert [(one.bench, one.row.figure) for one in others] == [("old", own)]
 
 
+def test_browsers_have_a_figure_each() -> None:
+    benches = {}
+    for hour, (browser, seconds) in enumerate((("chromium", 1.5), ("firefox", 0.09))):
+        found, _ = ADAPTERS[f"first-frame-{browser}"](
+            {"cases": {"vp8": [{"page_s": seconds, "phone_s": 0.0}]}}
+        )
+        benches[f"first-frame-{browser}"] = handed(*found, date=f"2026-11-27T0{hour}:00:00+00:00")
+    _, others = kept.chosen(benches)
+    assert [(one.row.value, one.row.is_kept) for one in others] == [(1500, False), (90, True)]
+    assert "Chromium" in others[0].row.figure.what
+
+
 def test_the_calls_bench_becomes_rows() -> None:
     def run(rate: float, gateway: float, media: float = 0.0) -> dict[str, Any]:
         return {"calls_per_s": rate, "gateway_cpu_ms": gateway, "media_cpu_ms": media, "generator_cpu_ms": 0.5,

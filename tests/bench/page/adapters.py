@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import Any, Final
 
@@ -314,7 +315,7 @@ def ng(data: Raw) -> Found:
     return [Row.median("ng.rate", rates)], []
 
 
-def first_frame(data: Raw) -> Found:
+def first_frame(browser: str, data: Raw) -> Found:
     """``python -m tests.bench.first_frame``: the slowest case of one browser."""
     slowest = {
         name: percentiles([max(call["page_s"], call["phone_s"]) for call in calls if call]).p95
@@ -323,7 +324,9 @@ def first_frame(data: Raw) -> Found:
     if not slowest:
         return [], []
     name = max(slowest, key=lambda case: slowest[case])
-    return [Row.of("frame.both", slowest[name], note=f"the slowest of {len(slowest)} kinds: {name}")], []
+    return [
+        Row.of(f"frame.{browser}", slowest[name], note=f"the slowest of {len(slowest)} kinds: {name}")
+    ], []
 
 
 def rolling(data: Raw) -> Found:
@@ -353,8 +356,8 @@ ADAPTERS: Final[Mapping[str, Callable[[Raw], Found]]] = {
     "mixed": mixed,
     "injection": injection,
     "ng": ng,
-    "first-frame-chromium": first_frame,
-    "first-frame-firefox": first_frame,
+    "first-frame-chromium": partial(first_frame, "chromium"),
+    "first-frame-firefox": partial(first_frame, "firefox"),
     "rolling": rolling,
     "restart": restart,
 }
