@@ -60,7 +60,7 @@ types: setup ## strict type check
 audit: setup ## known holes and licences of what is used, secrets in the tree, bandit; says what it could not look at
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m tests.audit
 
-bench: sdk ## measure everything, one table, JSON in build/bench (QUICK=1: minutes, and no figures to quote; ONLY=calls,ladder: these; STRICT=1: a missed bar is an error)
+bench: sdk ## measure everything, one table, JSON in build/bench (QUICK=1: minutes, and no figures to quote; ONLY=calls,ladder: these; STRICT=1: a bar that is missed or not measured is an error)
 	@bash .ci/install .ci/bench-packages.txt
 	$(PYTHON) -m tests.bench.suite $(if $(call on,$(QUICK)),--short) $(if $(ONLY),--only $(ONLY)) $(if $(call on,$(STRICT)),--strict)
 

@@ -67,6 +67,14 @@ class Row:
     """Share (0 to 1) of all CPU time used in the measurement that went to load generator and callee."""
     note: str = ""
     """Whatever the reader must know: scale, version, what was left out."""
+    failed: bool = False
+    """Something that was tried failed or was silent, and ``note`` says how much of it: what the others did keeps no
+    bar."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is a result: a value, or a failure."""
+        return self.value is not None or self.failed
 
     @classmethod
     def of(
@@ -78,14 +86,19 @@ class Row:
         peers: Sequence[Peer] = (),
         generator: float | None = None,
         note: str = "",
+        failures: str = "",
     ) -> Row:
         """Make a row; a figure may be named by its id.
+
+        Args:
+            failures: what failed, with its number; stands first in the note.
 
         Raises:
             KeyError: no figure has this id.
         """
         found = FIGURES[figure] if isinstance(figure, str) else figure
-        return cls(found, value, tuple(runs), tuple(peers), generator, note)
+        told = "; ".join(part for part in (failures, note) if part)
+        return cls(found, value, tuple(runs), tuple(peers), generator, told, bool(failures))
 
     @classmethod
     def median(
@@ -96,14 +109,19 @@ class Row:
         peers: Sequence[Peer] = (),
         generator: float | None = None,
         note: str = "",
+        failures: str = "",
     ) -> Row:
         """Make a row of the median of some runs; not measured without any."""
         value = statistics.median(runs) if runs else None
-        return cls.of(figure, value, runs=runs, peers=peers, generator=generator, note=note)
+        return cls.of(
+            figure, value, runs=runs, peers=peers, generator=generator, note=note, failures=failures
+        )
 
     @property
     def is_kept(self) -> bool | None:
-        """Whether the bar is kept; None without a bar or a value."""
+        """Whether the bar is kept; None without a bar, or where nothing was measured."""
+        if self.failed and self.figure.bar is not None:
+            return False
         return None if self.value is None else self.figure.is_kept(self.value)
 
 
@@ -225,7 +243,7 @@ def row_to_json(row: Row) -> dict[str, Any]:
     return {
         "figure": figure.id, "what": figure.what, "unit": figure.unit, "sense": str(figure.sense), "bar": figure.bar,
         "value": row.value, "runs": list(row.runs), "peers": [asdict(peer) for peer in row.peers],
-        "generator": row.generator, "note": row.note,
+        "generator": row.generator, "note": row.note, "failed": row.failed,
     }  # fmt: skip
 
 
@@ -239,7 +257,15 @@ def row_from_json(row: Mapping[str, Any]) -> Row:
         row["figure"], row["what"], row["unit"], Sense(row["sense"]), row["bar"]
     )
     peers = tuple(Peer(**peer) for peer in row["peers"])
-    return Row(figure, row["value"], tuple(row["runs"]), peers, row["generator"], row["note"])
+    return Row(
+        figure,
+        row["value"],
+        tuple(row["runs"]),
+        peers,
+        row["generator"],
+        row["note"],
+        row.get("failed", False),
+    )
 
 
 def ladder_from_json(ladder: Mapping[str, Any]) -> Ladder:

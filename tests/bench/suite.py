@@ -27,7 +27,7 @@ import click
 from tests.bench.cpu import Machine, calibrate
 from tests.bench.page import kept
 from tests.bench.page.adapters import ADAPTERS, TEXT_ADAPTERS
-from tests.bench.page.table import terminal
+from tests.bench.page.table import terminal, verdict
 from tests.bench.rows import HANDED_OVER, OUTPUT, ROOT, handed_over
 
 LOGS: Final = OUTPUT / "suite"
@@ -200,13 +200,19 @@ def measured(bench: Bench, short: bool) -> dict[str, Any] | None:
             raise NoFiguresError(last_line((LOGS / f"{bench.name}.log").read_text(errors="replace")))
         return None
     real_time = os.sched_getscheduler(0) != os.SCHED_OTHER
-    return {**found, "seconds": seconds, "short": bench.has(short), "real_time": real_time}
+    return {
+        **found,
+        "seconds": seconds,
+        "status": status,
+        "short": bench.has(short),
+        "real_time": real_time,
+    }
 
 
 @click.command()
 @click.option("--short", is_flag=True, help="A few minutes: whether all runs, not how fast it is.")
 @click.option("--only", default="", help=f"Comma list of {', '.join(bench.name for bench in BENCHES)}.")
-@click.option("--strict", is_flag=True, help="Fail when a bar of the table is missed.")
+@click.option("--strict", is_flag=True, help="Fail when a bar is missed, or could not be measured.")
 def main(short: bool, only: str, strict: bool) -> None:
     """Run the benches, print one table, and write it as JSON to build/bench/performance.json.
 
@@ -221,6 +227,7 @@ def main(short: bool, only: str, strict: bool) -> None:
     RESULT.unlink(missing_ok=True)
     benches: kept.Document = {}
     failed: dict[str, str] = {}
+    missed: list[str] = []
     for bench in BENCHES:
         if bench.name in names and (only or not short or bench.short is not None):
             try:
@@ -231,14 +238,37 @@ def main(short: bool, only: str, strict: bool) -> None:
             if found:
                 benches[bench.name] = found
                 kept.write(RESULT, benches)
+            elif bench.name in ADAPTERS or bench.name in TEXT_ADAPTERS:
+                missed.append(f"{bench.name}: no figures")
     click.echo(report(benches))
     if benches:
         click.echo(f"written: {RESULT.relative_to(ROOT)}")
     for name, why in failed.items():
         click.echo(f"FAILED {name}: {why} ({(LOGS / name).relative_to(ROOT)}.log)", err=True)
-    spine, others = kept.chosen(benches)
-    if failed or (strict and any(shown.row.is_kept is False for shown in (*spine, *others))):
+    missed += not_kept(benches)
+    for line in missed if strict else ():
+        click.echo(f"MISSED {line}", err=True)
+    if failed or (strict and missed):
         raise click.exceptions.Exit(1)
+
+
+def not_kept(benches: kept.Document) -> list[str]:
+    """Say which bars were missed, each bench's where several measure one, or not measured, and which benches failed.
+
+    Short forms are too small for some figures: what they did not measure is not here.
+    """
+    spine, others = kept.chosen(benches)
+    found = [shown for shown in kept.rows_of(benches) if shown.row.is_kept is False]
+    found += [
+        shown
+        for shown in (*spine, *others)
+        if shown.row.figure.bar is not None
+        and not shown.row.is_measured
+        and shown.bench
+        and not benches[shown.bench]["short"]
+    ]
+    ended = [f"{name}: status {bench['status']}" for name, bench in benches.items() if bench["status"]]
+    return ended + [f"{shown.bench}: {shown.row.figure.what}: {verdict(shown.row)}" for shown in found]
 
 
 def report(benches: kept.Document) -> str:

@@ -58,6 +58,12 @@ def handed(
         pytest.param(Row.of("web.silent", 9), "missed by 9", id="a bar of none"),
         pytest.param(Row.of("web.silent", None, note="no time"), "not measured", id="not measured"),
         pytest.param(Row.of("media.packet", 21.4), "no bar", id="printed only"),
+        pytest.param(Row.of("web.cpu", 2.0, failures="9 failed"), "missed: failures", id="not of all"),
+        pytest.param(Row.of("web.cpu", None, failures="all failed"), "missed: failures", id="of none"),
+        pytest.param(
+            Row.of("web.cpu", 5.0, failures="9 failed"), "missed by 1 ms (25%)", id="too much, and not of all"
+        ),
+        pytest.param(Row.of("media.packet", 2.0, failures="late"), "no bar", id="not of all, printed only"),
     ],
 )
 def test_a_verdict_says_by_how_much(row: Row, said: str) -> None:
@@ -95,10 +101,33 @@ def test_the_value_measured_last_counts_and_one_not_measured_never_does() -> Non
     assert [(one.bench, one.row.figure) for one in others] == [("old", own)]
 
 
+def test_a_later_failure_is_not_hidden_by_what_was_measured_before_it() -> None:
+    benches = {
+        "old": handed(Row.of("web.cpu", 3.0)),
+        "new": handed(Row.of("web.cpu", None, failures="all failed"), date="2026-11-27T02:00:00+00:00"),
+    }
+    page = text.page(benches, {}, [])
+    assert "**0 are kept, 1 missed" in page
+    assert "| missed: failures; all failed |" in page
+    assert "failures  (≤ 4 ms)" in plots.pictures(benches)["bars.svg"]
+
+
+def test_browsers_have_a_figure_each() -> None:
+    benches = {}
+    for hour, (browser, seconds) in enumerate((("chromium", 1.5), ("firefox", 0.09))):
+        found, _ = ADAPTERS[f"first-frame-{browser}"](
+            {"cases": {"vp8": [{"page_s": seconds, "phone_s": 0.0}]}}
+        )
+        benches[f"first-frame-{browser}"] = handed(*found, date=f"2026-11-27T0{hour}:00:00+00:00")
+    _, others = kept.chosen(benches)
+    assert [(one.row.value, one.row.is_kept) for one in others] == [(1500, False), (90, True)]
+    assert "Chromium" in others[0].row.figure.what
+
+
 def test_the_calls_bench_becomes_rows() -> None:
     def run(rate: float, gateway: float, media: float = 0.0) -> dict[str, Any]:
-        return {"calls_per_s": rate, "gateway_cpu_ms": gateway, "media_cpu_ms": media, "generator_cpu_ms": 0.5,
-                "callee_cpu_ms": 0.5, "added_ms": {"p50": 2.5, "p95": 6.3, "p99": 8.0},
+        return {"calls": 800, "failures": {}, "calls_per_s": rate, "gateway_cpu_ms": gateway, "media_cpu_ms": media,
+                "generator_cpu_ms": 0.5, "callee_cpu_ms": 0.5, "added_ms": {"p50": 2.5, "p95": 6.3, "p99": 8.0},
                 "page_ms": {"p50": 0.5}}  # fmt: skip
 
     cells = {
@@ -123,10 +152,11 @@ def test_the_calls_bench_becomes_rows() -> None:
 
 
 def test_a_smaller_storm_is_not_the_figure() -> None:
-    held = {"private_kb": 3.0, "pool_resident_kb": 90.0, "pool_reserved_kb": 100.0, "front_kb": 20.0}
+    held = {"private_kb": 3.0, "pool_resident_kb": 90.0, "pool_reserved_kb": 100.0, "front_kb": 20.0, "pages": 5000,
+            "missing": 0}  # fmt: skip
     rate = {f"{part}_cpu_ms": 0.25 for part in ("gateway", "front", "generator", "core")}
     run = {
-        "rate": {**rate, "transactions_per_s": 2000.0}, "held": held,
+        "rate": {**rate, "transactions_per_s": 2000.0, "transactions": 10_000, "failed": 0}, "held": held,
         "storm": {"pages": 2000, "seconds": 3.2, "lost": 0},
     }  # fmt: skip
     data = {
@@ -141,7 +171,7 @@ def test_a_smaller_storm_is_not_the_figure() -> None:
     }  # fmt: skip
 
 
-def media_step(calls: int, cores: float, received: int = 10_000) -> dict[str, Any]:
+def media_step(calls: int, cores: float, received: int = 10_000, limit: str = "") -> dict[str, Any]:
     flow = {"sent": 10_000, "received": received, "jitter_ms": 0.5}
     return {
         "relay": "",
@@ -150,6 +180,7 @@ def media_step(calls: int, cores: float, received: int = 10_000) -> dict[str, An
         "to_page": flow,
         "relay_cores": cores,
         "generator_cores": 0.4,
+        "limit": limit,
     }
 
 
@@ -157,8 +188,8 @@ def test_calls_that_lose_packets_are_not_held() -> None:
     data = {
         "machine": {"cores": 2}, "fixed": [],
         "ramps": {
-            "rtpengine, Opus": [media_step(100, 0.2), media_step(400, 0.8), media_step(500, 0.9, 9998)],
-            "Janus, Opus": [media_step(100, 0.5), media_step(160, 1.3)],
+            "rtpengine, Opus": [media_step(100, 0.2), media_step(400, 0.8), media_step(500, 0.9, 9998, "loss 0.020%")],
+            "Janus, Opus": [media_step(100, 0.5), media_step(160, 1.3, limit="85% busy")],
         },
     }  # fmt: skip
     rows, ladders = ADAPTERS["media-load"](data)
@@ -166,11 +197,36 @@ def test_calls_that_lose_packets_are_not_held() -> None:
     assert [ladder.breaks for ladder in ladders] == ["0.02% of the packets lost", "cores 80 % busy"]
 
 
+def test_a_rung_whose_generator_was_late_proves_nothing() -> None:
+    late = media_step(700, 0.9, limit="generator 400 ms late")
+    ramps = {"rtpengine, Opus": [media_step(100, 0.2), late], "Janus, Opus": [media_step(300, 0.8)]}
+    data = {"machine": {"cores": 2}, "fixed": [], "ramps": ramps}
+    rows, ladders = ADAPTERS["media-load"](data)
+    assert [(row.value, row.is_kept) for row in rows if row.figure.id == "media.held"] == [(0.33, False)]
+    assert [(step.offered, ladders[0].breaks) for step in ladders[0].steps] == [
+        (100, "generator 400 ms late at 700 calls")
+    ]
+    ramps["rtpengine, Opus"] = [late]
+    rows, ladders = ADAPTERS["media-load"](data)
+    assert [(row.value, row.is_kept) for row in rows if row.figure.id == "media.held"] == [(0, False)]
+    assert [ladder.who for ladder in ladders] == ["Janus, Opus"]
+
+
+def well(calls: int) -> dict[str, Any]:
+    return {"calls": calls, "silent": 0, "strange": 0, "failures": {}}
+
+
 def test_whole_calls_are_judged_by_the_dearer_of_ours_and_by_a_thousand_redials() -> None:
     def run(case: str, total_ms: float, rate: float = 60) -> dict[str, Any]:
-        return {"case": case, "offered_per_s": rate, "total_ms": total_ms, "generator_cpu_ms": total_ms}
+        return {
+            "case": case,
+            "offered_per_s": rate,
+            "total_ms": total_ms,
+            "generator_cpu_ms": total_ms,
+            **well(360),
+        }
 
-    redials = [{"case": case, "calls": calls, "silent": silent} for case, calls, silent in
+    redials = [{"case": case, **well(calls), "silent": silent} for case, calls, silent in
                (("update", 600, 0), ("two-way", 600, 1), ("janus", 200, 60))]  # fmt: skip
     runs = [run("update", 3.0), run("two-way", 3.5), run("two-way", 9.0, 30), run("janus", 6.0)]
     rows, _ = ADAPTERS["full-call"]({"runs": runs, "redials": redials})
@@ -180,10 +236,13 @@ def test_whole_calls_are_judged_by_the_dearer_of_ours_and_by_a_thousand_redials(
     assert [peer.value for row in rows for peer in row.peers] == [6.0, 60]
     few, _ = ADAPTERS["full-call"]({"runs": [], "redials": redials[:1]})
     assert [(row.value, row.note) for row in few] == [(None, "not tried"), (None, "0 of only 600")]
+    silent, _ = ADAPTERS["full-call"]({"runs": [], "redials": [{**redials[0], "silent": 60}]})
+    assert [(row.value, row.is_kept, row.note) for row in silent[1:]] == [(60, False, "60 of only 600")]
 
 
 def test_a_cost_that_grows_with_what_is_held_is_seen() -> None:
-    data = {"calls": [{"held": held, "call_ms": cost} for held, cost in ((10, 4.0), (5000, 6.0), (100, 4.1))]}
+    costs = ((10, 4.0), (5000, 6.0), (100, 4.1))
+    data = {"calls": [{"held": held, "call_ms": cost, "failures": {}} for held, cost in costs]}
     [row], _ = ADAPTERS["scale"](data)
     assert (row.value, row.note) == (1.5, "10: 4.00 ms, 100: 4.10 ms, 5,000: 6.00 ms")
     assert row.figure.what == "gateway CPU of a call, 5,000 calls held, of that with 10"
@@ -354,7 +413,13 @@ def test_bars_of_both_tables_are_counted() -> None:
 
 def test_every_round_of_an_overload_counts() -> None:
     def run(goodput: float) -> dict[str, float]:
-        return {"goodput": goodput, "sustainable": 200.0, "offered": 600.0}
+        return {
+            "goodput": goodput,
+            "sustainable": 200.0,
+            "offered": 600.0,
+            "emergencies": 30,
+            "emergencies_good": 30,
+        }
 
     rounds = {"with control": [run(190.0), run(170.0), run(180.0)], "without": [run(100.0)]}
     [row], _ = ADAPTERS["overload"]({"rounds": rounds})

@@ -59,12 +59,14 @@ def test_what_is_handed_over_is_read_back(tmp_path: Path, monkeypatch: pytest.Mo
     made = [
         Row.median("web.cpu", [3.5, 3.6], peers=[Peer("Janus", 6.0)], generator=0.5, note="small"),
         Row.of(OWN, 1.0, peers=[Peer("Janus", None, "cannot do this")]),
+        Row.of("web.cpu", 3.0, note="60 calls/s", failures="2 silent"),
     ]
     ladder = Ladder("flow", "full flow", "calls/s", "gateway", (Step(100, 99.5, 12.0, 0.005, 0.4),), "tired")
     path = hand_over("own", made, [ladder], machine=MACHINE, details={"more": 1})
     read = json.loads(path.read_text())
     jsonschema.validate(read, SCHEMA)
     assert [row_from_json(row) for row in read["rows"]] == made
+    assert (made[2].note, made[2].is_kept) == ("2 silent; 60 calls/s", False)
     assert [ladder_from_json(one) for one in read["ladders"]] == [ladder]
     assert (read["command"], read["machine"]["cores"], read["more"]) == (
         "python -m tests.own --seconds 1 --who 'a|b'", 2, 1,

@@ -57,7 +57,7 @@ def chosen(benches: Document) -> tuple[list[Shown], list[Shown]]:
     best: dict[str, Shown] = {}
     for shown in rows_of(benches):
         before = best.get(shown.row.figure.id)
-        if before is None or (before.row.value is None and shown.row.value is not None):
+        if before is None or (shown.row.is_measured and not before.row.is_measured):
             best[shown.row.figure.id] = shown
 
     def shown_of(figure: Figure) -> Shown:

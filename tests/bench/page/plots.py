@@ -119,7 +119,8 @@ def times_better(row: Row) -> float:
     """Return how many times better than its bar a value is, within what is drawn; below 1 it misses."""
     bar, value = row.figure.bar, row.value
     assert bar is not None
-    assert value is not None
+    if value is None or (row.failed and row.figure.is_kept(value)):
+        return 1 / _FAR
     if row.figure.sense is Sense.AT_MOST:
         value, bar = bar, value
     if bar == 0:
@@ -136,7 +137,7 @@ def bars(shown: Sequence[Shown], theme: Theme) -> Canvas:
         bar = row.figure.bar
         assert bar is not None
         sign = "≥" if row.figure.sense is Sense.AT_LEAST else "≤"
-        if row.value is None:
+        if row.is_kept is None:
             axes.text(1.06, place, f"not measured (bar: {sign} {quantity(bar, row.figure.unit)})", va="center",
                       color=theme.native, style="italic")  # fmt: skip
             continue
@@ -144,8 +145,9 @@ def bars(shown: Sequence[Shown], theme: Theme) -> Canvas:
         axes.plot([1, better], [place, place], color=color, linewidth=3, solid_capstyle="butt")
         axes.plot([better], [place], marker="o" if row.is_kept else "X", color=color, markersize=7)
         right = better >= 1
+        told = "failures" if row.value is None else f"{number(row.value)}{', failures' if row.failed else ''}"
         axes.text(better * (1.09 if right else 0.92), place,
-                  f"{number(row.value)}  ({sign} {quantity(bar, row.figure.unit)})",
+                  f"{told}  ({sign} {quantity(bar, row.figure.unit)})",
                   va="center", ha="left" if right else "right")  # fmt: skip
     axes.axvline(1, color=theme.text, linewidth=1)
     axes.set_xscale("log", base=2)

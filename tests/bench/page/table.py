@@ -14,6 +14,7 @@ from tests.bench.rows import Peer, Row
 
 HEAD: Final = ("figure", "bar", "measured", "peers, same run", "verdict", "load's share of the CPU")
 NOT_MEASURED: Final = "not measured"
+FAILED: Final = "missed: failures"
 _SIGNS: Final = {Sense.AT_LEAST: "≥", Sense.AT_MOST: "≤"}
 _SHORT_UNITS: Final = frozenset({"pages", "calls", "packets", "share", "share of the most"})
 """Of these the name of the figure says enough."""
@@ -34,12 +35,12 @@ def quantity(value: float, unit: str) -> str:
 def verdict(row: Row) -> str:
     """Say whether the bar is kept, and by how much it is not."""
     bar, value = row.figure.bar, row.value
-    if value is None:
-        return NOT_MEASURED
-    if bar is None:
-        return "no bar"
+    if bar is None or row.is_kept is None:
+        return NOT_MEASURED if value is None else "no bar"
     if row.is_kept:
         return "kept"
+    if value is None or row.figure.is_kept(value):
+        return FAILED
     missing = abs(value - bar)
     return f"missed by {quantity(missing, row.figure.unit)}" + (f" ({missing / bar:.0%})" if bar else "")
 

@@ -157,7 +157,8 @@ def _missed(shown: Sequence[Shown], remarked: Remarks) -> Iterator[str]:
     for one in shown:
         if one.row.is_kept is False:
             said = remarked.get("missed", {}).get(one.row.figure.id, {})
-            lines.append([one.row.figure.what, verdict(one.row), said.get("why", ""), said.get("next", "")])
+            much = f"{verdict(one.row)}; {one.row.note}" if one.row.failed else verdict(one.row)
+            lines.append([one.row.figure.what, much, said.get("why", ""), said.get("next", "")])
     yield markdown(("figure", "by how much", "why", "what to try next"), lines) if lines else "None."
 
 
