@@ -44,6 +44,16 @@ def is_wildcard(pending: PendingRegistration) -> bool:
     return pending.sent.contact_value == "*"
 
 
+def comes_late(pending: PendingRegistration, binding: Registration, now: float) -> bool:
+    """Whether the answer to a REGISTER comes after the same page has registered over another connection.
+
+    One granted later than ``now`` is older than a clock that was set back.
+    """
+    connection_id = binding.connection_id or binding.former_connection_id
+    is_newer = pending.at < binding.granted_at <= now
+    return is_newer and connection_id not in ("", pending.connection_id)
+
+
 def shown_contacts(
     pending: PendingRegistration, reply: Reply, granted: Registration, now: float
 ) -> list[str]:

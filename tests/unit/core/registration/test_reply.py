@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.core.errors import SipReject
@@ -19,7 +21,7 @@ from kemi.core.registration import (
 )
 from kemi.core.registration.authorization import credentials_from_headers
 from kemi.core.registration.records import Sent
-from kemi.core.registration.reply import is_query, is_wildcard, shown_contacts
+from kemi.core.registration.reply import comes_late, is_query, is_wildcard, shown_contacts
 from tests.unit.core.call.ladder import header_reader
 from tests.unit.core.registration.bindings import ALICE, CONTACT, OURS, SETTINGS, TOKEN, binding
 
@@ -107,6 +109,27 @@ class TestTokenEnds:
 
     def test_digest_has_no_end_of_its_own(self) -> None:
         assert granted(ok(CONTACT)).expires_at == 600.0
+
+
+class TestLate:
+    """The answer to a sign-off may come when the page has registered again (RFC 5626 §6)."""
+
+    @pytest.mark.parametrize(
+        ("connection_id", "former", "granted_at", "is_late"),
+        [
+            pytest.param("8", "7", 11.0, True, id="over another connection since"),
+            pytest.param("", "8", 11.0, True, id="which is lost meanwhile"),
+            pytest.param("7", "", 11.0, False, id="over the same connection"),
+            pytest.param("", "7", 11.0, False, id="which is lost meanwhile, too"),
+            pytest.param("8", "", 9.0, False, id="another page's, before"),
+            pytest.param("8", "7", 99.0, False, id="by a clock that was set back"),
+            pytest.param("", "", 11.0, False, id="before a restart"),
+        ],
+    )
+    def test_a_newer_binding(self, connection_id: str, former: str, granted_at: float, is_late: bool) -> None:
+        asked = replace(pending(), at=10.0)
+        found = binding(connection_id=connection_id, former_connection_id=former, granted_at=granted_at)
+        assert comes_late(asked, found, 12.0) is is_late
 
 
 class TestRequest:
