@@ -27,6 +27,7 @@ from tests.unit.core.registration.bindings import ALICE, CONTACT, OURS, SETTINGS
 
 FLOW = Flow("7", "n0nce", "198.51.100.9", "127.0.0.1:40000", token="signed.name")
 OTHER_LOAD = '<sip:old@earlier.invalid>;expires=3600;+sip.instance="<urn:uuid:1>";reg-id=1'
+OTHER_FLOW = f'<{OURS}>;reg-id=2;+sip.instance="<urn:uuid:1>";expires=20'
 OTHER_TAB = '<sip:tab@other.invalid>;+sip.instance="<urn:uuid:2>";reg-id=1;expires=9'
 
 
@@ -57,6 +58,9 @@ class TestOurs:
             pytest.param([OTHER_TAB, OTHER_LOAD], 3600, id="by instance and reg-id"),
             pytest.param([f"{OTHER_TAB}, {CONTACT}"], 600, id="in one field"),
             pytest.param([f'<{OURS}>;expires=60;+sip.instance="<urn:uuid:1>"'], 60, id="expires first"),
+            pytest.param([OTHER_FLOW, CONTACT], 600, id="after another flow"),
+            pytest.param([OTHER_FLOW, f"<{OURS}>;expires=60"], 60, id="of a core that names no flow"),
+            pytest.param([OTHER_LOAD.replace("urn:uuid", "URN:UUID")], 3600, id="in another spelling"),
         ],
     )
     def test_it_is_found(self, contacts: list[str], expires: int) -> None:
@@ -67,6 +71,7 @@ class TestOurs:
         [
             pytest.param([OTHER_TAB], id="another instance"),
             pytest.param([OTHER_LOAD.replace("reg-id=1", "reg-id=2")], id="another reg-id"),
+            pytest.param([OTHER_FLOW], id="another flow"),
             pytest.param(["<sip:other@x>;expires=60"], id="no instance at all"),
         ],
     )
