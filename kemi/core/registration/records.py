@@ -32,6 +32,8 @@ class RegistrationSettings:
     """P-Access-Network-Info of all pages, "" for none."""
     reg_event: bool = True
     """Whether the core is asked to tell of registrations; false where the home network is our own, which ends none."""
+    flow_by_identity: bool = False
+    """Whether to the registrar each identity of a page is a flow of its own: ours keeps all of a user's together."""
 
 
 @dataclass(slots=True)
