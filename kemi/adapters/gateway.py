@@ -129,12 +129,12 @@ class Gateway(OwnRequestCallbacks, UnansweredCallbacks, FrontCallbacks, PassingO
         admission = self._doors.admission
         self._hidden = HiddenUsers(settings, for_registration, self._flows)
         dialogs = DialogStore(HtableTable)
+        subscriptions = SubscriptionStore(HtableTable)
         self._registrar = Registrar(
-            *(settings, for_registration, self._flows, dialogs, self._executor, admission, entry_points),
-            self._hidden,
+            *(settings, for_registration, self._flows, dialogs, subscriptions, self._executor),
+            *(admission, entry_points, self._hidden),
         )
         self._dialog_ids = DialogIds(self._calls, self._call_settings)
-        subscriptions = SubscriptionStore(HtableTable)
         self._standalone = StandaloneRequests(
             self._call_settings,
             self._flows,

@@ -338,7 +338,8 @@ class Housekeeping:
         log_event(logging.INFO, "registration_ended", identity=binding.address_of_record, why=cause.value)
         flow = self._flows.flow(binding.connection_id) if binding.connection_id else None
         connections = {one for one in (binding.connection_id, binding.former_connection_id) if one}
-        for call_id in self._calls.of_page(binding.owner, connections, binding.contact):
+        others = self._flows.other_flows(binding, now)
+        for call_id in self._calls.of_page(binding.owner, connections, binding.contact, others):
             self._dispatch(call_id, RegistrationEnded(cause.value, self._page_of(call_id)[0]))
         if ending.on_behalf and binding.grant.scheme == "bearer" and binding.core_expires_at > now:
             request = deregister(binding, self._registration_settings, self._new_token())

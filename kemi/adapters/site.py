@@ -75,4 +75,5 @@ def registration_settings(settings: Settings) -> RegistrationSettings:
         contact_tags=tuple(policy.contact_tags),
         access_network_info=policy.access_network_info,
         reg_event=settings.home is None,
+        flow_by_identity=settings.home is not None,
     )

@@ -168,11 +168,13 @@ class CallStore:
         """Return all records as JSON."""
         return [text for _, text in self._table.items()]
 
-    def of_page(self, owner: str, connection_ids: set[str], contact: str) -> list[str]:
-        """Return the names of a page's calls: on one of its connections, or of its identity and registered Contact."""
+    def of_page(self, owner: str, connection_ids: set[str], contact: str, others: set[str]) -> list[str]:
+        """Return the names of a page's calls: on one of its connections, or of its identity and registered Contact, but
+        on none of the ``others``."""
         found = dict.fromkeys(self.on_connections(connection_ids))
         for key, record in self._having(_OWNED + owner):
-            if record.owner == owner and same_contact(record.contact_of_binding, contact):
+            is_page = record.owner == owner and same_contact(record.contact_of_binding, contact)
+            if is_page and record.connection_id not in others:
                 found[key] = None
         return list(found)
 

@@ -221,6 +221,18 @@ class FlowStore:
                 return flow
         return None
 
+    def other_flows(self, binding: Registration, now: float) -> set[str]:
+        """Return the connections of the other flows of a binding's page: one Contact, several reg-ids (RFC 5626 §4.2).
+
+        That of one that is away counts: the page may come back to its calls.
+        """
+        others = (
+            found.connection_id or found.former_connection_id
+            for found in self._with_contact(binding.owner, binding.contact, now)
+            if found.key != binding.key
+        )
+        return set(others) - {"", binding.connection_id, binding.former_connection_id}
+
     def state_of(self, owner: str, contact: str, now: float) -> BindingState | None:
         """Return how an identity with this Contact is registered; None: nobody comes back to what it began."""
         return next((found.state for found in self._with_contact(owner, contact, now)), None)

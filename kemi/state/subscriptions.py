@@ -40,6 +40,19 @@ class SubscriptionStore:
         self._changed.set(call_id, "1")
         return found
 
+    def ask_again(self, binding_key: str, at: float) -> None:
+        """Let the core be asked for the state of a binding, ``at`` seconds since the epoch.
+
+        All that are there are looked through: this is seldom needed.
+        """
+
+        def due(found: Subscription) -> None:
+            found.refresh_at = at
+
+        for subscription in self.all():
+            if binding_key in subscription.bindings:
+                self.change(subscription.call_id, due)
+
     def remove(self, call_id: str) -> None:
         """Forget the dialog."""
         self._records.remove(call_id)

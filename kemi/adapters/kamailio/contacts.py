@@ -30,6 +30,7 @@ def kept_of(address_of_record: str) -> list[Kept]:
             Kept(
                 ksr.text(f"$(ulc({_PROFILE}=>addr)[{index}])"),
                 ksr.text(f"$(ulc({_PROFILE}=>instance)[{index}])"),
+                ksr.number(f"$(ulc({_PROFILE}=>regid)[{index}])"),
                 ksr.text(f"$(ulc({_PROFILE}=>callid)[{index}])"),
                 ksr.number(f"$(ulc({_PROFILE}=>cseq)[{index}])"),
             )

@@ -87,7 +87,7 @@ class HomePart:
         pending = self._flows.awaited(request.call_id, request.cseq)
         allowed = admitted(request, pending)
         kept = contacts.kept_of(allowed.address_of_record)
-        if pending is None and comes_late(request, kept):
+        if comes_late(request, pending, kept):
             transactions.reply_statelessly(200, "OK", (), "")
             return
         check_room(request, kept)

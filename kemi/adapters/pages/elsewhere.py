@@ -91,7 +91,7 @@ class Elsewhere:
         moved = []
         try:
             for key, node, host in self._found(looked_for):
-                self._hand_over(key, node, host)
+                self._hand_over(key, node, host, now)
                 here = self._absent.pop(key)  # not before: Redis may take nothing just now
                 log_event(logging.INFO, "page_moved", identity=here.address_of_record, to=node)
                 self._flows.end(key, Cause.MOVED, now, lambda found: not found.connection_id)
@@ -110,12 +110,13 @@ class Elsewhere:
             self._awaited[key] = self._awaited.pop(key)
         return keys
 
-    def _hand_over(self, key: str, node: str, host: str) -> None:
+    def _hand_over(self, key: str, node: str, host: str, now: float) -> None:
         binding = self._flows.binding(key)
         if binding is None:
             return
         connections = {binding.former_connection_id} - {""}
-        names = self._calls.of_page(binding.owner, connections, binding.contact)
+        others = self._flows.other_flows(binding, now)
+        names = self._calls.of_page(binding.owner, connections, binding.contact, others)
         texts = {name: text for name in names if (text := self._snapshots.text(name)) is not None}
         if not texts:
             return

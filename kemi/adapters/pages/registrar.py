@@ -37,7 +37,8 @@ from kemi.core.registration import (
 from kemi.core.registration.authorization import challenge_for_page, credentials_from_headers
 from kemi.core.registration.contact import page_of
 from kemi.core.registration.outage import kept_by_core
-from kemi.core.registration.reply import is_query, is_wildcard, shown_contacts
+from kemi.core.registration.reginfo import ASKED_AGAIN_AFTER_S
+from kemi.core.registration.reply import comes_late, is_query, is_wildcard, shown_contacts
 from kemi.core.registration.states import REPLACED, Cause
 from kemi.core.registration.token import (
     NO_PASSWORDS,
@@ -52,6 +53,7 @@ from kemi.core.trust import TOPOLOGY, TOWARDS_PAGE, warnings_for_page
 from kemi.settings import Settings
 from kemi.state.dialogs import DialogStore
 from kemi.state.flows import FlowStore
+from kemi.state.subscriptions import SubscriptionStore
 
 CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 
@@ -65,6 +67,7 @@ class Registrar:
         registration_settings: RegistrationSettings,
         flows: FlowStore,
         dialogs: DialogStore,
+        subscriptions: SubscriptionStore,
         executor: Executor,
         admission: Admission,
         entry_points: EntryPoints,
@@ -72,6 +75,7 @@ class Registrar:
     ) -> None:
         self._flows = flows
         self._dialogs = dialogs
+        self._subscriptions = subscriptions
         self._executor = executor
         self._admission = admission
         self._entry_points = entry_points
@@ -309,13 +313,21 @@ class Registrar:
             self._bind(pending, registration, reply, now)
         elif is_wildcard(pending):
             for key in self._flows.bindings_of(pending.address_of_record):
-                self._flows.end(key, Cause.DEREGISTERED, now)
+                self._deregistered(key, pending, now)
             if self._is_home:  # our own registrar keeps the pages of all the user's identities together
                 others = [key for key, one in self._flows.bindings() if one.impi == pending.grant.impi]
                 for key in others:
                     self._flows.end(key, Cause.UNREGISTERED, now)
         else:
-            self._flows.end(pending.key, Cause.DEREGISTERED, now)
+            self._deregistered(pending.key, pending, now)
+
+    def _deregistered(self, key: str, pending: PendingRegistration, now: float) -> None:
+        """End a binding, but not for an answer that comes late: the core is asked which REGISTER it took last."""
+        ended = self._flows.end(
+            key, Cause.DEREGISTERED, now, lambda found: not comes_late(pending, found, now)
+        )
+        if ended is None and self._flows.binding(key) is not None:
+            self._subscriptions.ask_again(key, now + ASKED_AGAIN_AFTER_S)
 
     def _bind(
         self, pending: PendingRegistration, registration: Registration, reply: Reply, now: float

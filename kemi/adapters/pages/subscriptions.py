@@ -27,7 +27,7 @@ from kemi.core.registration.own_requests import (
     subscription_failed,
     subscription_key,
 )
-from kemi.core.registration.reginfo import CLOCKS_S, SETTLED_AFTER_S, Verdict, judge, without
+from kemi.core.registration.reginfo import ASKED_AGAIN_AFTER_S, CLOCKS_S, Verdict, judge, without
 from kemi.state.deadlines import Deadlines
 from kemi.state.flows import FlowStore
 from kemi.state.subscriptions import SubscriptionStore
@@ -111,7 +111,7 @@ def _learn(found: Subscription, request: Request, verdict: Verdict, now: float) 
     )  # a NOTIFY may overtake the 200 (RFC 6665 §4.1.2.4)
     found.stale = found.stale or verdict.resubscribe
     if verdict.doubtful:
-        found.refresh_at = now + SETTLED_AFTER_S + 0.5
+        found.refresh_at = now + ASKED_AGAIN_AFTER_S
     value = "".join(request.headers("Subscription-State"))
     if value.partition(";")[0].strip().lower() != "terminated":
         return

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kemi.core.decimals import number_or
 from kemi.core.errors import SipReject
 from kemi.core.home.identities import address_of_record
 from kemi.core.identity import known_as
@@ -37,6 +38,7 @@ class Kept:
     uri: str
     instance: str
     """"" for a page that names none."""
+    reg_id: int
     call_id: str
     cseq: int
     """Of the REGISTER it comes from."""
@@ -70,7 +72,10 @@ def check_room(request: Request, there: Sequence[Kept]) -> None:
     if not request.contact or len(there) < MOST_PAGES or _only_ends(request):
         return
     contact, instance = uri_from_address(request.contact), parameter(request.contact, "+sip.instance") or ""
-    if not any(one.uri == contact or (instance and one.instance.strip('"') == instance) for one in there):
+    flow = instance, number_or(0, parameter(request.contact, "reg-id") or "")
+    if not any(
+        one.uri == contact or (instance and flow == (one.instance.strip('"'), one.reg_id)) for one in there
+    ):
         raise SipReject(
             f"this user has {MOST_PAGES} pages already",
             status=480,
@@ -78,13 +83,17 @@ def check_room(request: Request, there: Sequence[Kept]) -> None:
         )
 
 
-def comes_late(request: Request, there: Sequence[Kept]) -> bool:
-    """Whether a de-registration of our own is for what is there no more (RFC 3261 §10.3 step 7).
+def comes_late(request: Request, pending: PendingRegistration | None, there: Sequence[Kept]) -> bool:
+    """Whether a de-registration is for what is there no more (RFC 3261 §10.3 step 7).
 
-    Kamailio's registrar finds a page by its instance, and then compares neither Contact nor CSeq: it would remove what
-    the page has registered meanwhile, or as another of its user's identities.
+    Kamailio's registrar finds a page by its instance and reg-id, and then compares neither Contact nor CSeq: it would
+    remove what the page has registered meanwhile.  A page's own request with an older CSeq is left to it to refuse.
+
+    ``pending``: as for ``admitted``.
     """
     contact = uri_from_address(request.contact)
+    if pending is not None:
+        return contact not in ("", "*") and _only_ends(request) and all(one.uri != contact for one in there)
     return not any(
         one.uri == contact and (one.call_id != request.call_id or one.cseq < request.cseq) for one in there
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from zlib import crc32
 
 from kemi.core.decimals import number_or
 from kemi.core.errors import RemoteProtocolError, SipReject
+from kemi.core.identity import one_spelling
 from kemi.core.messages import (
     Request,
     addresses_from_headers,
@@ -15,12 +17,13 @@ from kemi.core.messages import (
     uri_from_address,
     with_parameters,
 )
-from kemi.core.registration.records import Registration
+from kemi.core.registration.records import Registration, instance_and_reg_id
 from kemi.core.trust import FROM_PAGE_IN_CONTACT, without_parameters
 
 QUOTE = '"'
 _CONTACT_URI = re.compile(r"sips?:[^\s<>]+$", re.IGNORECASE)
 _REPLACED = "\ufffd"
+_MOST_REG_ID = 2**31 - 1
 
 
 def contact_of(request: Request) -> str:
@@ -63,6 +66,20 @@ def page_of(request: Request, current: Registration | None) -> str:
 def page_at(contact: str) -> str:
     """Return what names the page of a Contact: its instance, or its user; "" for no Contact."""
     return parameter(contact, "+sip.instance") or uri_from_address(contact).partition("@")[0]
+
+
+def with_flow_of(identity: str, contact: str) -> str:
+    """Return a Contact whose reg-id (RFC 5626 §4.2) is that of no other identity of the page.
+
+    A registrar that keeps all of a user's identities together finds a contact by instance and reg-id.
+    """
+    instance, reg_id = instance_and_reg_id(contact)
+    if not instance:
+        return contact
+    own = (crc32(one_spelling(identity).encode()) + number_or(0, reg_id)) % _MOST_REG_ID + 1
+    if not reg_id:
+        return f"{contact};reg-id={own}"
+    return with_parameters(contact, lambda name, _: f";reg-id={own}" if name == "reg-id" else None)
 
 
 def contact_for_core(contact: str, tags: tuple[str, ...], longest_s: int | None) -> str:

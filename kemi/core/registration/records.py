@@ -32,6 +32,8 @@ class RegistrationSettings:
     """P-Access-Network-Info of all pages, "" for none."""
     reg_event: bool = True
     """Whether the core is asked to tell of registrations; false where the home network is our own, which ends none."""
+    flow_by_identity: bool = False
+    """Whether to the registrar each identity of a page is a flow of its own: ours keeps all of a user's together."""
 
 
 @dataclass(slots=True)
@@ -250,11 +252,17 @@ def binding_key(address_of_record: str, contact_value: str, contact: str) -> str
     The only place where this key is built.  Spaces part it: no URI and no URN has one, and an escaped one stays so.
     """
     identity = one_spelling(address_of_record).replace(" ", "%20")
+    instance, reg_id = instance_and_reg_id(contact_value)
+    if instance:
+        return f"{identity} {instance} {reg_id}"
+    return f"{identity} {''.join(contact.partition(';')[0].lower().split())}"
+
+
+def instance_and_reg_id(contact_value: str) -> tuple[str, str]:
+    """Return what tells one flow of a Contact from another (RFC 5626 §4.2), in one spelling; "" for what it lacks."""
     found = parameters(contact_value)
     instance = found.get("+sip.instance", "").strip("<>").lower()
-    if instance:
-        return f"{identity} {''.join(instance.split())} {''.join(found.get('reg-id', '').split())}"
-    return f"{identity} {''.join(contact.partition(';')[0].lower().split())}"
+    return "".join(instance.split()), "".join(found.get("reg-id", "").split())
 
 
 def same_contact(one: str, other: str) -> bool:

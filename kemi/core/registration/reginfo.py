@@ -21,6 +21,8 @@ from kemi.core.registration.states import Cause
 
 SETTLED_AFTER_S: Final = 5.0
 """How old a registration must be before an end that its page may have caused itself is believed."""
+ASKED_AGAIN_AFTER_S: Final = SETTLED_AFTER_S + 0.5
+"""When the whole state is asked for after something doubtful."""
 CLOCKS_S: Final = 1.0
 """So far ahead a grant may be; one further ahead is older than a clock that was set back."""
 _OWN_DOING: Final = frozenset({Cause.UNREGISTERED, Cause.CORE_EXPIRED})

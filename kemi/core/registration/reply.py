@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 
 from kemi.core.decimals import number_or
 from kemi.core.messages import Reply, addresses_from_headers, parameter, parameters, uri_from_address
-from kemi.core.registration.records import Charging, PendingRegistration, Registration
+from kemi.core.registration.records import Charging, PendingRegistration, Registration, instance_and_reg_id
 
 _EXPIRES = re.compile(r';\s*expires\s*=\s*(?:"[^"]*"|[^;]*)', re.IGNORECASE)
 
@@ -44,6 +45,16 @@ def is_wildcard(pending: PendingRegistration) -> bool:
     return pending.sent.contact_value == "*"
 
 
+def comes_late(pending: PendingRegistration, binding: Registration, now: float) -> bool:
+    """Whether the answer to a REGISTER comes after the same page has registered over another connection.
+
+    One granted later than ``now`` is older than a clock that was set back.
+    """
+    connection_id = binding.connection_id or binding.former_connection_id
+    is_newer = pending.at < binding.granted_at <= now
+    return is_newer and connection_id not in ("", pending.connection_id)
+
+
 def shown_contacts(
     pending: PendingRegistration, reply: Reply, granted: Registration, now: float
 ) -> list[str]:
@@ -67,18 +78,17 @@ def _without_expires(address: str) -> str:
 
 def _own_binding(pending: PendingRegistration, reply: Reply) -> str | None:
     """Find this page's own binding among all the core lists (RFC 3261 §10.3 step 8): by URI, else by instance and
-    reg-id, because a registrar may still list the Contact of an earlier load of the same page."""
+    reg-id, because a registrar may still list the Contact of an earlier load of the same page.
+
+    The flows of one page have the same URI (RFC 5626 §4.2): it is enough only where one side does not name its flow.
+    """
     listed = addresses_from_headers(reply.headers("Contact"))
-    for address in listed:
-        if uri_from_address(address) == pending.contact:
-            return address
-    own = parameters(pending.sent.contact_value)
-    instance = own.get("+sip.instance")
-    for address in listed:
-        found = parameters(address)
-        if instance and found.get("+sip.instance") == instance and found.get("reg-id") == own.get("reg-id"):
-            return address
-    return None
+    own = instance_and_reg_id(pending.sent.contact_value)
+    same_flow = [address for address in listed if own[0] and instance_and_reg_id(address) == own]
+    same_uri = [address for address in listed if uri_from_address(address) == pending.contact]
+    both = (address for address in same_uri if address in same_flow)
+    unnamed = (address for address in same_uri if not all((*own, *instance_and_reg_id(address))))
+    return next(chain(both, unnamed, same_flow), None)
 
 
 def _granted_expires(pending: PendingRegistration, reply: Reply) -> int:

@@ -23,7 +23,7 @@ from kemi.core.registration.authorization import (
     impi_from_impu,
     protected,
 )
-from kemi.core.registration.contact import capped_expires, contact_for_core, contact_of
+from kemi.core.registration.contact import capped_expires, contact_for_core, contact_of, with_flow_of
 from kemi.core.registration.records import (
     Flow,
     Grant,
@@ -105,6 +105,8 @@ def register_for_core(
     contact = contact_of(request)
     longest_s = max(0, int(grant.expires_at - now)) if grant.scheme == BEARER else None
     passed = contact_for_core(contact, settings.contact_tags, longest_s)
+    if settings.flow_by_identity:
+        passed = with_flow_of(request.to_uri, passed)
     remove: tuple[str, ...] = ("Route", *FROM_PAGE)
     insert = [
         f"Path: <sip:{flow.token}@{settings.ims_host};lr{';ob' if parameter(contact, 'reg-id') else ''}>",

@@ -122,6 +122,7 @@ class Worker:
             self.flows,
             nobody,
             nobody,
+            nobody,
             self.doors.admission,
             nobody,
             nobody,

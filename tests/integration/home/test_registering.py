@@ -100,6 +100,21 @@ async def test_a_page_that_is_loaded_again_as_another_identity_outlasts_what_it_
     await call.wait_status(486)
 
 
+async def test_two_identities_of_one_page_are_registered_side_by_side(stage: HomeStage) -> None:
+    """As by two phones of the SDK: the registrar knows both by one instance."""
+    instance = "urn:uuid:00000000-0000-4000-8000-000000000003"
+    first = await stage.user("alice", instance=instance)
+    number = WicIdentity(f"sip:{ALICE.number}@{REALM}", instance=instance)
+    other = await stage.join(ScriptedWic(stage.handshake, number), registered=False)
+    assert (await register(other, stage.token("alice"))).status == 200
+    await stage.has_contacts("alice", 2)
+    assert (await other.unregister()).status == 200
+    await stage.has_contacts("alice", 1)
+    call = await (await stage.user("bob")).invite(ALICE.impu, AUDIO)
+    await (await first.wait_incoming()).respond(486)
+    await call.wait_status(486)
+
+
 async def test_whom_the_operator_removes_is_signed_off(stage: HomeStage) -> None:
     """As ``accounts remove`` does: the account is gone, and its web session is over."""
     add_account(stage.lab, "web1")
@@ -259,5 +274,6 @@ async def test_one_page_more_than_ring_together_is_refused(stage: HomeStage) -> 
     page = await stage.join(ScriptedWic(stage.handshake, WicIdentity(ALICE.impu)), registered=False)
     refused = await register(page, stage.token("alice"))
     assert (refused.status, warning_of(refused)) == (480, f"this user has {MOST_PAGES} pages already")
+    await stage.user("alice", instance=stage.pages[1].identity.instance)  # loaded again
     await stage.pages[0].unregister()
     assert (await register(page, stage.token("alice"))).status == 200

@@ -113,6 +113,38 @@ class TestSecondConnection:
         await stage.state_of(first, "registered")
         assert not first.lost.is_set()
 
+    @pytest.mark.conformance("R-65")
+    async def test_the_end_of_one_flow_leaves_the_calls_of_the_pages_other_flow(
+        self, stage: RegistrationStage
+    ) -> None:
+        """Two connections of one page: one instance and Contact, two reg-ids (RFC 5626 §4.2)."""
+        first = stage.new_page()
+        second = stage.new_page(instance=first.identity.instance)
+        second.identity = replace(second.identity, reg_id=2)
+        second._user, second._host = first._user, first._host
+        assert second.contact_uri == first.contact_uri
+        await stage.join(first)
+        await stage.join(second)
+        call, other = await stage.answered(first), await stage.answered(second)
+        assert (await second.unregister()).status == 200
+        await stage.state_of(second, None)
+        await other.ims.wait_request("BYE")
+        await other.wic.wait_request("BYE")
+        await stage.state_of(first, "registered")
+        assert (await call.wic.info()).status == 200
+        await call.hang_up()
+
+    @pytest.mark.conformance("R-64")
+    async def test_who_signs_off_and_registers_at_once_over_the_same_connection_has_no_calls_left(
+        self, stage: RegistrationStage
+    ) -> None:
+        page = await stage.registered_page()
+        call = await stage.answered(page)
+        assert (await page.unregister()).status == 200
+        assert (await page.register()).status == 200
+        await call.ims.wait_request("BYE")
+        await call.wic.wait_request("BYE")
+
     @pytest.mark.conformance("R-14")
     async def test_one_connection_speaks_for_one_identity(self, stage: RegistrationStage) -> None:
         page = await stage.registered_page()

@@ -288,6 +288,36 @@ class TestTheNetworkEnds:
         await call.hang_up()
 
 
+class TestLateAnswer:
+    """The core's 200 to a sign-off may come when the page has registered over another connection (RFC 5626 §6)."""
+
+    @pytest.mark.conformance("R-64", "R-65")
+    @pytest.mark.parametrize("contact", ["its own", "*"])
+    async def test_the_newer_registration_stays_and_the_core_is_asked(
+        self, stage: RegistrationStage, contact: str
+    ) -> None:
+        first = await watched_page(stage)
+        good = stage.core.registrar
+        stage.core.registrar = replace(good, status=None)
+        request = first._register_request(0, ())
+        if contact == "*":
+            request.headers.replace("Contact", "*")
+        before = len(stage.core.trace.requests("REGISTER"))
+        await first.send(request)
+        sign_off = await stage.core.trace.wait_request("REGISTER", count=before + 1)
+        stage.core.registrar = good
+        second = await stage.registered_page(instance=first.identity.instance)
+        await stage.closed_with(first, 4409)
+        subscription = stage.core.subscriptions.only
+        assert not subscription.refreshes
+        gateway = (LOOPBACK, stage.lab.info.gateway.sip_port)
+        stage.core.send(response_to(sign_off, 200, to_tag="late"), gateway)
+        await stage.logged(request.call_id, "event=deregistered")
+        await stage.state_of(second, "registered")
+        assert (await stage.ask_along(stage.path_of(second), second)).status == 200
+        await stage.soon(lambda: bool(subscription.refreshes), "asked again")
+
+
 class TestNotifications:
     """What is believed, and what is refused."""
 

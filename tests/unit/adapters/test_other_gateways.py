@@ -170,6 +170,15 @@ class TestHandedOver:
         leaving.elsewhere.changed(leaving.key, here)
         assert leaving.elsewhere.look(there_at + 1.0) == [leaving.key] * has_moved
 
+    def test_a_call_on_another_flow_of_the_page_stays(self, leaving: Leaving) -> None:
+        flows, sent = leaving.world.flows, leaving.here.sent
+        flows.open(Flow("8", "n", "192.0.2.1", "127.0.0.1:8"))
+        second = replace(sent, contact_value=sent.contact_value.replace("reg-id=1", "reg-id=2"))
+        flows.register("8", binding(sent=second), 1e12)
+        leaving.world.calls.change(leaving.call.key, lambda record: setattr(record, "connection_id", "8"))
+        assert leaving.look(2.0) == [leaving.key]
+        assert (leaving.link.handed, leaving.world.calls.keys()) == ([], [leaving.call.key])
+
     def test_what_redis_does_not_take_stays_here_until_it_does(self, leaving: Leaving) -> None:
         leaving.link.full = True
         assert leaving.look(2.0) == []

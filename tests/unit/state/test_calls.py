@@ -221,7 +221,21 @@ class TestStore:
         record = record_at("confirmed")
         record.registered_contact, record.wic_contact, record.connection_id = registered, named, ""
         store.create(record)
-        found = store.of_page(record.owner, set(), "sip:x@page.invalid;transport=ws")
+        found = store.of_page(record.owner, set(), "sip:x@page.invalid;transport=ws", set())
+        assert found == [record.key] * is_found
+
+    @pytest.mark.parametrize(
+        ("connection_ids", "others", "is_found"),
+        [({"8"}, {"7"}, False), ({"7"}, {"8"}, True), ({"8"}, set(), True)],
+    )
+    def test_a_call_on_another_flow_of_the_page_is_not_meant(
+        self, connection_ids: set[str], others: set[str], is_found: bool
+    ) -> None:
+        store = CallStore(MemoryTable(), MemoryTable())
+        record = record_at("confirmed")
+        record.connection_id = "7"
+        store.create(record)
+        found = store.of_page(record.owner, connection_ids, record.contact_of_binding, others)
         assert found == [record.key] * is_found
 
     def test_a_record_of_the_release_before_can_be_read(self) -> None:

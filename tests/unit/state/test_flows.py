@@ -248,6 +248,20 @@ class TestBindings:
         assert flows.successor(ALICE, "sip:y@page.invalid", now=0.0) is None
         assert flows.successor("sip:bob@ims.example", "sip:x@page.invalid", now=0.0) is None
 
+    def test_the_other_flows_of_a_page(self, flows: FlowStore) -> None:
+        registered(flows)
+        second = alice(sent=Sent(CONTACT.replace("reg-id=1", "reg-id=2"), call_id="reg-2", cseq=1))
+        flows.open(AGAIN)
+        flows.register("8", second, away_until=30.0)
+        first = flows.binding(KEY)
+        assert first is not None
+        assert flows.other_flows(first, now=0.0) == {"8"}
+        assert flows.other_flows(second, now=0.0) == {"7"}
+        flows.lose("7", away_until=30.0)
+        assert flows.other_flows(second, now=0.0) == {"7"}
+        assert flows.other_flows(second, now=100.0) == set()
+        assert flows.other_flows(replace(second, former_connection_id="7"), now=0.0) == set()
+
     def test_nobody_comes_back_where_no_binding_has_the_contact(self, flows: FlowStore) -> None:
         registered(flows)
         flows.lose("7", away_until=30.0)

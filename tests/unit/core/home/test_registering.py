@@ -74,8 +74,9 @@ def test_the_gateway_itself_ends_a_registration(request_: Request) -> None:
     assert (found.address_of_record, found.identities, found.lines) == (ALICE, (), ())
 
 
-def kept(page: str, instance: str, *, call_id: str = "other", cseq: int = 1) -> Kept:
-    return Kept(f"sip:{page}@page.invalid", f"<urn:uuid:{instance}>" if instance else "", call_id, cseq)
+def kept(page: str, instance: str, *, reg_id: int = 1, call_id: str = "other", cseq: int = 1) -> Kept:
+    named = f"<urn:uuid:{instance}>" if instance else ""
+    return Kept(f"sip:{page}@page.invalid", named, reg_id, call_id, cseq)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,24 @@ def kept(page: str, instance: str, *, call_id: str = "other", cseq: int = 1) -> 
     ],
 )
 def test_our_own_end_of_a_page_is_not_that_of_what_came_after_it(there: list[Kept], is_late: bool) -> None:
-    assert comes_late(register(VOUCHED, expires="0"), there) is is_late
+    assert comes_late(register(VOUCHED, expires="0"), None, there) is is_late
+
+
+@pytest.mark.parametrize(
+    ("contact", "expires", "there", "is_late"),
+    [
+        pytest.param(CONTACT, "0", [kept("x", "1")], False, id="its own"),
+        pytest.param(CONTACT, "0", [kept("x", "1", call_id="call-1", cseq=9)], False, id="for the registrar to refuse"),
+        pytest.param(CONTACT, "0", [kept("y", "1")], True, id="loaded again meanwhile"),
+        pytest.param(CONTACT, "600", [kept("y", "1")], False, id="loaded again"),
+        pytest.param("*", "0", [kept("y", "1")], False, id="all of them"),
+        pytest.param("", "0", [kept("y", "1")], False, id="a question"),
+    ],
+)  # fmt: skip
+def test_a_pages_own_end_removes_nothing_with_another_contact(
+    contact: str, expires: str, there: list[Kept], is_late: bool
+) -> None:
+    assert comes_late(register(VOUCHED, contact=contact, expires=expires), PENDING, there) is is_late
 
 
 def test_one_page_too_many() -> None:
@@ -99,5 +117,7 @@ def test_one_page_too_many() -> None:
     check_room(register(VOUCHED), [*there[1:], kept("y", "1")])
     check_room(register(VOUCHED, expires="0"), there)
     check_room(register(VOUCHED, contact=""), there)  # it only asks who is there
+    with pytest.raises(SipReject):
+        check_room(register(VOUCHED), [*there[1:], kept("y", "1", reg_id=2)])
     with pytest.raises(SipReject):
         check_room(register(VOUCHED), there)

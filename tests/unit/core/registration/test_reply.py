@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.core.errors import SipReject
@@ -19,12 +21,13 @@ from kemi.core.registration import (
 )
 from kemi.core.registration.authorization import credentials_from_headers
 from kemi.core.registration.records import Sent
-from kemi.core.registration.reply import is_query, is_wildcard, shown_contacts
+from kemi.core.registration.reply import comes_late, is_query, is_wildcard, shown_contacts
 from tests.unit.core.call.ladder import header_reader
 from tests.unit.core.registration.bindings import ALICE, CONTACT, OURS, SETTINGS, TOKEN, binding
 
 FLOW = Flow("7", "n0nce", "198.51.100.9", "127.0.0.1:40000", token="signed.name")
 OTHER_LOAD = '<sip:old@earlier.invalid>;expires=3600;+sip.instance="<urn:uuid:1>";reg-id=1'
+OTHER_FLOW = f'<{OURS}>;reg-id=2;+sip.instance="<urn:uuid:1>";expires=20'
 OTHER_TAB = '<sip:tab@other.invalid>;+sip.instance="<urn:uuid:2>";reg-id=1;expires=9'
 
 
@@ -55,6 +58,9 @@ class TestOurs:
             pytest.param([OTHER_TAB, OTHER_LOAD], 3600, id="by instance and reg-id"),
             pytest.param([f"{OTHER_TAB}, {CONTACT}"], 600, id="in one field"),
             pytest.param([f'<{OURS}>;expires=60;+sip.instance="<urn:uuid:1>"'], 60, id="expires first"),
+            pytest.param([OTHER_FLOW, CONTACT], 600, id="after another flow"),
+            pytest.param([OTHER_FLOW, f"<{OURS}>;expires=60"], 60, id="of a core that names no flow"),
+            pytest.param([OTHER_LOAD.replace("urn:uuid", "URN:UUID")], 3600, id="in another spelling"),
         ],
     )
     def test_it_is_found(self, contacts: list[str], expires: int) -> None:
@@ -65,6 +71,7 @@ class TestOurs:
         [
             pytest.param([OTHER_TAB], id="another instance"),
             pytest.param([OTHER_LOAD.replace("reg-id=1", "reg-id=2")], id="another reg-id"),
+            pytest.param([OTHER_FLOW], id="another flow"),
             pytest.param(["<sip:other@x>;expires=60"], id="no instance at all"),
         ],
     )
@@ -107,6 +114,27 @@ class TestTokenEnds:
 
     def test_digest_has_no_end_of_its_own(self) -> None:
         assert granted(ok(CONTACT)).expires_at == 600.0
+
+
+class TestLate:
+    """The answer to a sign-off may come when the page has registered again (RFC 5626 §6)."""
+
+    @pytest.mark.parametrize(
+        ("connection_id", "former", "granted_at", "is_late"),
+        [
+            pytest.param("8", "7", 11.0, True, id="over another connection since"),
+            pytest.param("", "8", 11.0, True, id="which is lost meanwhile"),
+            pytest.param("7", "", 11.0, False, id="over the same connection"),
+            pytest.param("", "7", 11.0, False, id="which is lost meanwhile, too"),
+            pytest.param("8", "", 9.0, False, id="another page's, before"),
+            pytest.param("8", "7", 99.0, False, id="by a clock that was set back"),
+            pytest.param("", "", 11.0, False, id="before a restart"),
+        ],
+    )
+    def test_a_newer_binding(self, connection_id: str, former: str, granted_at: float, is_late: bool) -> None:
+        asked = replace(pending(), at=10.0)
+        found = binding(connection_id=connection_id, former_connection_id=former, granted_at=granted_at)
+        assert comes_late(asked, found, 12.0) is is_late
 
 
 class TestRequest:
