@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import chain
 
 from kemi.core.decimals import number_or
 from kemi.core.messages import Reply, addresses_from_headers, parameter, parameters, uri_from_address
@@ -82,13 +81,19 @@ def _own_binding(pending: PendingRegistration, reply: Reply) -> str | None:
 
     The flows of one page have the same URI (RFC 5626 §4.2): it is enough only where one side does not name its flow.
     """
-    listed = addresses_from_headers(reply.headers("Contact"))
     own = instance_and_reg_id(pending.sent.contact_value)
-    same_flow = [address for address in listed if own[0] and instance_and_reg_id(address) == own]
-    same_uri = [address for address in listed if uri_from_address(address) == pending.contact]
-    both = (address for address in same_uri if address in same_flow)
-    unnamed = (address for address in same_uri if not all((*own, *instance_and_reg_id(address))))
-    return next(chain(both, unnamed, same_flow), None)
+    same_uri = same_flow = None
+    for address in addresses_from_headers(reply.headers("Contact")):
+        flow = instance_and_reg_id(address)
+        is_own = bool(own[0]) and flow == own
+        if uri_from_address(address) == pending.contact:
+            if is_own:
+                return address
+            if not all((*own, *flow)):
+                same_uri = same_uri or address
+        elif is_own:
+            same_flow = same_flow or address
+    return same_uri or same_flow
 
 
 def _granted_expires(pending: PendingRegistration, reply: Reply) -> int:
