@@ -31,7 +31,7 @@ def tell_relay(record: CallRecord) -> list[act.Action]:
 
     While an offer is open nothing happens; kemi/core/call/flow.py asks again when that is settled.
     """
-    if record.media_state is not Media.CONNECTED or exchange.is_open(record):
+    if record.ended or record.media_state is not Media.CONNECTED or exchange.is_open(record):
         return []
     record.relay_behind = False
     renew = renewal(record, [medium for medium in record.media if medium.active])
