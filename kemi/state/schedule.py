@@ -34,6 +34,8 @@ class Wait(enum.StrEnum):
     """The end of the time that a page may be away."""
     TELL = "tell"
     """Something that the page is to be told again, or once it is there."""
+    RELAY = "relay"
+    """A relay that is to be told again."""
     RECOVERY = "recovery"
     """A call that moves to another media node, or whose page may have moved."""
 
@@ -46,6 +48,7 @@ WAITS: Final[Mapping[Due, Wait]] = MappingProxyType(
         Due.PAGE_SESSION_EXPIRED: Wait.PAGE_SESSION,
         Due.FLOW_RECOVERY: Wait.AWAY,
         Due.TELL_PAGE: Wait.TELL,
+        Due.TELL_RELAY: Wait.RELAY,
         Due.RECOVERY: Wait.RECOVERY,
         Due.ICE_RESTART: Wait.RECOVERY,
     }

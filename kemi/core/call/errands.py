@@ -44,7 +44,11 @@ class _Errands:
             more = event.renewed if isinstance(event, MediaRenewed) else {}
             return self.go_on(record, others, {**known, **more}, settings)
 
-        return [replace(first, bearer=Continuation(self._alone(done), self._alone(self.fail)))]
+        def failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
+            record.relay_behind = True
+            return self.fail(record, event, settings)
+
+        return [replace(first, bearer=Continuation(self._alone(done), self._alone(failed)))]
 
     def _alone(self, step: _Step[_E]) -> _Step[_E]:
         """Let a step see no other exchange than its own."""
@@ -64,7 +68,7 @@ def run_errands(
     record: CallRecord, errands: Sequence[Errand], finish: Finish, fail: Fail, settings: CallSettings
 ) -> list[act.Action]:
     """Return the first errand's action; its event leads to the next one, and so on to ``finish``.  One that fails leads
-    to ``fail`` and to nothing else.
+    to ``fail`` and to nothing else, and the relay is told again what holds then.
 
     Where the exchange that is open now is over by then, the steps find none: one that began meanwhile is not theirs.
     """
@@ -72,7 +76,7 @@ def run_errands(
 
 
 def run_alone(record: CallRecord, errands: Sequence[Errand], settings: CallSettings) -> list[act.Action]:
-    """The same where nothing follows, and one that fails is noted and no more."""
+    """The same where nothing follows, and one that fails is noted."""
     return run_errands(record, errands, _nothing_more, _noted, settings)
 
 

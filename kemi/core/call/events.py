@@ -28,6 +28,7 @@ class Due(enum.StrEnum):
     UPDATE_RETRY = "update_retry"
     TELL_PAGE = "tell_page"
     TELL_CORE = "tell_core"
+    TELL_RELAY = "tell_relay"
     ANSWER_TIMEOUT = "answer_timeout"
     FLOW_RECOVERY = "flow_recovery"
     FORGET = "forget"

@@ -11,7 +11,7 @@ from kemi.core.call.actions import Action, ReleaseMedia, Schedule
 from kemi.core.call.from_page import answer, challenged, credentials, setup, trunk_call
 from kemi.core.call.in_dialog import core_requests, dialog, far_end, page_requests
 from kemi.core.call.lifetime import own_requests, refresh, release, session_timer
-from kemi.core.call.media import digits, media_control
+from kemi.core.call.media import digits, media_control, relay_told
 from kemi.core.call.media.session import with_terms
 from kemi.core.call.node_loss import recovery
 from kemi.core.call.record import CallRecord, Offerer
@@ -132,6 +132,7 @@ DUES: Final[Mapping[events.Due, Step]] = MappingProxyType(
         events.Due.RECOVERY: recovery.on_due,
         events.Due.ICE_RESTART: ice_restart.on_due,
         events.Due.TELL_PAGE: own_offer.on_due,
+        events.Due.TELL_RELAY: relay_told.on_due,
     }
 )
 """What was scheduled for a call that waits for its page: who takes it, whoever called."""
@@ -175,6 +176,8 @@ def handle(record: CallRecord, event: events.Event, settings: CallSettings) -> l
         digits.learn(record, message)
         media_control.learn(record, message)
     actions = [*actions, *digits.withhold(record), *media_control.ask(record)]
+    if record.relay_behind and record.recovery is None:
+        actions = [*actions, *relay_told.tell_relay(record)]
     if record.recovery is not None:
         actions = [*actions, *recovery.go_on(record, settings)]
     elif record.page_behind:

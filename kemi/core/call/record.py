@@ -289,6 +289,8 @@ class CallRecord:
     """The core has perhaps been told something else than the page wants (core_told.py)."""
     core_attempts: int = 0
     """How often it has been offered the right thing, without success."""
+    relay_behind: bool = False  # the relay has perhaps not what holds (media/relay_told.py)
+    relay_attempts: int = 0  # how often it has been told since, without success
     own_ims_offer: int = 0
     """CSeq of our newest offer to the core in the running session."""
     exchange: Exchange | None = None

@@ -7,13 +7,19 @@ import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import pytest
 import pytest_asyncio
 
+from kemi.adapters.relay.relay_sessions import named
+from rtpengine.capabilities import OLDEST
+from rtpengine.ng.commands import Offer
+from rtpengine.profiles import audio_profile
+from rtpengine.running import reoffer_from_ims
+from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, Daemon
-from tests.contract.rtpengine.live_call import LiveCall
+from tests.contract.rtpengine.live_call import CALL_ID, LiveCall
 from tests.contract.rtpengine.rtp_peer import RtpPeer, loudest_frequency_hz, tone_payloads
 from tests.contract.rtpengine.sdp import answer_to, section
 from tests.peers.aiortc_wic import TONE_HZ
@@ -226,6 +232,21 @@ class TestCore:
                 str(change.payload_type),
             )
             await talk(call, peer, change.codec, change.payload_type)
+
+    async def test_an_offer_of_it_that_was_given_up_half_way_is_undone(
+        self, running: Running, far_ends: tuple[RtpPeer, RtpPeer], daemon: Daemon
+    ) -> None:
+        """As of a relay that was too slow for it."""
+        (call, spoken), (first, second) = running, far_ends
+        client = UdpClient(daemon.address)
+        for change in (PCMU_FIRST, OPUS_AS_110):
+            steps = reoffer_from_ims(
+                named(CALL_ID, "audio"), audio_profile(), line(change, second), None, daemon_version=OLDEST
+            )
+            client.request(cast("Offer", next(steps)))
+            call.renew("audio")
+            await talk(call, first, spoken.codec, spoken.payload_type)
+        client.close()
 
     async def test_it_is_offered_everything_without_a_change_and_may_answer_otherwise(
         self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]

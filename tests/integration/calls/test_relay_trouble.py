@@ -25,9 +25,11 @@ from tests.integration.calls.stage import (
 )
 from tests.lab.lab import Lab
 from tests.lab.waiting import wait_until
+from tests.peers.aiortc_wic import TONE_HZ, AiortcMedia, AiortcWic
 from tests.peers.call_plan import CallPlan
-from tests.peers.core_script import CoreScript, UntilCancelled
-from tests.peers.device_sdp import DeviceMedia
+from tests.peers.core_script import CoreScript, UntilCancelled, answers
+from tests.peers.device_sdp import DeviceMedia, device_offer
+from tests.peers.media import RtpEndpoint
 from tests.peers.sip import SipResponse
 from tests.peers.wic import ScriptedWic
 
@@ -37,6 +39,9 @@ LEFT_ALONE_S = 10.0
 """How long a worker leaves a relay that failed alone."""
 IN_TIME_S = 3.0
 TRYING_ONLY = CoreScript((UntilCancelled(),))
+NO_UPDATE = "ACK,CANCEL,INVITE,MESSAGE,BYE,OPTIONS,INFO,NOTIFY,REFER"
+DEVICE_HZ = 440.0
+MUSIC_HZ = 640.0
 
 
 @pytest.fixture
@@ -169,3 +174,50 @@ async def test_a_relay_that_sleeps_when_the_page_answers_ends_the_call_on_both_s
         await call.wic.wait_request("BYE")
     assert "does not answer" in warning_of(refused)
     await stage.logged(call.call_id, "event=media_failed", "does not answer")
+
+
+async def talking(stage: Stage, page: AiortcWic, phone: RtpEndpoint, allow: str) -> tuple[Call, AiortcMedia]:
+    """Call, and let both hear each other."""
+    stage.core.script = answers(DeviceMedia(audio_port=phone.port))
+    media = page.new_media()
+    wic = await page.invite(BOB, await media.offer(audio="sendrecv"), media=media, allow=allow)
+    await wic.wait_answer(timeout_s=10)
+    call = Call(wic, await stage.core.wait_call())
+    await call.ims.wait_ack()
+    phone.send_to_sdp(call.ims.invite.body)
+    phone.start_tone(DEVICE_HZ)
+    await phone.until_tone(TONE_HZ, timeout_s=10)
+    await media.until_heard(DEVICE_HZ, mid="0")
+    return call, media
+
+
+async def test_a_hold_that_a_relay_slept_through_is_refused_and_both_go_on_hearing_each_other(
+    stage: Stage, page: AiortcWic, phone: RtpEndpoint
+) -> None:
+    call, media = await talking(stage, page, phone, NO_UPDATE)
+    held = device_offer(DeviceMedia(audio_port=phone.port, direction="sendonly", version=2))
+    with stage.relay_asleep():
+        assert (await call.ims.update(held)).status == 503
+    await stage.logged(call.call_id, "event=relay_told")
+    phone.forget_received()
+    phone.start_tone(MUSIC_HZ)
+    await phone.until_tone(TONE_HZ, timeout_s=10)
+    await media.until_heard(MUSIC_HZ, mid="0")
+    await call.hang_up()
+
+
+async def test_a_hold_that_the_page_takes_reaches_a_relay_that_slept_and_its_music_is_heard(
+    stage: Stage, page: AiortcWic, phone: RtpEndpoint
+) -> None:
+    call, media = await talking(stage, page, phone, f"{NO_UPDATE},UPDATE")
+    with RtpEndpoint() as server:
+        held = device_offer(DeviceMedia(audio_port=server.port, direction="sendonly", version=2))
+        with stage.relay_asleep():
+            taken = await call.ims.reinvite(held)
+        assert taken.status == 200
+        await stage.logged(call.call_id, "event=relay_told")
+        phone.stop_sending()
+        server.send_to_sdp(taken.body)
+        server.start_tone(MUSIC_HZ)
+        await media.until_heard(MUSIC_HZ, mid="0")
+        await call.hang_up()

@@ -276,6 +276,7 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
         "media_failed", logging.ERROR, {"status": error.status, "detail": error.detail, "node": record.node}
     )
     if event.bearer == early_media.GATED:
+        record.relay_behind = True
         return [note]  # heard or not, the call goes on
     if reply is None:  # while the set-up is still ours
         if record.wic_offer_answer is not OfferAnswer.OFFER_RECEIVED:

@@ -37,7 +37,8 @@ def revive(record: CallRecord) -> bool:
     record.wic_offer_answer = record.ims_offer_answer = OfferAnswer.STABLE
     record.update_offer = ""
     record.page_behind = record.core_behind = True
-    record.update_attempts = record.core_attempts = 0
+    record.relay_behind = record.relay_behind or record.relay_attempts > 0
+    record.update_attempts = record.core_attempts = record.relay_attempts = 0
     record.own_ims_offer = 0
     record.ack_awaited = None
     record.outstanding.clear()

@@ -24,6 +24,7 @@ from typing import Final
 
 from kemi.core.call import actions as act
 from kemi.core.call import exchange
+from kemi.core.call.errands import run_alone
 from kemi.core.call.events import (
     Continuation,
     Due,
@@ -151,6 +152,7 @@ def _on_moved(record: CallRecord, event: MediaMoved | MediaStays, settings: Call
     record.node = event.node
     recovery.nodes += 1
     record.digits_armed = record.page_events = record.digits_withheld = False  # the other node knows of none
+    record.relay_behind, record.relay_attempts = False, 0
     try:
         describe(record, event.moved, settings)
     except GatewayError as error:
@@ -306,9 +308,10 @@ def _settle(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     gone = tuple(
         old.kind for old, new in zip(before, record.media, strict=True) if old.active and not new.active
     )
+    gates = [gate_of(record, [medium for medium in record.media if medium.active])] if news else []
     return [
         act.Note("call_moved", logging.INFO, {"node": record.node}),
-        *([gate_of(record, [m for m in record.media if m.active])] if news else []),
+        *run_alone(record, gates, settings),
         *([act.ReleaseMedia(record.key, record.node, gone)] if gone else []),
     ]
 

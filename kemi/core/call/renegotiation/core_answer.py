@@ -13,7 +13,7 @@ from typing import Final
 from kemi.core import headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
-from kemi.core.call.errands import Errand, failed_note, run_alone, run_errands
+from kemi.core.call.errands import Errand, failed_note, run_errands
 from kemi.core.call.events import ChangeFailed, MediaFailed, Renewed
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import SESSION_LOST, hang_up_by_gateway
@@ -175,9 +175,7 @@ def _on_relay_failed(
     """The core has taken the offer but the relay cannot follow: refuse it all the same, media go on as they were."""
     if record.ended or record.exchange is None:
         return [_forward(record, reply, settings, "")]
-    active = [medium for medium in record.media if medium.active]
-    back = run_alone(record, [renewal(record, active)], settings)
-    return [failed_note(record, event), *_refuse_for_core(record, reply, event.error), *back]
+    return [failed_note(record, event), *_refuse_for_core(record, reply, event.error)]
 
 
 def _refuse_for_core(record: CallRecord, reply: Reply, error: GatewayError) -> list[act.Action]:

@@ -58,12 +58,7 @@ def on_renewed(record: CallRecord, event: MediaRenewed, settings: CallSettings) 
     if pending is None:
         return []
     if event.bearer is Late.THEIR_ANSWER:
-        before = record.media
-        exchange.commit(record)
-        changes = list(zip(before, record.media, strict=True))
-        record.page_behind = record.page_behind or any(is_news(old, new) for old, new in changes)
-        gone = tuple(new.kind for old, new in changes if old.active and not new.active)
-        return [act.ReleaseMedia(record.key, record.node, gone)] if gone else []
+        return _take_as_it_is(record)
     active = [medium for medium in pending.media if medium.active]
     offer = offered_to_core_again(
         sdp_from_text(record.ims_description),
@@ -86,6 +81,15 @@ def on_renewed(record: CallRecord, event: MediaRenewed, settings: CallSettings) 
         act.SendReply(200, "OK", lines, body),
         *session_timer.core_clock(record),
     ]
+
+
+def _take_as_it_is(record: CallRecord) -> list[act.Action]:
+    before = record.media
+    exchange.commit(record)
+    changes = list(zip(before, record.media, strict=True))
+    record.page_behind = record.page_behind or any(is_news(old, new) for old, new in changes)
+    gone = tuple(new.kind for old, new in changes if old.active and not new.active)
+    return [act.ReleaseMedia(record.key, record.node, gone)] if gone else []
 
 
 def awaits(record: CallRecord, request: Request) -> bool:
@@ -150,12 +154,12 @@ def on_answer_timeout(record: CallRecord) -> list[act.Action]:
 
 
 def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
-    """The relay did not do it: the session stays as it was."""
+    """The relay did not do it: nothing is offered; or an ACK cannot be refused, and it follows later."""
     note = act.Note("media_failed", logging.ERROR, {"detail": event.error.detail, "node": record.node})
     if record.exchange is None:
         return [note]
-    actions = [note, *exchange.rollback(record)]
-    if event.bearer is Late.OUR_OFFER:
-        explanation = headers.explanation_of(event.error, settings.realm)
-        actions.append(act.SendReply(event.error.status, event.error.reason_phrase, explanation))
-    return actions
+    if event.bearer is Late.THEIR_ANSWER:
+        return [note, *_take_as_it_is(record)]
+    explanation = headers.explanation_of(event.error, settings.realm)
+    refusal = act.SendReply(event.error.status, event.error.reason_phrase, explanation)
+    return [note, *exchange.rollback(record), refusal]

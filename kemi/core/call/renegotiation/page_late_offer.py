@@ -106,6 +106,6 @@ def _take_as_it_is(
     return given_back(record, before)
 
 
-def _on_settling_failed(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:
-    back = exchange.rollback(record) if record.exchange is not None else []
-    return [failed_note(record, event), *back]
+def _on_settling_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
+    """An ACK cannot be refused: what the page has answered holds, and the relay follows later."""
+    return [failed_note(record, event), *_take_as_it_is(record, {}, settings)]

@@ -147,6 +147,7 @@ class TestAnsweredHere:
         assert failed.reply[0] == 503
         assert (call.record.exchange, call.record.ims_description) == (None, told)
         assert "40000" in call.record.medium("audio").ims_answer  # type: ignore[union-attr]
+        assert "m=audio 40000 " in failed.only(act.RenewMedia).media[0].ims_line
 
 
 class TestAskedOfThePage:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.exchange import is_open
+from kemi.core.call.media.session import medium_change
 from kemi.core.call.states import Dialog
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Reply, Side
@@ -101,6 +102,8 @@ class World:
         """Only what ends what is open happens any more."""
         self.waiting = False
         self.last_cseq_to_page = 0
+        self.relay = {medium.kind: as_told(medium_change(medium)) for medium in call.record.media}
+        """What the relay does with each medium."""
 
     # ------------------------------------------------------------ what happens
 
@@ -150,7 +153,9 @@ class World:
                 self.respond(self.open[0], 200)
             elif self.own:
                 self.answer_own(self.own[0], 200)
-            elif waking := [due for due in (ev.Due.RECOVERY, ev.Due.ICE_RESTART) if due in self.timers]:
+            elif waking := [
+                due for due in (ev.Due.RECOVERY, ev.Due.ICE_RESTART, ev.Due.TELL_RELAY) if due in self.timers
+            ]:
                 self.wake(waking[0])
             else:
                 return
@@ -336,7 +341,10 @@ class World:
             self.move()
             self.waiting = False
         bearer = action.context if isinstance(action, act.ReserveMedia) else action.bearer
-        if not self.hurried and not self.data.draw(st.booleans(), label=f"{type(action).__name__} works"):
+        works = self.hurried or self.data.draw(st.booleans(), label=f"{type(action).__name__} works")
+        if works or self.data.draw(st.booleans(), label="and yet it is carried out"):
+            self._relay_does(action)
+        if not works:
             return ev.MediaFailed(ERROR, getattr(action, "reply", None), bearer)
         match action:
             case act.ReserveMedia(media=media):
@@ -376,6 +384,33 @@ class World:
                 return ev.MediaMoved(OTHER, moved, bearer)
         raise AssertionError(action)
 
+    def _relay_does(self, action: act.Action) -> None:
+        """Note what the relay does with each medium from now on."""
+        match action:
+            case act.RenewMedia(media=media) | act.ReofferFromIms(media=media) | act.RestartIce(media=media):
+                self.relay |= {change.kind: as_told(change) for change in media}
+            case act.GateMedia(media=gates):
+                for gate in gates:
+                    _, _, port = self.relay.get(gate.kind, (True, True, 0))
+                    self.relay[gate.kind] = gate.wic_to_ims, gate.ims_to_wic, port
+            case act.ConnectMedia(media=answers):
+                for answer in answers:
+                    if answer.ims_answer is not None:
+                        to_ims, to_wic, _ = self.relay.get(answer.kind, (True, True, 0))
+                        self.relay[answer.kind] = to_ims, to_wic, port_of(answer.ims_answer)
+            case act.ReserveIncoming(media=offered):
+                self.relay |= {kind: (True, True, port_of(line)) for kind, line in offered.items()}
+
+
+def as_told(change: act.MediumChange) -> tuple[bool, bool, int]:
+    """Return what the relay makes of a change: what passes from the page and to it, and the far end's port."""
+    return change.wic_to_ims, change.ims_to_wic, port_of(change.ims_line)
+
+
+def port_of(line: str) -> int:
+    """Return the port of the one line of a description."""
+    return sdp_from_text(line).media[0].port
+
 
 @pytest.mark.parametrize("direction", ["from a page", "towards a page"])
 @settings(max_examples=2 * settings().max_examples, deadline=None)
@@ -396,3 +431,6 @@ def test_no_order_of_offers_leaves_one_open(direction: str, data: st.DataObject)
     assert not is_open(record), f"{record.exchange}, {record.wic_offer_answer}, {record.ims_offer_answer}"
     unanswered = [asked for asked in world.asked if not world.finals[asked]]
     assert not unanswered, "no final response"
+    for medium in record.media:
+        if medium.active:
+            assert world.relay[medium.kind] == as_told(medium_change(medium)), "the relay does something else"
