@@ -107,7 +107,10 @@ class CommandStream:
 
 
 def _is_question(entry: object) -> bool:
-    return isinstance(entry, str | bytes) and _KIND.decode(entry).type == "list_calls"
+    try:
+        return isinstance(entry, str | bytes) and _KIND.decode(entry).type == "list_calls"
+    except msgspec.MsgspecError:  # an operator's own, with a slip
+        return False
 
 
 class EventStream:
