@@ -122,7 +122,9 @@ class Elsewhere:
         self._link.hand_over(node, texts)  # what it does not take stays here
         changed = {}
         for name, text in texts.items():
-            self._store.handed_over(name, host)
+            record = self._calls.get(name)
+            at = record.trunk if record is not None else None
+            self._store.handed_over(name, host, at.trunk if at is not None else "")
             left = self._snapshots.give(name)
             log_event(logging.WARNING, "call_handed_over", call_id=name, to=node)
             if left not in (None, text):
