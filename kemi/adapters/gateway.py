@@ -117,7 +117,7 @@ class Gateway(OwnRequestCallbacks, UnansweredCallbacks, FrontCallbacks, PassingO
         )
         self._call_settings = call_settings(settings)
         routes = routes_of(settings)
-        self._trunks = TrunkParts(settings, self._calls, routes, self._executor, entry_points)
+        self._trunks = TrunkParts(settings, self._calls, routes, self._executor, entry_points, waiting)
         is_of_trunk = self._trunks.calls.knows_sender
         self._border = Border(settings, is_of_trunk)
         self._dispatcher = Dispatcher(self._call_settings, self._calls, self._executor)

@@ -187,6 +187,11 @@ class CallStore:
             if record.connection_id == connection_id
         ]
 
+    def connections(self) -> list[str]:
+        """Return the connections that pages of calls are on."""
+        values = self._index.values()
+        return [value.removeprefix(_ON) for value in values if value.startswith(_ON)]
+
     def adrift(self) -> list[str]:
         """Return the names of the calls whose page has no connection, as after a restart."""
         return [key for key, text in self._table.items() if not _INDEXED.decode(text).connection_id]

@@ -24,6 +24,10 @@ class Index:
         text = self._table.get(value)
         return text.split(_BETWEEN) if text else []
 
+    def values(self) -> list[str]:
+        """Return all that records have."""
+        return [value for value, _ in self._table.items()]
+
     def add(self, value: str, name: str) -> None:
         """A record has this."""
         with self._table.locked(value):

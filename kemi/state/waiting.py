@@ -101,10 +101,14 @@ class WaitingStore:
         """Return the token that has taken the place of this one, "": none is known."""
         return self._moved.get(token) or ""
 
-    def handed_over(self, call: str, host: str) -> None:
-        """Remember which gateway has a call now that was here."""
-        self._handed_over.set(call, host)
+    def handed_over(self, call: str, host: str, trunk: str = "") -> None:
+        """Remember which gateway has a call now that was here; ``trunk``: by which its far end is reached."""
+        self._handed_over.set(call, f"{host} {trunk}")
 
     def has_now(self, call: str) -> str:
         """Return ``address:port`` of the gateway that has a call now that was here, "": none is known."""
-        return self._handed_over.get(call) or ""
+        return (self._handed_over.get(call) or "").partition(" ")[0]
+
+    def trunk_of(self, call: str) -> str:
+        """Return the trunk of a call that another gateway has now, "": it has none, or none is known."""
+        return (self._handed_over.get(call) or "").partition(" ")[2]

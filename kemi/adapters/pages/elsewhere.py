@@ -4,6 +4,9 @@ Housekeeping's part of passing_on.py.  While a page is away, its binding is look
 as long as requests may wait for it, then now and then.  Found there it ends here, without a word to the core, and
 the page's answered calls are handed over: that gateway tells the core by a refresh where they are now.
 
+A page that changes its network may leave a connection behind that stands for half a minute more.  So pages with calls
+are looked for, too, now and then; found at another gateway, such a page's connection here is ended.
+
 A gateway that cannot look, because it has lost Redis, does not know who has moved: what it ended would end there.
 """
 
@@ -16,13 +19,13 @@ from typing import Final
 import msgspec
 
 from kemi.adapters.calls.snapshots import CallSnapshots
-from kemi.adapters.kamailio import transactions
+from kemi.adapters.kamailio import connections, transactions
 from kemi.adapters.log import log_event
 from kemi.adapters.pages.passing_on import CONTINUE
 from kemi.core.flow_token import host_from_token
 from kemi.core.pace import is_early
 from kemi.core.registration import Registration
-from kemi.core.registration.states import BindingState, Cause
+from kemi.core.registration.states import REPLACED, BindingState, Cause
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.flows import FlowStore
@@ -33,6 +36,8 @@ from kemi.state.waiting import PassedOn, WaitingStore
 SELDOM_S: Final = 1.0
 BACK_OFF_S: Final = 1.0
 SUSPENDED_WITHIN_S: Final = 1.0
+CLOCKS_APART_S: Final = 1.0
+"""How far the clocks of two gateways may be apart for a page that has just come here to be left alone."""
 MOST: Final = 1_000
 """Pages asked for in one question to Redis."""
 
@@ -59,6 +64,8 @@ class Elsewhere:
         self._absent: dict[str, Registration] = {}
         self._awaited: dict[str, Registration] = {}
         """Those for whom requests may still wait."""
+        self._on_calls: list[str] = []
+        """Connections of pages with calls, those that are not looked for yet in this round."""
         self._next_look = self._next_try = 0.0
         self._has_peers = bool(settings.sip.peers)
         self._has_failed = False
@@ -96,6 +103,8 @@ class Elsewhere:
                 log_event(logging.INFO, "page_moved", identity=here.address_of_record, to=node)
                 self._flows.end(key, Cause.MOVED, now, lambda found: not found.connection_id)
                 moved.append(key)
+            if is_for_all and self._has_peers:
+                self._end_left_behind()
             self._has_failed = self._has_failed and not is_for_all
         except RedisUnavailable as error:
             self._next_try = now + BACK_OFF_S
@@ -110,20 +119,39 @@ class Elsewhere:
             self._awaited[key] = self._awaited.pop(key)
         return keys
 
+    def _end_left_behind(self) -> None:
+        """End the connections of pages with calls here that have registered at another gateway since; as many as one
+        question takes."""
+        if not self._on_calls:
+            self._on_calls = self._calls.connections()
+        portion, self._on_calls = self._on_calls[:MOST], self._on_calls[MOST:]
+        flows = (self._flows.flow(connection_id) for connection_id in portion)
+        keys = [flow.binding for flow in flows if flow is not None and flow.binding]
+        for key, node, there in self._there(keys):
+            here = self._flows.binding(key)
+            if here is None or not here.connection_id or not there.connection_id:
+                continue
+            if there.granted_at > here.granted_at + CLOCKS_APART_S:
+                log_event(logging.INFO, "connection_left_behind", identity=here.address_of_record, to=node)
+                connections.close_connection(here.connection_id, *REPLACED)
+                self._flows.note_closed(here.connection_id)
+
     def _hand_over(self, key: str, node: str, host: str, now: float) -> None:
         binding = self._flows.binding(key)
         if binding is None:
             return
-        connections = {binding.former_connection_id} - {""}
+        former = {binding.former_connection_id} - {""}
         others = self._flows.other_flows(binding, now)
-        names = self._calls.of_page(binding.owner, connections, binding.contact, others)
+        names = self._calls.of_page(binding.owner, former, binding.contact, others)
         texts = {name: text for name in names if (text := self._snapshots.text(name)) is not None}
         if not texts:
             return
         self._link.hand_over(node, texts)  # what it does not take stays here
         changed = {}
         for name, text in texts.items():
-            self._store.handed_over(name, host)
+            record = self._calls.get(name)
+            at = record.trunk if record is not None else None
+            self._store.handed_over(name, host, at.trunk if at is not None else "")
             left = self._snapshots.give(name)
             log_event(logging.WARNING, "call_handed_over", call_id=name, to=node)
             if left not in (None, text):
@@ -158,14 +186,18 @@ class Elsewhere:
         return host_from_token(token) or self._own
 
     def _found(self, keys: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+        for key, node, there in self._there(keys):
+            here = self._absent.get(key)
+            if here is not None and there.connection_id and there.granted_at > self._last_here(here):
+                self._store.moved(here.sent.flow_token, there.sent.flow_token)
+                yield key, node, self._host(there.sent.flow_token)
+
+    def _there(self, keys: Sequence[str]) -> Iterator[tuple[str, str, Registration]]:
+        """Return what other gateways have of bindings, with their names."""
         for at in range(0, len(keys), MOST):
             for node, texts in self._link.bindings_elsewhere(keys[at : at + MOST]).items():
                 for key, text in texts.items():
                     try:
-                        there = msgspec.json.decode(text, type=Registration)
+                        yield key, node, msgspec.json.decode(text, type=Registration)
                     except msgspec.MsgspecError:
                         continue  # of another release
-                    here = self._absent.get(key)
-                    if here is not None and there.connection_id and there.granted_at > self._last_here(here):
-                        self._store.moved(here.sent.flow_token, there.sent.flow_token)
-                        yield key, node, self._host(there.sent.flow_token)

@@ -17,9 +17,11 @@ from kemi.adapters.guard import guarded, guarded_request
 from kemi.adapters.kamailio import ksr, transactions
 from kemi.adapters.log import log_event
 from kemi.adapters.pages.flows import LiveFlows
+from kemi.core.call.in_dialog.common import ask_again
 from kemi.core.errors import RemoteProtocolError, SipReject
 from kemi.core.flow_token import flow_from_token, host_from_token, second_branch, token_from_routes
 from kemi.core.messages import Request, Side, addresses_from_headers
+from kemi.core.pace import is_early
 from kemi.core.registration.states import BindingState
 from kemi.core.standalone import FINAL_RESPONSE_S
 from kemi.settings import Settings
@@ -31,6 +33,9 @@ CONTINUE: Final = "ksr_continue_waiting"
 LONGER_S: Final = 5.0
 """The gateway that has the page ends the INVITE first."""
 GUARD_S: Final = 1.0
+FOLLOWS_WITHIN_S: Final = 15.0
+"""So long after its page a call comes from another gateway at most: one that is silent is robbed of it after nine
+seconds (kemi/adapters/calls/adoption.py)."""
 _GONE: Final = 430, "Flow Failed"
 
 
@@ -149,13 +154,33 @@ class PassingOn:
         self._store.is_over(ksr.branch())
 
     def inside(self, key: str, request: Request) -> None:
-        """Pass a request inside a call on that was handed over to another gateway; raise SipReject (481) where the
-        call is nowhere."""
+        """Pass a request inside a call on that was handed over to another gateway; raise SipReject where the call is
+        not here yet (491, 500), or nowhere (481)."""
         host = self._store.has_now(key) if request.side is Side.IMS else ""
         if host:
             self._pass_on(request, PassedOn(host))
-        elif request.method != "ACK":
+            return
+        later = ask_again(request) if self._may_follow(request) else None
+        if later is not None:
+            raise SipReject(
+                "this call may be on its way here",
+                status=later.status,
+                reason_phrase=later.reason_phrase,
+                lines=later.headers,
+            )
+        if request.method != "ACK":
             raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
+
+    def _may_follow(self, request: Request) -> bool:
+        """Whether a page has just come to this gateway, or is about to register here, so that its calls may come, too.
+
+        A subscription does not follow it: after 481 the page makes another one.
+        """
+        if request.side is not Side.WIC or not self._sip.peers or request.method == "SUBSCRIBE":
+            return False
+        now = time.time()
+        found = self._flows.registration(request.connection_id, now)
+        return found is None or is_early(now, found.registered_at + FOLLOWS_WITHIN_S, FOLLOWS_WITHIN_S)
 
     # ------------------------------------------------------------ what belongs to them
 

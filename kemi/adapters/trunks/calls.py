@@ -41,6 +41,7 @@ from kemi.core.trunk.trunk import Trunk
 from kemi.settings import Settings
 from kemi.state.calls import CallStore
 from kemi.state.trunks import HomeEnd, TrunkCall, TrunkStore
+from kemi.state.waiting import WaitingStore
 
 FAILURE: Final = "ksr_failure_trunk_call"
 NORMAL_CLEARING: Final = 16
@@ -65,6 +66,7 @@ class TrunkCalls:
         routes: RouteReader,
         executor: Executor,
         entry_points: EntryPoints,
+        elsewhere: WaitingStore,
     ) -> None:
         self._settings = settings
         self._sources = sources
@@ -74,6 +76,7 @@ class TrunkCalls:
         self._routes = routes
         self._executor = executor
         self._entry_points = entry_points
+        self._elsewhere = elsewhere
         self._by_name = {trunk.name: trunk for trunk in settings.trunks}
         self._by_user = trunks_by_user(settings.trunks, settings.flow_secret)
         self._users = {trunk.name: user for user, trunk in self._by_user.items()}
@@ -150,10 +153,15 @@ class TrunkCalls:
         return self._source() is None and (source != call.source or self._sources.is_shared(source))
 
     def _check_dialog(self, trunk: Trunk, to_tag: str) -> None:
-        """Raise SipReject unless the current request is inside a page's call that this trunk has."""
-        record = self._calls.get(record_key(ksr.call_id(), to_tag))
-        at = record.trunk if record is not None else None
-        if at is None or not self._sources.are_neighbours(at.trunk, trunk.name):
+        """Raise SipReject unless the current request is inside a page's call that this trunk has, here or, handed over,
+        at another gateway."""
+        key = record_key(ksr.call_id(), to_tag)
+        record = self._calls.get(key)
+        if record is None:
+            name = self._elsewhere.trunk_of(key)
+        else:
+            name = record.trunk.trunk if record.trunk is not None else ""
+        if not name or not self._sources.are_neighbours(name, trunk.name):
             raise SipReject("no such call", status=481, reason_phrase="Call/Transaction Does Not Exist")
 
     def _begin(self, trunk: Trunk, request: Request) -> None:

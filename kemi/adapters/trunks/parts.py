@@ -23,6 +23,7 @@ from kemi.state.schedule import Schedule
 from kemi.state.table import Table
 from kemi.state.tallies import TallyStore
 from kemi.state.trunks import TrunkStore
+from kemi.state.waiting import WaitingStore
 
 
 class TrunkParts:
@@ -35,7 +36,9 @@ class TrunkParts:
         routes: RouteReader,
         executor: Executor,
         entry_points: EntryPoints,
+        elsewhere: WaitingStore,
     ) -> None:
+        """``elsewhere``: knows the calls that other gateways have now."""
         self._settings = settings
         self._executor = executor
         self.store = TrunkStore(HtableTable)
@@ -46,7 +49,7 @@ class TrunkParts:
         )
         sources = TrunkSources(settings.trunks, [settings.sip.address, *hosts_of(settings.icscf_uris)])
         self.calls = TrunkCalls(
-            settings, sources, self.store, self.room, calls, routes, executor, entry_points
+            settings, sources, self.store, self.room, calls, routes, executor, entry_points, elsewhere
         )
         self.answers = TrunkAnswers(settings.flow_secret, self.store)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from kemi.adapters.calls.adoption import LOOK_S, SILENT_S
+from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.stage import BOB, Call, Stage, until
 from tests.integration.calls.test_media import DEVICE_HZ, connected, payload_type
 from tests.integration.calls.test_page_offers import change, directions, local, offers_at_core
@@ -67,6 +68,16 @@ async def adopted(other: Lab, key: str) -> None:
     )
 
 
+async def change_at_last(call: Call | PageCall, offer: str) -> list[int]:
+    """Offer something, and again after each 491, as pages do for half a minute; return the statuses."""
+    statuses = [(await change(call, offer)).status]
+    async with asyncio.timeout(30):
+        while statuses[-1] == 491:
+            await asyncio.sleep(0.5)  # RFC 3261 §14.1
+            statuses.append((await change(call, offer)).status)
+    return statuses
+
+
 async def test_a_call_goes_on_at_the_other_gateway(
     stage: Stage, other_lab: Lab, page: AiortcWic, phone: RtpEndpoint
 ) -> None:
@@ -82,6 +93,18 @@ async def test_a_call_goes_on_at_the_other_gateway(
     await both_hear_anew(phone, media)
     assert (await call.wic.info()).status == 200
     assert (await call.wic.info_dtmf("5")).status == 200
+    await call.hang_up()
+
+
+async def test_a_page_that_speaks_before_its_call_is_there_asks_again(stage: Stage, other_lab: Lab) -> None:
+    """ICE is restarted as soon as the page has registered."""
+    page = await stage.page()
+    call = await stage.answered(page)
+    await move(stage, other_lab, page, call.call_id)
+    assert (await call.wic.info()).status == 500
+    held = offer_again(local(call), {"0": "inactive", "r0": "inactive"})
+    first, *_, last = await change_at_last(call, held)
+    assert (first, last) == (491, 200)
     await call.hang_up()
 
 

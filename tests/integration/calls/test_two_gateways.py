@@ -16,6 +16,7 @@ from tests.integration.calls.stage import ALICE, Stage, until
 from tests.integration.calls.test_ice_restart import ice, offered, offers
 from tests.integration.calls.test_page_offers import change, directions, local
 from tests.integration.calls.test_restart import restart, settled
+from tests.integration.calls.test_takeover import change_at_last
 from tests.integration.calls.two_gateways import comes_to, first_gateway, second_gateway
 from tests.lab.lab import Lab
 from tests.peers.sdp import offer_again
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.lab
 RECOVERY_S = 20
 WAIT_S = 5
 FLOW_FAILED = 430
+CLOCKS_APART_S = 1.1
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +156,23 @@ async def test_a_call_goes_with_its_page(stage: Stage, other: Lab) -> None:
     assert resumed.status == 200
     assert (await call.ims.info("text/plain", "found you")).status == 200
     assert (await call.wic.info()).status == 200
+    await call.hang_up()
+
+
+async def test_so_it_does_where_the_connection_of_before_never_ends(stage: Stage, other: Lab) -> None:
+    """The network of before is gone, and nobody says so."""
+    page = await stage.page()
+    call = await stage.answered(page)
+    await settled(stage, call.call_id)
+    left_behind = page.socket
+    await asyncio.sleep(CLOCKS_APART_S)  # else it might be the clocks
+    await comes_to(other, page)
+    held = offer_again(local(call), {"0": "inactive", "r0": "inactive"})
+    first, *_, last = await change_at_last(call, held)
+    assert (first, last) == (491, 200)
+    assert left_behind.close_code == 4409
+    assert not stage.record(call.call_id)
+    assert (await call.ims.info("text/plain", "found you")).status == 200
     await call.hang_up()
 
 

@@ -16,7 +16,7 @@ from tests.lab.waiting import wait_until
 from tests.peers.websocket import Handshake
 from tests.peers.wic import ScriptedWic
 
-_SHARED: Final = {"gateway_flow_secret": "0123456789abcdef" * 4}
+_SHARED: Final = {"gateway_flow_secret": "0123456789abcdef" * 4, "gateway_peers": [LOOPBACK]}
 
 
 @contextmanager

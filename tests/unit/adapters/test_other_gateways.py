@@ -16,6 +16,7 @@ from kemi.adapters.calls.snapshots import KeptCall
 from kemi.adapters.gateway import Gateway
 from kemi.adapters.pages.elsewhere import Elsewhere
 from kemi.core.call.events import Due, Event, TimerFired
+from kemi.core.call.from_page.outbound import Outbound
 from kemi.core.call.record import CallRecord
 from kemi.core.flow_token import token_from_flow
 from kemi.core.registration import Flow, Registration
@@ -152,6 +153,17 @@ class TestHandedOver:
         assert leaving.look(2.0) == [leaving.key]
         assert [list(calls) for calls in leaving.link.handed] == [[leaving.call.key]]
         assert leaving.world.calls.keys() == []
+
+    @pytest.mark.parametrize("trunk", ["", "carrier"])
+    def test_where_it_is_and_by_which_trunk_is_known_here(self, leaving: Leaving, trunk: str) -> None:
+        def over_a_trunk(record: CallRecord) -> None:
+            record.outbound = Outbound([], "+493012345678", trunk=trunk)
+
+        leaving.world.calls.change(leaving.call.key, over_a_trunk)
+        leaving.look(2.0)
+        store = WaitingStore(leaving.world.tables.__getitem__)
+        key = leaving.call.key
+        assert (store.has_now(key), store.trunk_of(key)) == ("192.0.2.2:5060", trunk)
 
     @pytest.mark.parametrize(
         ("there_at", "has_moved"),

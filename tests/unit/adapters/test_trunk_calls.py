@@ -11,12 +11,14 @@ import pytest
 from kemi.adapters import gateway as gateway_module
 from kemi.adapters.gateway import Gateway
 from kemi.adapters.kamailio import transactions
+from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.monitoring.measuring import METRICS
 from kemi.adapters.trunks.calls import TrunkCalls
 from kemi.core.errors import SipReject
 from kemi.core.metrics import catalogue as series
 from kemi.core.trunk.incoming import WayIn
 from kemi.settings import settings_from_text
+from kemi.state.waiting import WaitingStore
 from tests.fakes.ksr import FakeKamailio
 from tests.fakes.sip import FakeMessage
 from tests.unit.adapters.conftest import AbsentRedis
@@ -339,6 +341,20 @@ def test_what_a_page_says_beside_does_not_reach_the_trunk(world: World) -> None:
         assert passed is not None
         assert not passed.sent_values("X-Charge-Number") and not passed.sent_values("P-Anything")
         assert passed.sent_values("Subject") == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("trunk", "source", "status"),
+    [("carrier", CARRIER, 0), ("carrier", OTHER, 481), ("", CARRIER, 481), ("", CORE, 0)],
+)
+def test_a_trunk_reaches_its_call_of_a_page_at_the_gateway_that_has_it_now(
+    world: World, trunk: str, source: tuple[str, int], status: int
+) -> None:
+    """Until it has heard where that is."""
+    WaitingStore(HtableTable).handed_over("c9", "192.0.2.2:5060", trunk)
+    asked = message("INVITE sip:g@192.0.2.1 SIP/2.0", "c9", "INVITE", source, to="page", cseq="2")
+    assert world._came(asked) == status
+    assert [one.variables["$du"] for one in world.kamailio.relayed] == ["sip:192.0.2.2:5060"] * (not status)
 
 
 @pytest.mark.parametrize("source", [CARRIER, OTHER])

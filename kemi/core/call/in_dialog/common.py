@@ -24,18 +24,17 @@ def unknown(request: Request) -> list[act.Action]:
     return [] if request.method == "ACK" else [NO_DIALOG]
 
 
-def ask_again_when_registered(request: Request) -> list[act.Action]:
-    """Answer a request that knows a running call, over a connection that nobody has registered over (yet).
+def ask_again(request: Request) -> act.SendReply | None:
+    """Answer a request of a page whose running call it may speak in a moment later; None: as one in no dialog.
 
-    JsSIP begins to speak as soon as its new WebSocket is open, before its REGISTER is answered, and takes a 481 for the
-    end of the call.  After 491 it sends a re-INVITE once more; nothing else is lost by a 500.  Until it is known who
-    asks nothing happens; a BYE is not worth a second one.
+    Pages take a 481 for the end of the call.  After 491 they send a re-INVITE once more; nothing else is lost by a 500.
+    A BYE is not worth a second one.
     """
     if request.method == "INVITE":
-        return [act.SendReply(491, "Request Pending")]
+        return act.SendReply(491, "Request Pending")
     if request.method == "UPDATE" or request.method in PASSED_ON:
-        return [act.SendReply(500, "Not Registered Yet", ("Retry-After: 1",))]
-    return unknown(request)
+        return act.SendReply(500, "Not Ready Yet", ("Retry-After: 1",))
+    return None
 
 
 def offer_in_prack(settings: CallSettings) -> act.SendReply:

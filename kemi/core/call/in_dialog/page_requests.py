@@ -20,7 +20,7 @@ from kemi.core.call.from_page.setup import cancel_forwarded, on_answer_acknowled
 from kemi.core.call.in_dialog.common import (
     NO_DIALOG,
     PASSED_ON,
-    ask_again_when_registered,
+    ask_again,
     offer_in_prack,
     passes,
     unknown,
@@ -52,7 +52,10 @@ def on_wic_request(record: CallRecord, event: WicRequest, settings: CallSettings
     if request.connection_id != record.connection_id:
         registration = event.registration()
         if registration is None and record.dialog is Dialog.CONFIRMED:
-            return ask_again_when_registered(request)
+            # JsSIP begins to speak as soon as its new WebSocket is open, before its REGISTER is answered.  Until it is
+            # known who asks nothing happens.
+            later = ask_again(request)
+            return unknown(request) if later is None else [later]
         if registration is None or registration.owner != record.owner:
             return unknown(request)
         # The page is back on a new connection (RFC 5626 §4.4): its calls follow it.
