@@ -291,9 +291,11 @@ export class Phone {
   #socketLost(cause: Error | undefined): void {
     if (this.#closing) return;
     const closeCode = closeCodeFromError(cause);
-    // Whoever has no registration is not wanted for long, and may come back with one.
-    const idle = closeCode === 1008 && this.#state === "connected";
-    const error = isFarewell(closeCode) && !idle
+    // Whoever has no registration is not wanted for long, and may come back with one; who is about to does so.
+    const isRegistered = this.#registrationWanted && (this.#state === "registered" || this.#state === "registering");
+    const unregistered = closeCode === 1008 && !isRegistered;
+    const idle = unregistered && this.#state !== "reconnecting";
+    const error = isFarewell(closeCode) && !unregistered
       ? new SignedOutError("network", "the gateway ended the connection", { closeCode })
       : new SocketError("the connection to the gateway is lost", { cause });
     this.#registration.abandon(error);
