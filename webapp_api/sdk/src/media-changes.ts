@@ -136,11 +136,11 @@ export class MediaChanges {
     const lines = this.#options.session()?.lines;
     if (track === undefined || old === undefined || lines === undefined) throw new UsageError(`the call sends no ${kind}`);
     track.enabled = old.enabled;
-    lines.setTrack(kind, track);
+    lines.exchangeTrack(kind, old, track);
     try {
       await lines.attach();
     } catch (error) {
-      lines.setTrack(kind, old);
+      lines.exchangeTrack(kind, track, old);
       throw error;
     }
     this.#needGoingOn();

@@ -58,6 +58,7 @@ class RunningCall {
     const lines = {
       wish: () => ({ send: false, receive: true }),
       setTrack: (kind: string, track: unknown) => this.sent.set(kind, track),
+      exchangeTrack: (kind: string, _old: unknown, track: unknown) => this.sent.set(kind, track),
       setWish: () => undefined,
       attach: () => this.attach(),
     };
