@@ -144,6 +144,8 @@ export class MediaChanges {
       throw error;
     }
     this.#needGoingOn();
+    // Who mutes meanwhile mutes the one before.
+    track.enabled = old.enabled;
     const media = local();
     if (media !== undefined) this.#options.onLocalMedia(withTrack(withoutTracks(media, kind), track, true));
   }

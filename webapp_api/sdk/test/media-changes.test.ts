@@ -137,6 +137,19 @@ describe("another device", () => {
     assert.equal(other.stopped, true);
   });
 
+  test("is muted by who mutes while the line takes it, and heard when it is the other way round", async () => {
+    for (const muted of [true, false]) {
+      const [microphone, other] = [new Track("audio"), new Track("audio")];
+      microphone.enabled = muted;
+      const call = new RunningCall(microphone);
+      call.attach = async () => call.changes.mute("audio", muted);
+      const changed = call.changes.useDevice("audio", {});
+      call.give(other);
+      await changed;
+      assert.deepEqual([other.enabled, call.changes.muted("audio")], [!muted, muted]);
+    }
+  });
+
   test("for a call that ends while the person is asked is given back", async () => {
     const [microphone, other] = [new Track("audio"), new Track("audio")];
     const call = new RunningCall(microphone);
