@@ -307,7 +307,6 @@ export abstract class Call {
   createHandler(): MediaSession {
     const { config, farVideo } = this.dependencies;
     if (this.media === undefined) throw new UsageError("the call has no local media");
-    watchDevices(this.media, this.#events);
     this.handler = new MediaSession({
       stream: this.media.stream,
       expected: this.expectedMedia,
@@ -326,7 +325,7 @@ export abstract class Call {
   /** What this side sends is there. @internal */
   protected take(media: LocalMedia): void {
     this.#changes.silence(media.stream);
-    this.media = media;
+    watchDevices((this.media = media), this.#events);
   }
 
   /** What both kinds of session tell in the same way. @internal */
