@@ -188,9 +188,11 @@ export class Phone {
    * opened, SignedOutError when no token is to be had.
    */
   async register(): Promise<void> {
-    if (this.#state === "disconnected") {
+    if (this.#state === "disconnected" && !this.#closing) {
+      const wish = (this.#wish += 1);
       this.#apply("socket_wanted");
       await this.#openSocket(() => this.#userAgent.reconnect());
+      if (wish !== this.#wish) throw new SocketError("the registration is not wanted any more");
     }
     this.#needSocket();
     if (this.#state === "registering") throw new UsageError("a registration is already under way");
