@@ -244,6 +244,7 @@ export class Phone {
     this.#registration.abandon(new SocketError("the phone is closed"));
     this.#apply("close_requested");
     await this.#userAgent.transport.disconnect();
+    for (const call of this.calls) call.abandon(new SocketError("the phone is closed")); // made meanwhile
     this.#registration.dispose();
     // What is left in SIP.js needs no goodbye: nothing is registered and no call runs.
     this.#userAgent.userAgentCore.dispose();
@@ -273,7 +274,7 @@ export class Phone {
   }
 
   #called(invitation: Invitation): void {
-    if (!this.#events.has("call")) {
+    if (this.#closing || !this.#events.has("call")) {
       // The network tries the user's other devices (RFC 3261 §21.4.18).
       void invitation.reject({ statusCode: TEMPORARILY_UNAVAILABLE }).catch(() => undefined);
       return;
@@ -284,7 +285,7 @@ export class Phone {
   }
 
   #needSocket(): void {
-    if (this.#state === "closed") throw new UsageError("the phone is closed");
+    if (this.#closing) throw new UsageError("the phone is closed");
     if (this.#state === "connecting" || this.#state === "disconnected" || !this.#userAgent.isConnected()) {
       throw new SocketError("there is no connection to the gateway now");
     }
