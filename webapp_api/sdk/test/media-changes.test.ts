@@ -150,6 +150,24 @@ describe("another device", () => {
     }
   });
 
+  test("is muted by who mutes the one that came while the line took it", async () => {
+    const [microphone, second, third] = [new Track("audio"), new Track("audio"), new Track("audio")];
+    const call = new RunningCall(microphone);
+    let taken: () => void = () => undefined;
+    call.attach = () => new Promise((resolve) => (taken = resolve));
+    const changed = call.changes.useDevice("audio", {});
+    call.give(third);
+    await new Promise((resolve) => setImmediate(resolve));
+    call.attach = () => Promise.resolve();
+    const between = call.changes.useDevice("audio", {});
+    call.give(second);
+    await between;
+    call.changes.mute("audio", true);
+    taken();
+    await changed;
+    assert.deepEqual([call.changes.muted("audio"), third.enabled, second.stopped], [true, false, true]);
+  });
+
   test("for a call that ends while the person is asked is given back", async () => {
     const [microphone, other] = [new Track("audio"), new Track("audio")];
     const call = new RunningCall(microphone);
