@@ -111,7 +111,7 @@ def pstn_hears(world: Lab, call_id: str, *tones_hz: float) -> Callable[[], bool]
 
 
 def press(page: SoftphoneBrowser, keys: str) -> None:
-    """Send DTMF; returns when the last INFO is answered."""
+    """Send DTMF; returns when the last digit has been played."""
     page.evaluate(f"() => window.softphone.call.sendDtmf('{keys}')")
 
 

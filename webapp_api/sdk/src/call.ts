@@ -6,7 +6,7 @@ import { callerFromMessage, isSameCaller, type Caller } from "./caller.ts";
 import { CallRecord } from "./call-record.ts";
 import { CallTransfers } from "./call-transfers.ts";
 import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
-import { DTMF_CONTENT_TYPE, dtmfRelayFromText, sendTones, untilHeard, type DtmfOptions } from "./dtmf.ts";
+import { DTMF_CONTENT_TYPE, Digits, dtmfRelayFromText, untilHeard, type DtmfOptions } from "./dtmf.ts";
 import { CallEndedError, IceError, PhoneError, SipError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
 import { releaseLocalMedia, watchDevices, type LocalMedia, type MediaRequest } from "./media.ts";
@@ -40,6 +40,7 @@ export abstract class Call {
   readonly #recovery: Recovery;
   readonly #changes: MediaChanges;
   readonly #transfers: CallTransfers;
+  readonly #digits = new Digits();
   readonly #events = new Emitter<CallEvents>();
   readonly #remote = new RemoteMedia();
   readonly #record: CallRecord;
@@ -226,15 +227,15 @@ export abstract class Call {
   }
 
   /**
-   * Send DTMF signals (0-9, A-D, *, #) one after the other: by SIP INFO (SipError when the gateway refuses one), or as
-   * telephone-events where `by` or the feature `rtpDtmf` of the configuration says so and both sides agreed on them.
-   * CallEndedError when the call is over before all are sent.
+   * Send DTMF signals (0-9, A-D, *, #), each after those before it: by SIP INFO (SipError when the gateway refuses one),
+   * or as telephone-events where `by` or the feature `rtpDtmf` of the configuration says so and both sides agreed on them.
+   * Resolves when they have been played; CallEndedError when the call is over before.
    */
   async sendDtmf(tones: string, options: DtmfOptions = {}): Promise<void> {
+    this.#answered();
     const { by = this.dependencies.config.features["rtpDtmf"] === true ? "rtp" : "info" } = options;
-    const byRtp = by === "rtp" && this.state === "established";
-    const sent = sendTones(tones, options, byRtp ? this.handler?.peerConnection : undefined, async (content) => {
-      this.#answered();
+    const connection = by === "rtp" ? this.handler?.peerConnection : undefined;
+    const sent = this.#digits.send(tones, options, connection, async (content) => {
       await untilHeard(this.handler?.peerConnection);
       await sendInfo(this.#answered(), DTMF_CONTENT_TYPE, content);
     });
@@ -306,7 +307,6 @@ export abstract class Call {
   createHandler(): MediaSession {
     const { config, farVideo } = this.dependencies;
     if (this.media === undefined) throw new UsageError("the call has no local media");
-    watchDevices(this.media, this.#events);
     this.handler = new MediaSession({
       stream: this.media.stream,
       expected: this.expectedMedia,
@@ -325,7 +325,7 @@ export abstract class Call {
   /** What this side sends is there. @internal */
   protected take(media: LocalMedia): void {
     this.#changes.silence(media.stream);
-    this.media = media;
+    watchDevices((this.media = media), this.#events);
   }
 
   /** What both kinds of session tell in the same way. @internal */

@@ -1,5 +1,7 @@
 /** DTMF in SIP INFO, application/dtmf-relay. Digits are secrets (PINs): never log them. */
 
+import { UsageError } from "./errors.ts";
+
 export const DTMF_CONTENT_TYPE = "application/dtmf-relay";
 
 /** Tone length that IVRs recognise for sure, milliseconds. */
@@ -22,12 +24,12 @@ const FIRST_PACKETS_MS = 100;
 
 const DURATION_RANGE_MS = { least: 40, most: 6000 } as const;
 
-/** The signals of `tones`, one by one, upper case; RangeError when one is not a DTMF signal. */
+/** The signals of `tones`, one by one, upper case; UsageError when one is not a DTMF signal. */
 export function signalsFromText(tones: string): string[] {
   const signals = [...tones.toUpperCase()];
-  if (signals.length === 0) throw new RangeError("no DTMF signal given");
+  if (signals.length === 0) throw new UsageError("no DTMF signal given");
   if (!signals.every((signal) => /^[0-9A-D*#]$/.test(signal))) {
-    throw new RangeError("DTMF signals are 0-9, A-D, * and #");
+    throw new UsageError("DTMF signals are 0-9, A-D, * and #");
   }
   return signals;
 }
@@ -35,7 +37,7 @@ export function signalsFromText(tones: string): string[] {
 /** The INFO body for one signal; the duration is milliseconds. */
 export function dtmfRelayToText(signal: string, durationMs: number = DTMF_DURATION_MS): string {
   if (!Number.isInteger(durationMs) || durationMs < DURATION_RANGE_MS.least || durationMs > DURATION_RANGE_MS.most) {
-    throw new RangeError(`DTMF duration must be ${DURATION_RANGE_MS.least} to ${DURATION_RANGE_MS.most} ms`);
+    throw new UsageError(`DTMF duration must be ${DURATION_RANGE_MS.least} to ${DURATION_RANGE_MS.most} ms`);
   }
   return `Signal=${signal}\r\nDuration=${durationMs}\r\n`;
 }
@@ -56,23 +58,44 @@ export function dtmfRelayFromText(body: string): DtmfKey | undefined {
   return signal === undefined ? undefined : { signal: signal.toUpperCase(), durationMs };
 }
 
-/** Send tones as telephone-events (RFC 4733) of `connection` where they were agreed on, else one by one by `sendInfo`. */
-export async function sendTones(
-  tones: string,
-  { durationMs = DTMF_DURATION_MS, gapMs = DTMF_GAP_MS }: DtmfOptions,
-  connection: RTCPeerConnection | undefined,
-  sendInfo: (body: string) => Promise<void>,
-): Promise<void> {
-  const signals = signalsFromText(tones);
-  const bodies = signals.map((signal) => dtmfRelayToText(signal, durationMs));
-  const sender = connection?.getSenders().find(({ dtmf }) => dtmf?.canInsertDTMF)?.dtmf;
-  if (sender) {
-    sender.insertDTMF(sender.toneBuffer + signals.join(""), durationMs, gapMs);
-    const left = sender.toneBuffer.length;
-    await new Promise((resolve) => setTimeout(resolve, left * (durationMs + gapMs)));
-    return;
+/** The digits of one call, in the order in which they were asked for. */
+export class Digits {
+  /** The newest are sent, or failed. */
+  #sent: Promise<unknown> = Promise.resolve();
+  /** The gateway has played what came by INFO; it answers before. */
+  #played: Promise<unknown> = Promise.resolve();
+
+  /**
+   * Send tones as telephone-events (RFC 4733) of `connection` where they were agreed on, else one by one by `sendInfo`.
+   * Resolves when the far end has heard them: a BYE would take the rest of them back.
+   */
+  async send(
+    tones: string,
+    { durationMs = DTMF_DURATION_MS, gapMs = DTMF_GAP_MS }: DtmfOptions,
+    connection: RTCPeerConnection | undefined,
+    sendInfo: (body: string) => Promise<void>,
+  ): Promise<void> {
+    const signals = signalsFromText(tones);
+    const bodies = signals.map((signal) => dtmfRelayToText(signal, durationMs));
+    const sent = this.#sent.then(async () => {
+      const sender = connection?.getSenders().find(({ dtmf }) => dtmf?.canInsertDTMF)?.dtmf;
+      if (sender) {
+        sender.insertDTMF(sender.toneBuffer + signals.join(""), durationMs, gapMs);
+        return { played: passed(sender.toneBuffer.length * (durationMs + gapMs)) };
+      }
+      for (const body of bodies) {
+        await sendInfo(body);
+        this.#played = this.#played.then(() => passed(durationMs + DTMF_GAP_MS));
+      }
+      return { played: this.#played };
+    });
+    this.#sent = sent.catch(() => undefined);
+    await (await sent).played;
   }
-  for (const body of bodies) await sendInfo(body);
+}
+
+function passed(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Wait until the gateway hears this side: before the first packet there is nothing to put a tone into. */

@@ -30,6 +30,8 @@ export interface Login {
 }
 
 const DEFAULT_API_URL = "/api";
+/** How long an answer may take, milliseconds: a browser waits for minutes on a connection that is dead. */
+const ANSWER_TIMEOUT_MS = 15_000;
 
 /** Log in with an account of the gateway's; throws LoginError. */
 export async function login(account: { name: string; password: string }, options: WebApiOptions = {}): Promise<Login> {
@@ -90,6 +92,7 @@ async function ask(options: WebApiOptions, method: string, path: string, body?: 
         ...(body !== undefined && { "content-type": "application/json" }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
   } catch (error) {
     throw new LoginError({ status: 0, detail: "the web service cannot be reached" }, { cause: error });

@@ -135,15 +135,17 @@ export class MediaChanges {
     const old = this.#tracks(kind)[0];
     const lines = this.#options.session()?.lines;
     if (track === undefined || old === undefined || lines === undefined) throw new UsageError(`the call sends no ${kind}`);
-    track.enabled = old.enabled;
-    lines.setTrack(kind, track);
+    track.enabled = !this.muted(kind);
+    lines.exchangeTrack(kind, old, track);
     try {
       await lines.attach();
     } catch (error) {
-      lines.setTrack(kind, old);
+      lines.exchangeTrack(kind, track, old);
       throw error;
     }
     this.#needGoingOn();
+    // Who mutes meanwhile mutes the one before.
+    track.enabled = !this.muted(kind);
     const media = local();
     if (media !== undefined) this.#options.onLocalMedia(withTrack(withoutTracks(media, kind), track, true));
   }

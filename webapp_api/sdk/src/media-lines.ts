@@ -52,6 +52,8 @@ export class MediaLines {
   readonly #connection: RTCPeerConnection;
   readonly #lines = new Map<RTCRtpTransceiver, Line>();
   readonly #tracks = new Map<MediaKind, MediaStreamTrack>();
+  /** Which track has taken the place of which: a device that was changed is not changed back with an offer. */
+  readonly #successors = new WeakMap<MediaStreamTrack, MediaStreamTrack>();
   /** What shall be sent, but is not there yet. */
   readonly #expected: ReadonlySet<MediaKind>;
   #stream: MediaStream;
@@ -105,8 +107,16 @@ export class MediaLines {
   /** What of `kind` this side has to send; undefined takes it away. */
   setTrack(kind: MediaKind, track: MediaStreamTrack | undefined, stream: MediaStream = this.#stream): void {
     this.#stream = stream;
-    if (track === undefined) this.#tracks.delete(kind);
-    else this.#tracks.set(kind, track);
+    this.#tracks.delete(kind);
+    if (track === undefined) return;
+    this.#tracks.set(kind, track);
+    this.#successors.delete(track);
+  }
+
+  /** Another device takes the place of `old`, with nothing agreed anew. */
+  exchangeTrack(kind: MediaKind, old: MediaStreamTrack, track: MediaStreamTrack): void {
+    this.setTrack(kind, track);
+    this.#successors.set(old, track);
   }
 
   /** After an agreement: give up our video where no line takes it, or later offers would ask for it again. What was to be sent. */
@@ -128,12 +138,12 @@ export class MediaLines {
     return { wishes: this.#wishes, held: this.#held, tracks: new Map(this.#tracks) };
   }
 
-  /** Back to an earlier moment, after an offer came to nothing. */
+  /** Back to an earlier moment, after an offer came to nothing; devices stay as they are now. */
   async restore(snapshot: MediaSnapshot): Promise<void> {
     this.#wishes = { ...snapshot.wishes };
     this.#held = snapshot.held;
     this.#tracks.clear();
-    for (const [kind, track] of snapshot.tracks) this.#tracks.set(kind, track);
+    for (const [kind, track] of snapshot.tracks) this.#tracks.set(kind, this.#latest(track));
     this.forgetVanished();
     await this.#direct();
   }
@@ -216,6 +226,11 @@ export class MediaLines {
       }
     }
     this.#forgetSilence();
+  }
+
+  #latest(track: MediaStreamTrack): MediaStreamTrack {
+    const successor = this.#successors.get(track);
+    return successor === undefined ? track : this.#latest(successor);
   }
 
   #has(kind: MediaKind): boolean {

@@ -1,12 +1,12 @@
-/** Which failures of a sign-in pass by themselves. */
+/** Which failures pass by themselves. */
 
 import { LoginError, SipError, SocketError, type PhoneError } from "./errors.ts";
 
 const TOO_MANY_REQUESTS = 429;
-/** Refusals of a REGISTER that may pass: timeouts, lost flows, troubled servers. All others are about the account. */
+/** Refusals that may pass: timeouts, lost flows, troubled servers. All others are about the account, or the session. */
 const PASSING_STATUSES: readonly number[] = [408, 430, 480, 491];
 
-/** Whether the same REGISTER, or the same request for a token, may be granted in a while. */
+/** Whether the same REGISTER, re-INVITE or request for a token may be granted in a while. */
 export function mayPass(error: PhoneError): boolean {
   if (error instanceof SocketError) return true;
   if (error instanceof LoginError) return error.status === 0 || error.status === TOO_MANY_REQUESTS || error.status >= 500;

@@ -30,7 +30,12 @@ export type PhoneEvent =
   | "close_requested";
 
 export const PHONE_TRANSITIONS: TransitionTable<PhoneState, PhoneEvent> = {
-  connecting: { socket_opened: "connected", socket_given_up: "disconnected", close_requested: "closed" },
+  connecting: {
+    socket_opened: "connected",
+    socket_given_up: "disconnected",
+    registration_removed: "connecting",
+    close_requested: "closed",
+  },
   connected: {
     socket_lost: "reconnecting",
     socket_given_up: "disconnected",

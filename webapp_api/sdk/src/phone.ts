@@ -188,9 +188,11 @@ export class Phone {
    * opened, SignedOutError when no token is to be had.
    */
   async register(): Promise<void> {
-    if (this.#state === "disconnected") {
+    if (this.#state === "disconnected" && !this.#closing) {
+      const wish = (this.#wish += 1);
       this.#apply("socket_wanted");
       await this.#openSocket(() => this.#userAgent.reconnect());
+      if (wish !== this.#wish) throw new SocketError("the registration is not wanted any more");
     }
     this.#needSocket();
     if (this.#state === "registering") throw new UsageError("a registration is already under way");
@@ -242,6 +244,7 @@ export class Phone {
     this.#registration.abandon(new SocketError("the phone is closed"));
     this.#apply("close_requested");
     await this.#userAgent.transport.disconnect();
+    for (const call of this.calls) call.abandon(new SocketError("the phone is closed")); // made meanwhile
     this.#registration.dispose();
     // What is left in SIP.js needs no goodbye: nothing is registered and no call runs.
     this.#userAgent.userAgentCore.dispose();
@@ -271,7 +274,7 @@ export class Phone {
   }
 
   #called(invitation: Invitation): void {
-    if (!this.#events.has("call")) {
+    if (this.#closing || !this.#events.has("call")) {
       // The network tries the user's other devices (RFC 3261 §21.4.18).
       void invitation.reject({ statusCode: TEMPORARILY_UNAVAILABLE }).catch(() => undefined);
       return;
@@ -282,7 +285,7 @@ export class Phone {
   }
 
   #needSocket(): void {
-    if (this.#state === "closed") throw new UsageError("the phone is closed");
+    if (this.#closing) throw new UsageError("the phone is closed");
     if (this.#state === "connecting" || this.#state === "disconnected" || !this.#userAgent.isConnected()) {
       throw new SocketError("there is no connection to the gateway now");
     }
@@ -291,9 +294,11 @@ export class Phone {
   #socketLost(cause: Error | undefined): void {
     if (this.#closing) return;
     const closeCode = closeCodeFromError(cause);
-    // Whoever has no registration is not wanted for long, and may come back with one.
-    const idle = closeCode === 1008 && this.#state === "connected";
-    const error = isFarewell(closeCode) && !idle
+    // Whoever has no registration is not wanted for long, and may come back with one; who is about to does so.
+    const isRegistered = this.#registrationWanted && (this.#state === "registered" || this.#state === "registering");
+    const unregistered = closeCode === 1008 && !isRegistered;
+    const idle = unregistered && this.#state !== "reconnecting";
+    const error = isFarewell(closeCode) && !unregistered
       ? new SignedOutError("network", "the gateway ended the connection", { closeCode })
       : new SocketError("the connection to the gateway is lost", { cause });
     this.#registration.abandon(error);

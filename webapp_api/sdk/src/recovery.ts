@@ -5,6 +5,7 @@
 
 import { CallEndedError, IceError, SipError, type PhoneError } from "./errors.ts";
 import { MEDIA_PATH_TRANSITIONS, type MediaPathEvent, type MediaPathState } from "./media-path-state.ts";
+import { mayPass } from "./passing.ts";
 import { nextState } from "./state-table.ts";
 
 export interface RecoverySettings {
@@ -17,9 +18,6 @@ export interface RecoverySettings {
 }
 
 export const DEFAULT_RECOVERY: RecoverySettings = { patienceMs: 500, firstRetryMs: 500, giveUpMs: 30_000 };
-
-/** Refusals of a restart that another one may get around: timeouts, and servers in trouble. */
-const PASSING_STATUSES: readonly number[] = [408, 430, 480, 491, 500, 503, 504];
 
 export interface RecoveryOptions {
   /** Offer new ICE credentials, and have them answered. */
@@ -138,7 +136,7 @@ export class Recovery {
   #refused(error: unknown): void {
     if (error instanceof CallEndedError || this.#state === "lost") return;
     this.#apply("restart_refused");
-    const hopeless = error instanceof SipError && !PASSING_STATUSES.includes(error.status);
+    const hopeless = error instanceof SipError && !mayPass(error);
     if (!hopeless) {
       this.#schedule(this.#retryMs());
       return;

@@ -19,6 +19,8 @@ const ACK_TIMEOUT_MS = 6000;
 const POLL_MS = 50;
 const REQUEST_PENDING = 491;
 const SERVER_ERROR = 500;
+/** Seconds that a far side asks for at most which is busy with an earlier INVITE (RFC 3261 §14.2). */
+const MOST_BUSY_S = 10;
 
 /** One change of the media: what is wished for from then on. */
 export interface MediaChange {
@@ -201,9 +203,8 @@ export class Renegotiation {
     if (!(error instanceof SipError)) return undefined;
     const random = this.#options.random?.() ?? Math.random();
     if (error.status === REQUEST_PENDING) return pendingDelayMs(this.#options.ownsCallId, random);
-    // The far side is still busy with an earlier INVITE (RFC 3261 §14.2).
-    if (error.status === SERVER_ERROR && error.retryAfterS !== undefined) return error.retryAfterS * 1000;
-    return undefined;
+    const { status, retryAfterS = Infinity } = error;
+    return status === SERVER_ERROR && retryAfterS <= MOST_BUSY_S ? retryAfterS * 1000 : undefined;
   }
 
   #typed(error: unknown): PhoneError {

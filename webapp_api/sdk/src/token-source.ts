@@ -1,4 +1,4 @@
-/** Access tokens for as long as a login lasts: the one at hand while it is young, a new one in time, never two at once. */
+/** Access tokens for as long as a login lasts: the one at hand while it is young, a new one in time, one request for all who ask. */
 
 export interface AccessToken {
   /** The token itself (RFC 6750 b64token). */
@@ -16,25 +16,39 @@ const YOUNG_UNTIL = 0.45;
 /** Seconds, twice: the first does not count a computer's sleep, the second is set by people. A token is young by both. */
 const CLOCKS: readonly (() => number)[] = [() => performance.now() / 1000, () => Date.now() / 1000];
 
+/** Seconds for which a request that gets no answer is shared: it may never get one. */
+const SHARED_FOR_S = 10;
+
 /** A function for `connect({token})` that calls `fetchToken` when it has to; an error is the caller's, and not kept. */
 export function tokenSource(
   fetchToken: () => Promise<AccessToken>,
   clocks: readonly (() => number)[] = CLOCKS,
 ): () => Promise<string> {
-  let current: { readonly token: string; readonly youngUntil: readonly number[] } | undefined;
-  let underWay: Promise<string> | undefined;
+  let current: { readonly token: string; readonly youngUntil: readonly number[]; readonly request: number } | undefined;
+  let underWay: { readonly token: Promise<string>; readonly sharedUntil: readonly number[] } | undefined;
+  let requests = 0;
 
-  const renew = async (): Promise<string> => {
-    const asked = clocks.map((clock) => clock());
+  const renew = async (asked: readonly number[]): Promise<string> => {
+    const request = (requests += 1);
     const { token, expiresInS } = await fetchToken();
-    current = { token, youngUntil: asked.map((at) => at + expiresInS * YOUNG_UNTIL) };
+    const youngUntil = asked.map((at) => at + expiresInS * YOUNG_UNTIL);
+    // A late answer does not take the place of what was asked for after it.
+    if (current === undefined || current.request < request) current = { token, youngUntil, request };
     return token;
   };
 
   return () => {
-    const at = clocks.map((clock) => clock());
-    if (current?.youngUntil.every((until, place) => (at[place] ?? until) < until)) return Promise.resolve(current.token);
-    underWay ??= renew().finally(() => (underWay = undefined));
-    return underWay;
+    const now = clocks.map((clock) => clock());
+    const isBefore = (ends: readonly number[]): boolean => ends.every((end, place) => (now[place] ?? end) < end);
+    if (current !== undefined && isBefore(current.youngUntil)) return Promise.resolve(current.token);
+    if (underWay === undefined || !isBefore(underWay.sharedUntil)) {
+      const request = { token: renew(now), sharedUntil: now.map((at) => at + SHARED_FOR_S) };
+      const over = (): void => {
+        if (underWay === request) underWay = undefined;
+      };
+      request.token.then(over, over);
+      underWay = request;
+    }
+    return underWay.token;
   };
 }

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { describe, mock, test } from "node:test";
 
 import { configFromObject } from "../src/config.ts";
 import { LoginError } from "../src/errors.ts";
 import { currentLogin, login, loginAsGuest, logout, providerLoginUrl } from "../src/login.ts";
 import { Phone } from "../src/phone.ts";
-import { tokenSource } from "../src/token-source.ts";
+import { tokenSource, type AccessToken } from "../src/token-source.ts";
+import { close, granted, settled } from "./phone-on-wire.ts";
 import { responseTo, Wire } from "./wire.ts";
 
 interface Asked {
@@ -111,11 +112,33 @@ describe("login", () => {
     });
   }
 
+  test("no answer in time is a typed error as well", async (context) => {
+    const late = new AbortController();
+    const timeout = context.mock.method(AbortSignal, "timeout", () => late.signal);
+    const fetcher = ((_: string, { signal }: RequestInit): Promise<Response> =>
+      new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(signal.reason)))) as typeof fetch;
+    const refused = assert.rejects(currentLogin({ fetcher }), { kind: "login", status: 0 });
+    assert.deepEqual(timeout.mock.calls.map(({ arguments: [ms] }) => ms), [15_000]);
+    late.abort(new DOMException("signal timed out", "TimeoutError"));
+    await refused;
+  });
+
   test("an error page of a proxy is told by its status", async () => {
     const service = new WebService(new Response("<html>", { status: 502 }));
     await assert.rejects(login({ name: "a", password: "b" }, service), { status: 502, message: /HTTP 502/ });
   });
 });
+
+interface Unanswered {
+  readonly resolve: (token: AccessToken) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A token service whose answers come when the test says so. */
+function unanswered(): { requests: Unanswered[]; fetchToken: () => Promise<AccessToken> } {
+  const requests: Unanswered[] = [];
+  return { requests, fetchToken: () => new Promise((resolve, reject) => requests.push({ resolve, reject })) };
+}
 
 describe("token source", () => {
   test("a token is kept for not quite half of its life", async () => {
@@ -164,6 +187,39 @@ describe("token source", () => {
     let count = 0;
     const source = tokenSource(async () => ({ token: `t${(count += 1)}`, expiresInS: 600 }));
     assert.deepEqual(await Promise.all([source(), source(), source()]), ["t1", "t1", "t1"]);
+  });
+
+  test("a request that gets no answer is shared for ten seconds, and what it gives late is not kept", async () => {
+    let now = 0;
+    const { requests, fetchToken } = unanswered();
+    const source = tokenSource(fetchToken, [() => now, () => -now]);
+    const first = source();
+    now = 9;
+    const shared = source();
+    assert.equal(requests.length, 1);
+    now = 10;
+    const second = source();
+    assert.equal(requests.length, 2);
+    requests[1]?.resolve({ token: "t2", expiresInS: 600 });
+    assert.equal(await second, "t2");
+    requests[0]?.resolve({ token: "t1", expiresInS: 600 });
+    assert.deepEqual(await Promise.all([first, shared]), ["t1", "t1"]);
+    assert.equal(await source(), "t2");
+  });
+
+  test("the end of a request that is shared no more changes nothing for the one that is", async () => {
+    let now = 0;
+    const { requests, fetchToken } = unanswered();
+    const source = tokenSource(fetchToken, [() => now]);
+    const first = assert.rejects(source(), { status: 503 });
+    now = 10;
+    const second = source();
+    requests[0]?.reject(new LoginError({ status: 503, detail: "later" }));
+    await first;
+    const shared = source();
+    assert.equal(requests.length, 2);
+    requests[1]?.resolve({ token: "t2", expiresInS: 600 });
+    assert.deepEqual(await Promise.all([second, shared]), ["t2", "t2"]);
   });
 
   test("a failure is told and not kept", async () => {
@@ -223,6 +279,33 @@ describe("registration with a login", () => {
       await phone.close();
     });
   }
+
+  test("a request for a token that is never answered is followed by one that is", async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      const wire = new Wire();
+      let now = 0;
+      const { requests, fetchToken } = unanswered();
+      const token = tokenSource(fetchToken, [() => now]);
+      const parts = { transportConstructor: wire.transportConstructor };
+      const phone = await Phone.open(CONFIG, { config: CONFIG, user: "alice", token }, parts);
+      const refused = assert.rejects(phone.register(), { kind: "socket" });
+      await settled();
+      mock.timers.tick(15_000);
+      await refused;
+      now = 15;
+      const registered = phone.register();
+      await settled();
+      requests[1]?.resolve({ token: "t2", expiresInS: 600 });
+      const register = await wire.next();
+      assert.deepEqual(register.headers("authorization"), ["Bearer t2"]);
+      wire.deliver(granted(register));
+      await registered;
+      await close(phone, wire);
+    } finally {
+      mock.timers.reset();
+    }
+  });
 
   test("closing does not fail when there is no token any more", async () => {
     const wire = new Wire();

@@ -58,6 +58,7 @@ class RunningCall {
     const lines = {
       wish: () => ({ send: false, receive: true }),
       setTrack: (kind: string, track: unknown) => this.sent.set(kind, track),
+      exchangeTrack: (kind: string, _old: unknown, track: unknown) => this.sent.set(kind, track),
       setWish: () => undefined,
       attach: () => this.attach(),
     };
@@ -134,6 +135,37 @@ describe("another device", () => {
     assert.deepEqual([microphone.stopped, other.stopped, other.enabled], [true, false, false]);
     call.end();
     assert.equal(other.stopped, true);
+  });
+
+  test("is muted by who mutes while the line takes it, and heard when it is the other way round", async () => {
+    for (const muted of [true, false]) {
+      const [microphone, other] = [new Track("audio"), new Track("audio")];
+      microphone.enabled = muted;
+      const call = new RunningCall(microphone);
+      call.attach = async () => call.changes.mute("audio", muted);
+      const changed = call.changes.useDevice("audio", {});
+      call.give(other);
+      await changed;
+      assert.deepEqual([other.enabled, call.changes.muted("audio")], [!muted, muted]);
+    }
+  });
+
+  test("is muted by who mutes the one that came while the line took it", async () => {
+    const [microphone, second, third] = [new Track("audio"), new Track("audio"), new Track("audio")];
+    const call = new RunningCall(microphone);
+    let taken: () => void = () => undefined;
+    call.attach = () => new Promise((resolve) => (taken = resolve));
+    const changed = call.changes.useDevice("audio", {});
+    call.give(third);
+    await new Promise((resolve) => setImmediate(resolve));
+    call.attach = () => Promise.resolve();
+    const between = call.changes.useDevice("audio", {});
+    call.give(second);
+    await between;
+    call.changes.mute("audio", true);
+    taken();
+    await changed;
+    assert.deepEqual([call.changes.muted("audio"), third.enabled, second.stopped], [true, false, true]);
   });
 
   test("for a call that ends while the person is asked is given back", async () => {

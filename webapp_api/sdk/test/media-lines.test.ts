@@ -52,3 +52,17 @@ describe("a camera on hold", () => {
     assert.deepEqual(statesOf(other), ["ended"]);
   });
 });
+
+test("a camera that another one had replaced, and that is there again, is the one to go back to", async () => {
+  const { lines, camera, use } = await heldLines();
+  const [first, other] = [camera, new FakeTrack("video")] as unknown as [MediaStreamTrack, MediaStreamTrack];
+  await FakePeerConnection.made.at(-1)?.createOffer();
+  const silenced = (track: unknown): boolean => (track as FakeTrack).clones.some(({ readyState }) => readyState === "live");
+  const before = lines.snapshot();
+  lines.exchangeTrack("video", first, other);
+  await lines.restore(before);
+  assert.deepEqual([silenced(first), silenced(other)], [false, true]);
+  use(camera);
+  await lines.restore(lines.snapshot());
+  assert.deepEqual([silenced(first), silenced(other)], [true, false]);
+});

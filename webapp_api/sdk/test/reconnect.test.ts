@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, mock, test } from "node:test";
 import { LoginError, SignedOutError, SocketError, type PhoneError } from "../src/errors.ts";
 import type { Phone } from "../src/phone.ts";
 import type { Wait } from "../src/reconnector.ts";
+import { AUDIO, placed, quiet } from "./call-on-wire.ts";
 import { close, granted, openPhone, registeredPhone, settled } from "./phone-on-wire.ts";
 import { responseTo, Wire } from "./wire.ts";
 
@@ -276,6 +277,71 @@ describe("a gateway that closes the socket for good", () => {
     wire.break(4001);
     await registered;
     assert.equal(phone.state, "signed-out");
+    await phone.close();
+  });
+});
+
+describe("a gateway that closes a socket on which nothing is registered (1008)", () => {
+  test("has the phone back when there are tokens again, and its call goes on", async () => {
+    const wire = new Wire();
+    let away = false;
+    const token = (): string => {
+      if (away) throw new LoginError({ status: 503, detail: "Redis is away" });
+      return "t";
+    };
+    const phone = await registeredPhone(wire, { token });
+    const call = await placed(wire, phone, {}, AUDIO);
+    const diary = watch(phone);
+    away = true;
+    wire.break();
+    for (let second = 0; second < 10; second += 1) {
+      mock.timers.tick(1000);
+      await quiet();
+    }
+    assert.deepEqual([wire.connections, wire.silent], [2, true]);
+    wire.break(1008);
+    away = false;
+    for (let second = 0; second < 20 && wire.silent; second += 1) {
+      mock.timers.tick(1000);
+      await quiet();
+    }
+    const register = await wire.next();
+    assert.match(register.startLine, /^REGISTER /);
+    wire.deliver(granted(register));
+    await quiet();
+    assert.deepEqual([diary.states, diary.errors, wire.connections], [["reconnecting", "registered"], [], 3]);
+    assert.equal(call.state, "established");
+    wire.reachable = false;
+    wire.break();
+    await phone.close();
+  });
+
+  test("while the first token is waited for leaves the phone as one that may register again", async () => {
+    const wire = new Wire();
+    const tokens = [new Promise<string>(() => undefined), Promise.resolve("t")];
+    const phone = await openPhone(wire, { token: () => tokens.shift() ?? assert.fail() });
+    const diary = watch(phone);
+    const refused = assert.rejects(phone.register(), { kind: "socket" });
+    await settled();
+    wire.break(1008);
+    await refused;
+    assert.deepEqual([diary.states, diary.errors], [["registering", "disconnected"], []]);
+    const registered = phone.register();
+    wire.deliver(granted(await wire.next()));
+    await registered;
+    await close(phone, wire);
+  });
+
+  test("of a phone that has given its registration up reports nothing more", async () => {
+    const wire = new Wire();
+    const phone = await registeredPhone(wire, { password: "secret", reconnect: { giveUpAfterS: 0 } });
+    mock.timers.tick(300_000);
+    wire.deliver(responseTo(await wire.next(), "503 Service Unavailable"));
+    await settled();
+    const diary = watch(phone);
+    wire.break(1008);
+    await settled();
+    assert.deepEqual([phone.state, diary.states, diary.errors], ["disconnected", [], []]);
     await phone.close();
   });
 });

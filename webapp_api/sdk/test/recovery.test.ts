@@ -132,6 +132,19 @@ describe("the way for media", () => {
     assert.equal(made.restarts(), 3);
   });
 
+  test("whose repair any server in trouble refuses is tried again", async () => {
+    for (const status of [430, 480, 491, 500, 502, 504, 580]) {
+      const made = scene();
+      made.up = false;
+      made.results.push(refusal(status));
+      made.recovery.connectionChanged("failed");
+      await pass(0);
+      await pass(500);
+      assert.deepEqual([made.restarts(), made.lost], [2, []], String(status));
+      made.recovery.stop();
+    }
+  });
+
   test("whose repair is refused for good is lost, or kept when it is not broken", async () => {
     for (const up of [false, true]) {
       const made = scene();

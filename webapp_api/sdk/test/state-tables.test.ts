@@ -106,6 +106,7 @@ for (const [from, event, to] of CALL_ROWS) {
 }
 
 const PHONE_ROWS: readonly [PhoneState, PhoneEvent, PhoneState][] = [
+  ["connecting", "registration_removed", "connecting"],
   ["connected", "register_sent", "registering"],
   ["registering", "register_refused", "connected"],
   ["registered", "register_accepted", "registered"],

@@ -25,6 +25,16 @@ async function registersAgain(wire: Wire, phone: Phone): Promise<void> {
   await close(phone, wire);
 }
 
+/** The next sockets open when the returned function is called. */
+function heldBack(wire: Wire): () => void {
+  const { transport } = wire;
+  assert.ok(transport);
+  const connect = transport.connect.bind(transport);
+  let open = (): void => undefined;
+  transport.connect = () => new Promise((resolve, reject) => (open = () => void connect().then(resolve, reject)));
+  return () => open();
+}
+
 describe("a socket that is closed for want of a registration", () => {
   test("is opened again by who unregistered before", async () => {
     const wire = new Wire();
@@ -58,12 +68,8 @@ describe("a socket that is closed for want of a registration", () => {
   test("is not opened by a phone that is closed meanwhile", async () => {
     const wire = new Wire();
     const phone = await openPhone(wire);
-    const { transport } = wire;
-    assert.ok(transport);
     wire.break(1008);
-    const connect = transport.connect.bind(transport);
-    let open = (): void => undefined;
-    transport.connect = () => new Promise((resolve, reject) => (open = () => void connect().then(resolve, reject)));
+    const open = heldBack(wire);
     const refused = assert.rejects(phone.register(), { kind: "usage" });
     await settled();
     await phone.close();
@@ -72,4 +78,25 @@ describe("a socket that is closed for want of a registration", () => {
     assert.equal(phone.state, "closed");
     assert.ok(wire.silent && !wire.transport?.isConnected());
   });
+
+  for (const removed of ["before it opens", "after"] as const) {
+    test(`is opened for nothing where the person unregisters meanwhile, which is done ${removed}`, async () => {
+      const wire = new Wire();
+      const phone = await openPhone(wire);
+      wire.break(1008);
+      const open = heldBack(wire);
+      const refused = assert.rejects(phone.register(), { kind: "socket" });
+      await settled();
+      const unregistered = phone.unregister();
+      if (removed === "before it opens") await unregistered;
+      open();
+      await Promise.all([refused, unregistered]);
+      await settled();
+      assert.deepEqual([phone.state, wire.silent], ["connected", true]);
+      const registered = phone.register();
+      wire.deliver(granted(await wire.next()));
+      await registered;
+      await close(phone, wire);
+    });
+  }
 });
