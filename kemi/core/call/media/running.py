@@ -56,7 +56,20 @@ def gate_of(record: CallRecord, media: Sequence[Medium]) -> act.GateMedia:
 def held_back(record: CallRecord, media: Iterable[Medium], settings: CallSettings) -> list[act.Action]:
     """Close what does not pass of media whose answer the relay has just been told: it lets all of them pass."""
     one_way = [one for one in media if one.active and direction_for_core(one) is not Direction.SENDRECV]
-    return run_alone(record, [gate_of(record, one_way)], settings) if one_way else []
+    return gated(record, one_way, settings)
+
+
+def media_at_relay(record: CallRecord) -> list[Medium]:
+    """Return what is on as the relay has it: of an open exchange once it is told of that."""
+    opened = record.exchange
+    told = {one.kind: one for one in opened.media} if opened is not None and opened.settling else {}
+    media = (told.get(one.kind, one) for one in record.media if one.active)
+    return [one for one in media if one.active]
+
+
+def gated(record: CallRecord, media: Sequence[Medium], settings: CallSettings) -> list[act.Action]:
+    """Let the relay pass what flows of these media, if there are any, where nothing follows."""
+    return run_alone(record, [gate_of(record, media)], settings) if media else []
 
 
 def renewal(record: CallRecord, media: Sequence[Medium]) -> act.RenewMedia:

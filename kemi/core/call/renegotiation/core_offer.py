@@ -320,6 +320,7 @@ def _going_on(pending: Exchange) -> list[str]:
 
 def _tell_relay(record: CallRecord, kinds: Iterable[str], bearer: _Answered) -> act.ReofferFromIms:
     pending, wanted = _of_core(record), set(kinds)
+    pending.settling = True
     media = tuple(
         medium_change(medium) for medium in pending.media if medium.active and medium.kind in wanted
     )
