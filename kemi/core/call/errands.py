@@ -77,7 +77,7 @@ def run_errands(
 
 def run_alone(record: CallRecord, errands: Sequence[Errand], settings: CallSettings) -> list[act.Action]:
     """The same where nothing follows, and one that fails is noted."""
-    return run_errands(record, errands, _nothing_more, _noted, settings)
+    return run_errands(record, errands, _nothing_more, noted, settings)
 
 
 def _nothing_more(
@@ -86,7 +86,8 @@ def _nothing_more(
     return []
 
 
-def _noted(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:
+def noted(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:
+    """Write down that the relay has refused."""
     return [failed_note(record, event)]
 
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from kemi.adapters.relay.repertoires import far_speech
-from kemi.core.sdp.interwork import repertoire, widened_offer
+from kemi.core.sdp.interwork import ims_answer_media, repertoire, widened_offer
 from rtpengine.capabilities import capabilities
 from rtpengine.ng.commands import MediaOptions, PlayDtmf
 from rtpengine.packet_times import PLACEHOLDER, FarSpeech
@@ -157,10 +157,20 @@ class Call:
         steps = renew(self.session, armed, answer, self.reverse_answer, daemon_version=daemon_version())
         run(steps, self.client)
 
-    def connect(self, far_end: FarEnd, *, version: tuple[int, int] | None = None, ptime: str = "") -> None:
-        """Take an answer of IMS."""
+    def connect(
+        self,
+        far_end: FarEnd,
+        *,
+        version: tuple[int, int] | None = None,
+        ptime: str = "",
+        direction: str = "sendrecv",
+    ) -> None:
+        """Take an answer of IMS, as the gateway writes it where it has another direction."""
         self.far_type = far_end.payload_type
         answer = self.answer_of(far_end) + ptime
+        if direction != "sendrecv":
+            said = answer.replace("a=sendrecv", f"a={direction}")
+            answer = ims_answer_media(said, ("audio",))["audio"].sdp or ""
         steps = connect(
             self.session,
             plain_profile(far_speech(answer), digits=self.digits, offered=self.offered),
@@ -306,6 +316,18 @@ class TestGate:
         run(gate(call.session, wic_to_ims=False, ims_to_wic=False, daemon_version=daemon_version()), client)
         call.talk(PCMA)
         assert (call.ims.packets, call.listener.packets, call.wic.packets) == ([], [], [])
+        run(gate(call.session, wic_to_ims=True, ims_to_wic=True, daemon_version=daemon_version()), client)
+        call.talk(PCMA)
+        assert_tone(call.ims, "PCMA", 8, WIC_TONE_HZ)
+        assert_tone(call.listener, "opus", call.listener_type, IMS_TONE_HZ)
+
+    @pytest.mark.parametrize("transport", WicTransport)
+    @pytest.mark.parametrize("direction", ["sendonly", "recvonly", "inactive"])
+    def test_what_ims_has_answered_one_way_is_heard_both_ways_once_it_is_open(
+        self, client: UdpClient, peers: ExitStack, transport: WicTransport, direction: str
+    ) -> None:
+        call = Call(client, transport, peers)
+        call.connect(PCMA, direction=direction)
         run(gate(call.session, wic_to_ims=True, ims_to_wic=True, daemon_version=daemon_version()), client)
         call.talk(PCMA)
         assert_tone(call.ims, "PCMA", 8, WIC_TONE_HZ)

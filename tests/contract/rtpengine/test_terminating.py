@@ -9,9 +9,13 @@ from typing import NamedTuple
 
 import pytest
 
+from kemi.core.sdp.interwork.incoming import client_answer_media, client_offer, core_offer_media
+from kemi.core.sdp.model import Origin
+from kemi.core.sdp.text import sdp_from_text
 from rtpengine.ng.commands import List, MediaOptions
 from rtpengine.ng.errors import NgErrorReply
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
+from rtpengine.running import gate
 from rtpengine.sessions import (
     MediaSession,
     WicTransport,
@@ -181,47 +185,96 @@ def peers() -> Iterator[ExitStack]:
         yield stack
 
 
+class Call:
+    """IMS calls a WIC that speaks plain RTP."""
+
+    def __init__(
+        self, client: UdpClient, peers: ExitStack, offer: Offer, direction: str = "sendrecv"
+    ) -> None:
+        """Take what IMS offers with this direction and what the WIC answers, both as the gateway hands them over."""
+        self.client, self.offer = client, offer
+        audio = audio_profile(daemon_version=daemon_version())
+        profile = PlainProfile(
+            terminating_codec=audio.terminating_codec, dtmf=audio.dtmf, daemon_version=audio.daemon_version
+        )
+        self.wic, self.ims = peers.enter_context(RtpPeer(WIC_ADDRESS)), peers.enter_context(RtpPeer(FAR_END))
+        said = ims_offer(self.ims.port, offer).replace("a=sendrecv", f"a={direction}")
+        (line,) = core_offer_media(sdp_from_text(said), ())
+        given = run(reserve_terminating(session(), profile, line.sdp), client)
+        part = section(given)
+        self.opus = int(part.formats[0])
+        secured = given.replace("RTP/AVP", "UDP/TLS/RTP/SAVPF")
+        offered = client_offer([line], {"audio": secured}, Origin(1, 1))
+        page = browser_answer(secured).replace("a=sendrecv", f"a={line.direction.mirrored}")
+        taken = client_answer_media(offered, page)["audio"]
+        (told,) = sdp_from_text(taken.sdp or "").media
+        answer = "\r\n".join(
+            [
+                *("v=0", f"o=- 1 1 IN IP4 {WIC_ADDRESS}", "s=-", f"c=IN IP4 {WIC_ADDRESS}", "t=0 0"),
+                f"m=audio {self.wic.port} RTP/AVP {self.opus}",
+                f"a=rtpmap:{self.opus} opus/48000/2",
+                f"a={told.direction}\r\n",
+            ]
+        )
+        answered = section(run(connect_terminating(session(), profile, answer), client))
+        self.to_wic_side, self.to_ims_side = (WIC_ADDRESS, part.port), (IMS_ADDRESS, answered.port)
+
+    def gate(self, *, wic_to_ims: bool, ims_to_wic: bool) -> None:
+        """Let media pass so."""
+        steps = gate(session(), wic_to_ims=wic_to_ims, ims_to_wic=ims_to_wic, daemon_version=daemon_version())
+        run(steps, self.client)
+
+    def talk(self) -> None:
+        """Let both sides send their tone."""
+        for peer in (self.wic, self.ims):
+            peer.wait_quiet()
+            peer.packets.clear()
+        with ThreadPoolExecutor(2) as sides:
+            sides.submit(
+                self.wic.send,
+                tones("opus", WIC_TONE_HZ, PACKETS),
+                codec="opus",
+                payload_type=self.opus,
+                to=self.to_wic_side,
+                ssrc=0x1111,
+            )
+            sides.submit(
+                self.ims.send,
+                tones(self.offer.codec, IMS_TONE_HZ, PACKETS),
+                codec=self.offer.codec,
+                payload_type=self.offer.payload_type,
+                to=self.to_ims_side,
+                ssrc=0x2222,
+            )
+
+    def assert_both_heard(self) -> None:
+        """Assert that each side got the other's tone, and nothing else."""
+        for peer, codec, number, hz in (
+            (self.ims, self.offer.codec, self.offer.payload_type, WIC_TONE_HZ),
+            (self.wic, "opus", self.opus, IMS_TONE_HZ),
+        ):
+            assert peer.wait_for(number, PACKETS - 3), f"only {len(peer.payloads(number))} packets"
+            assert peer.payload_types() == {number}
+            assert loudest_frequency_hz(codec, peer.payloads(number)) == pytest.approx(hz, abs=5)
+
+
 @pytest.mark.parametrize("name", OFFERS)
 def test_each_hears_the_other(client: UdpClient, peers: ExitStack, name: str) -> None:
-    offer = OFFERS[name]
-    audio = audio_profile(daemon_version=daemon_version())
-    profile = PlainProfile(
-        terminating_codec=audio.terminating_codec, dtmf=audio.dtmf, daemon_version=audio.daemon_version
-    )
-    wic, ims = peers.enter_context(RtpPeer(WIC_ADDRESS)), peers.enter_context(RtpPeer(FAR_END))
-    given = run(reserve_terminating(session(), profile, ims_offer(ims.port, offer)), client)
-    part = section(given)
-    opus = int(part.formats[0])
-    answer = "\r\n".join(
-        [
-            *("v=0", f"o=- 1 1 IN IP4 {WIC_ADDRESS}", "s=-", f"c=IN IP4 {WIC_ADDRESS}", "t=0 0"),
-            f"m=audio {wic.port} RTP/AVP {opus}",
-            f"a=rtpmap:{opus} opus/48000/2",
-            "a=sendrecv\r\n",
-        ]
-    )
-    answered = section(run(connect_terminating(session(), profile, answer), client))
-    with ThreadPoolExecutor(2) as sides:
-        sides.submit(
-            wic.send,
-            tones("opus", WIC_TONE_HZ, PACKETS),
-            codec="opus",
-            payload_type=opus,
-            to=(WIC_ADDRESS, part.port),
-            ssrc=0x1111,
-        )
-        sides.submit(
-            ims.send,
-            tones(offer.codec, IMS_TONE_HZ, PACKETS),
-            codec=offer.codec,
-            payload_type=offer.payload_type,
-            to=(IMS_ADDRESS, answered.port),
-            ssrc=0x2222,
-        )
-    for peer, codec, number, hz in (
-        (ims, offer.codec, offer.payload_type, WIC_TONE_HZ),
-        (wic, "opus", opus, IMS_TONE_HZ),
-    ):
-        assert peer.wait_for(number, PACKETS - 3), f"only {len(peer.payloads(number))} packets"
-        assert peer.payload_types() == {number}
-        assert loudest_frequency_hz(codec, peer.payloads(number)) == pytest.approx(hz, abs=5)
+    call = Call(client, peers, OFFERS[name])
+    call.talk()
+    call.assert_both_heard()
+
+
+@pytest.mark.parametrize("direction", ["sendonly", "recvonly", "inactive"])
+def test_what_begins_on_hold_is_heard_both_ways_once_the_gate_is_open(
+    client: UdpClient, peers: ExitStack, direction: str
+) -> None:
+    """It is the gate that holds it, whatever the daemon makes of directions."""
+    call = Call(client, peers, OFFERS["PCMA"], direction)
+    call.gate(wic_to_ims=direction == "recvonly", ims_to_wic=direction == "sendonly")
+    call.talk()
+    assert call.ims.wait_for(8, PACKETS - 3) if direction == "recvonly" else not call.ims.packets
+    assert call.wic.wait_for(call.opus, PACKETS - 3) if direction == "sendonly" else not call.wic.packets
+    call.gate(wic_to_ims=True, ims_to_wic=True)
+    call.talk()
+    call.assert_both_heard()

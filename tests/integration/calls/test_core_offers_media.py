@@ -126,6 +126,32 @@ async def test_a_page_that_was_called_is_held_too(stage: Stage, page: AiortcWic,
     assert (await call.ims.bye()).status == 200
 
 
+@pytest.mark.parametrize("direction", ["inactive", "sendonly", "recvonly"])
+async def test_a_call_that_begins_on_hold_is_heard_both_ways_once_it_is_resumed(
+    stage: Stage, page: AiortcWic, phone: RtpEndpoint, direction: str
+) -> None:
+    held = DeviceMedia(audio_port=phone.port, direction=direction)
+    call = await incoming.answered(stage, page, media=held)
+    (media,) = page.media
+    await media.until_connected()
+    phone.send_to_sdp((await call.ims.wait_status(200)).body)
+    phone.start_tone(DEVICE_HZ)
+    if direction == "sendonly":
+        await media.until_heard(DEVICE_HZ, mid="0")
+    if direction == "recvonly":
+        await phone.until_tone(TONE_HZ, timeout_s=10)
+    else:
+        await falls_silent(phone)
+    phone.forget_received()
+    media.forget_received()
+    assert (
+        await call.ims.reinvite(device_offer(replace(held, direction="sendrecv", version=2)))
+    ).status == 200
+    await phone.until_tone(TONE_HZ, timeout_s=10)
+    await media.until_heard(DEVICE_HZ, mid="0")
+    assert (await call.ims.bye()).status == 200
+
+
 async def test_the_far_end_adds_its_camera(
     stage: Stage, page: AiortcWic, phone: RtpEndpoint, other: RtpEndpoint
 ) -> None:

@@ -7,13 +7,13 @@ one direction, so that its own line is turned instead.  Until it has taken the o
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from functools import partial
 
 from kemi.core.call import actions as act
-from kemi.core.call.errands import Errand, run_errands
-from kemi.core.call.events import MediaFailed, Renewed
-from kemi.core.call.media.running import SPLIT, renewal
+from kemi.core.call.errands import noted, run_errands
+from kemi.core.call.events import Renewed
+from kemi.core.call.media.running import SPLIT, gated, media_at_relay, renewal
 from kemi.core.call.record import CallRecord, Medium
 from kemi.core.call.settings import CallSettings
 from kemi.core.sdp.interwork.places import places_for
@@ -48,15 +48,15 @@ def with_reverse_lines(
 
 
 def take_reverse_lines(
-    record: CallRecord,
-    media: list[Medium],
-    answer: SessionDescription,
-    gate: act.GateMedia,
-    settings: CallSettings,
+    record: CallRecord, answer: SessionDescription, settings: CallSettings
 ) -> list[act.Action]:
-    """The page has answered: let the relay send where it listens, and open the gate."""
-    errands: list[Errand] = []
-    for medium in media:
+    """The page has answered: let the relay send where it listens, and open the gate.
+
+    Nothing of ours is open meanwhile, so either side may change the media while the relay is at it: each errand is of
+    what holds when its turn comes.
+    """
+    lines = []
+    for medium in record.media:
         if not medium.reverse_wanted:
             continue
         medium.reverse_wanted, medium.reverse_offer = False, ""
@@ -67,17 +67,21 @@ def take_reverse_lines(
             continue
         medium.reverse = True
         if medium.reverse_answer is not None:
-            line = act.MediumAnswer(medium.kind, medium.wic_offer, True, None, medium.reverse_answer)
-            errands += [act.AcceptReverse(record.key, record.node, SPLIT, (line,)), renewal(record, [medium])]
-    return run_errands(record, [*errands, gate], _nothing_more, _on_failed, settings)
+            lines.append(act.MediumAnswer(medium.kind, medium.wic_offer, True, None, medium.reverse_answer))
+    if not lines:
+        return _open(record, {}, settings)
+    accept = act.AcceptReverse(record.key, record.node, SPLIT, tuple(lines))
+    renew = partial(_renew, frozenset(line.kind for line in lines))
+    return run_errands(record, [accept], renew, noted, settings)
 
 
-def _nothing_more(
-    _record: CallRecord, _renewed: Mapping[str, Renewed], _settings: CallSettings
+def _renew(
+    kinds: Container[str], record: CallRecord, _renewed: Mapping[str, Renewed], settings: CallSettings
 ) -> list[act.Action]:
-    return []
+    media = [medium for medium in media_at_relay(record) if medium.kind in kinds]
+    errands = [renewal(record, media)] if media else []
+    return run_errands(record, errands, _open, noted, settings)
 
 
-def _on_failed(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:
-    detail = {"detail": event.error.detail, "node": record.node}
-    return [act.Note("media_failed", logging.ERROR, detail)]
+def _open(record: CallRecord, _renewed: Mapping[str, Renewed], settings: CallSettings) -> list[act.Action]:
+    return gated(record, media_at_relay(record), settings)

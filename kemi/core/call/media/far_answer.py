@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
+from functools import partial
 
 from kemi.core.call import actions as act
-from kemi.core.call.errands import Errand, run_alone
-from kemi.core.call.media.running import gate_of, line_change
+from kemi.core.call.errands import Errand, noted, run_errands
+from kemi.core.call.events import Renewed
+from kemi.core.call.media.running import gated, line_change, media_at_relay
 from kemi.core.call.media.session import is_news, medium_change
 from kemi.core.call.record import CallRecord, Medium
 from kemi.core.call.settings import CallSettings
@@ -55,7 +57,13 @@ def follow_far_end(record: CallRecord, before: Sequence[Medium], settings: CallS
         # An answer is as good as an offer for the relay, and the page keeps its lines.
         changes = tuple(map(medium_change, moved))
         errands.append(act.ReofferFromIms(record.key, record.node, record.transport, changes))
-    if stayed:
-        errands.append(gate_of(record, stayed))
+    gate = partial(_gate, frozenset(medium.kind for medium in stayed))
     release = [act.ReleaseMedia(record.key, record.node, gone)] if gone else []
-    return [*run_alone(record, errands, settings), *release]
+    return [*run_errands(record, errands, gate, noted, settings), *release]
+
+
+def _gate(
+    kinds: Container[str], record: CallRecord, _renewed: Mapping[str, Renewed], settings: CallSettings
+) -> list[act.Action]:
+    """Nothing of ours is open while the relay is at it: what flows may be something else by now."""
+    return gated(record, [one for one in media_at_relay(record) if one.kind in kinds], settings)

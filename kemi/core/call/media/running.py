@@ -8,8 +8,10 @@ from itertools import count
 from typing import Final
 
 from kemi.core.call import actions as act
+from kemi.core.call.errands import run_alone
 from kemi.core.call.media.session import direction_for_core, medium_change
 from kemi.core.call.record import CallRecord, Medium
+from kemi.core.call.settings import CallSettings
 from kemi.core.errors import LocalProtocolError
 from kemi.core.sdp.interwork.page_reoffer import KnownMedium, OfferedMedium, PageOffer
 from kemi.core.sdp.interwork.relay import repertoire
@@ -49,6 +51,25 @@ def gate_of(record: CallRecord, media: Sequence[Medium]) -> act.GateMedia:
         direction = direction_for_core(medium)
         gates.append(act.MediumGate(medium.kind, direction.sends, direction.receives))
     return act.GateMedia(record.key, record.node, tuple(gates))
+
+
+def held_back(record: CallRecord, media: Iterable[Medium], settings: CallSettings) -> list[act.Action]:
+    """Close what does not pass of media whose answer the relay has just been told: it lets all of them pass."""
+    one_way = [one for one in media if one.active and direction_for_core(one) is not Direction.SENDRECV]
+    return gated(record, one_way, settings)
+
+
+def media_at_relay(record: CallRecord) -> list[Medium]:
+    """Return what is on as the relay has it: of an open exchange once it is told of that."""
+    opened = record.exchange
+    told = {one.kind: one for one in opened.media} if opened is not None and opened.settling else {}
+    media = (told.get(one.kind, one) for one in record.media if one.active)
+    return [one for one in media if one.active]
+
+
+def gated(record: CallRecord, media: Sequence[Medium], settings: CallSettings) -> list[act.Action]:
+    """Let the relay pass what flows of these media, if there are any, where nothing follows."""
+    return run_alone(record, [gate_of(record, media)], settings) if media else []
 
 
 def renewal(record: CallRecord, media: Sequence[Medium]) -> act.RenewMedia:

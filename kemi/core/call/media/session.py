@@ -63,9 +63,9 @@ def offer_to_text(offer: SessionDescription, settings: CallSettings) -> str:
 def medium_change(medium: Medium) -> act.MediumChange:
     """Return a medium as both sides have it, for the relay."""
     passing = direction_for_core(medium)
-    return act.MediumChange(
+    return act.MediumChange(  # lines of a call that began under the release before have a direction
         kind=medium.kind,
-        wic_line=medium.wic_offer,
+        wic_line=both_ways(medium.wic_offer),
         ims_line=both_ways(medium.ims_answer),
         reverse_line=medium.reverse_answer,
         wic_to_ims=passing.sends,

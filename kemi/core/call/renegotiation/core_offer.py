@@ -38,6 +38,7 @@ from kemi.core.call.from_page import early_media, forks
 from kemi.core.call.from_page.setup import reserved_too_late
 from kemi.core.call.in_dialog.to_page import forward_to_page
 from kemi.core.call.lifetime import session_timer
+from kemi.core.call.media.running import held_back
 from kemi.core.call.media.session import (
     direction_for_core,
     is_news,
@@ -302,10 +303,12 @@ def on_page_reply(record: CallRecord, reply: Reply, forward: act.ForwardReply) -
     return [_tell_relay(record, _going_on(pending), _Answered(forward))]
 
 
-def on_connected(record: CallRecord, event: IncomingConnected, _settings: CallSettings) -> list[act.Action]:
+def on_connected(record: CallRecord, event: IncomingConnected, settings: CallSettings) -> list[act.Action]:
     """The relay works with the page's answer to what is new; now for what goes on."""
     pending = _of_core(record)
-    return [_tell_relay(record, _going_on(pending), _Answered(event.bearer, dict(event.answers)))]
+    added = (medium for medium in pending.media if medium.kind in pending.reserved)
+    answered = _Answered(event.bearer, dict(event.answers))
+    return [*held_back(record, added, settings), _tell_relay(record, _going_on(pending), answered)]
 
 
 def _going_on(pending: Exchange) -> list[str]:
@@ -317,6 +320,7 @@ def _going_on(pending: Exchange) -> list[str]:
 
 def _tell_relay(record: CallRecord, kinds: Iterable[str], bearer: _Answered) -> act.ReofferFromIms:
     pending, wanted = _of_core(record), set(kinds)
+    pending.settling = True
     media = tuple(
         medium_change(medium) for medium in pending.media if medium.active and medium.kind in wanted
     )

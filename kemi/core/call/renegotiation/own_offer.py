@@ -21,7 +21,7 @@ from kemi.core.call.from_page.reverse_line import take_reverse_lines, with_rever
 from kemi.core.call.in_dialog.common import follow, retarget_page
 from kemi.core.call.lifetime import refresh
 from kemi.core.call.lifetime.ending import PAGE_KNOWS_NONE, hang_up_by_gateway
-from kemi.core.call.media.running import gate_of, given_back
+from kemi.core.call.media.running import given_back
 from kemi.core.call.media.session import shown_media, take_page_answer
 from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
@@ -179,7 +179,6 @@ def _take_answer(
     before = record.media
     pending.wic_description = sdp_to_text(as_agreed(offered, answer.description))
     exchange.commit(record)
-    gate = gate_of(record, [medium for medium in record.media if medium.active])
     record.core_behind = True  # of what the page has refused, if anything
-    lines = take_reverse_lines(record, record.media, answer.description, gate, settings)
+    lines = take_reverse_lines(record, answer.description, settings)
     return [*lines, *given_back(record, before)]

@@ -31,6 +31,7 @@ from kemi.core.call.in_dialog.dialog import on_ims_reply, on_wic_reply
 from kemi.core.call.in_dialog.dialog import on_timer as on_timer_in_dialog
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import FORGET_AFTER_S, hang_up_both
+from kemi.core.call.media.running import held_back
 from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.page_target import page_target
 from kemi.core.call.record import CallRecord, Rejection
@@ -178,16 +179,17 @@ def on_connected(record: CallRecord, event: IncomingConnected, settings: CallSet
     if record.wic_offer_answer is OfferAnswer.STABLE:  # the page answered twice while the relay was at it
         return _pass_on(record, event.reply, settings)
     record.move_wic(OfferAnswerEvent.ANSWER_RECEIVED)
+    held = held_back(record, record.media, settings)
     if _incoming(record).answered_reliably:  # we did that, before the page was called
         record.move_media(MediaEvent.CONNECTED)
         record.core_behind = True  # the core was answered before: of what the page has refused, if anything
-        return _pass_on(record, event.reply, settings)
+        return [*held, *_pass_on(record, event.reply, settings)]
     if _incoming(record).late_offer:
         described = offer_to_core(record, event.answers, settings)
     else:
         described = _answer_core(record, event.answers, settings)
     _incoming(record).ims_answer = record.ims_description = described
-    return _pass_on(record, event.reply, settings)
+    return [*held, *_pass_on(record, event.reply, settings)]
 
 
 def _answer_core(record: CallRecord, relay_answers: Mapping[str, str], settings: CallSettings) -> str:

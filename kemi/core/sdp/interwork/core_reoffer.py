@@ -37,7 +37,8 @@ class Changed:
     direction: Direction
     """Seen from the far end."""
     sdp: str
-    """The line alone, for the relay; "" where its address is zeros and the relay keeps what it has."""
+    """The line alone, for the relay, as one for both directions; "" where its address is zeros and the relay keeps what
+    it has."""
     codec: str
     """Name of the codec it prefers, lower case."""
 
@@ -112,7 +113,8 @@ def read_core_reoffer(
         check_family(media, ours)
         held = media.connection_address in UNSPECIFIED  # RFC 2543 §B.5: nothing is to be sent there
         direction = Direction.of(sends=media.direction.sends, receives=media.direction.receives and not held)
-        line = ims_line(media, media.port, chosen_protocol(media)[0], codecs, direction, connection)
+        proto, _ = chosen_protocol(media)
+        line = ims_line(media, media.port, proto, codecs, Direction.SENDRECV, connection)
         text = one_line_text(media.session, promising_key_frames(line))
         if kind is not None:
             main = next(codec.name for codec in codecs if codec.name != TELEPHONE_EVENT)

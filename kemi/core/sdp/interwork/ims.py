@@ -35,7 +35,7 @@ class ImsMedium(NamedTuple):
     """One m-line of an IMS answer."""
 
     sdp: str | None
-    """The line alone, ready for the relay; None when the peer rejected it."""
+    """The line alone, for the relay, as one for both directions; None when the peer rejected it."""
     direction: Direction
     """Seen from the IMS peer; inactive when rejected."""
     codec: str | None
@@ -137,7 +137,7 @@ def ims_medium(media: MediaDescription, offered: MediaDescription | None = None)
                 warn_code=WarnCode.INCOMPATIBLE_FORMAT,
             )
     direction = media.direction
-    line = ims_line(media, media.port, media.proto, codecs, direction, connection)
+    line = ims_line(media, media.port, media.proto, codecs, Direction.SENDRECV, connection)
     if media.connection_address in UNSPECIFIED:
         # Hold as RFC 2543 had it: the peer takes nothing (RFC 3264 §8.4).
         direction = Direction.of(sends=direction.sends, receives=False)

@@ -53,8 +53,8 @@ class CoreLine(NamedTuple):
     """Which line of the offer it is."""
     direction: Direction
     sdp: str
-    """The line alone, with the codecs the relay takes.  What only passes (EVS) comes last: the relay leaves it out
-    where it can transcode others, but does not give its payload type to another."""
+    """The line alone, as one for both directions, with the codecs the relay takes.  What only passes (EVS) comes last:
+    the relay leaves it out where it can transcode others, but does not give its payload type to another."""
 
 
 class ClientLine(NamedTuple):
@@ -63,7 +63,7 @@ class ClientLine(NamedTuple):
     direction: Direction
     """Seen from the client; inactive when refused."""
     sdp: str | None
-    """The line alone, ready for the relay; None when refused."""
+    """The line alone, for the relay, as one for both directions; None when refused."""
     codec: str
     """Name of the codec the client prefers, lower case; "" when refused."""
 
@@ -105,7 +105,7 @@ def _core_line(media: MediaDescription, place: int, codecs: Sequence[Codec]) -> 
         codecs = passing or others
     else:
         codecs = (*others, *(codec for codec in passing if codec not in others))
-    line = ims_line(media, media.port, proto, codecs, media.direction, far_connection(media))
+    line = ims_line(media, media.port, proto, codecs, Direction.SENDRECV, far_connection(media))
     text = one_line_text(media.session, promising_key_frames(line))
     return CoreLine(media.kind, place, media.direction, text)
 
@@ -325,7 +325,7 @@ def _merged(answer: SessionDescription, lines: Sequence[_Answered]) -> ClientLin
             chosen.append(codec)
     main = next(codec.name for codec in chosen if codec.name != TELEPHONE_EVENT)
     chosen = list(passing_and_others(chosen)[main not in PASSING_AUDIO])
-    line = client_line(carrier.line, chosen, direction, carrier.line.setup or "active")
+    line = client_line(carrier.line, chosen, Direction.SENDRECV, carrier.line.setup or "active")
     return ClientLine(direction, one_line_text(answer.session, line), main)
 
 

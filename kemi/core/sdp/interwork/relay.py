@@ -131,10 +131,10 @@ def protocol_of(one_line_sdp: str) -> str:
 
 
 def both_ways(line: str) -> str:
-    """Return a line as one of a party that sends and receives, which is what the relay is to know of a running session.
+    """Return a line as one of a party that sends and receives, which is what the relay is to know of either side.
 
     The gate alone holds media back.  rtpengine 12 heeds directions as well, 10 does not; but it is not told of a new
-    direction where nothing else is new, so a call on hold would never be heard again.
+    direction where nothing else is new, so what began one-way or on hold would never be heard both ways.
     """
     return _DIRECTION.sub("a=sendrecv", line)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.call.media.session import medium_change
 from kemi.core.call.record import Offerer
 from kemi.core.call.renegotiation.own_offer import MAX_ATTEMPTS
 from kemi.core.call.states import Dialog
@@ -151,29 +149,6 @@ class TestAnsweredHere:
 
 
 class TestAskedOfThePage:
-    @pytest.mark.parametrize("direction", ["sendonly", "recvonly", "inactive"])
-    def test_the_relay_hears_of_no_direction(self, direction: str) -> None:
-        """Of the next one it would not, either: the gate alone is told."""
-        (medium,) = Call.confirmed().record.media
-        medium = replace(medium, ims_answer=f"v=0\r\nm=audio 9 RTP/AVP 8\r\na={direction}\r\n")
-        assert medium_change(medium).ims_line == "v=0\r\nm=audio 9 RTP/AVP 8\r\na=sendrecv\r\n"
-
-    def test_an_answer_once_more_while_the_relay_is_at_it_means_nothing(self) -> None:
-        call = Call.confirmed()
-        asked = call.on(call.ims_request("INVITE", cseq=7, body=HOLD))
-        page_answers(call, asked, cseq_of(asked)).only(act.ReofferFromIms)
-        assert page_answers(call, asked, cseq_of(asked)).names == ["DropReply"]
-
-    def test_an_answer_once_more_is_none_to_a_later_offer(self) -> None:
-        call = Call.confirmed()
-        asked = call.on(call.ims_request("INVITE", cseq=7, body=HOLD))
-        relay_knows(call, page_answers(call, asked, cseq_of(asked)))
-        call.on(call.ims_request("INVITE", cseq=8)).only(act.RenewMedia)
-        assert page_answers(call, asked, cseq_of(asked)).names == ["ForwardReply"]
-        opened = call.record.exchange
-        assert opened is not None
-        assert (opened.cseq, opened.settling) == (8, False)
-
     def test_a_hold_stops_the_pages_line_and_leaves_the_other(self) -> None:
         call = Call.confirmed()
         asked = call.on(call.ims_request("INVITE", body=HOLD))

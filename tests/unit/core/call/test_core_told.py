@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from kemi.core.call import actions as act
@@ -108,6 +110,26 @@ def test_a_far_end_that_stays_is_gated(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     response(call, sent, 200, there)
     assert [gate.kind for gate in call.actions.only(act.GateMedia).media] == ["audio", "video"]
+
+
+def test_what_the_far_end_wants_meanwhile_counts_when_the_relay_is_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing is open while the relay is told where its video is now, and its hold is another process's."""
+    monkeypatch.setitem(sdp.CORE_CODECS, "video", ("99", "a=rtpmap:99 VP8/90000"))  # as the caller has it
+    call = answered(page="sends no video")
+    sent = acknowledged(call)
+    audio, video = (medium.ims_answer for medium in call.record.media)
+    there = audio + re.sub(r"^.*?m=video \d+", "m=video 44000", video, flags=re.DOTALL)
+    first = response(call, sent, 200, there).only(act.ReofferFromIms)
+    assert [change.kind for change in first.media] == ["video"]
+    hold = there.replace("a=sendrecv", "a=sendonly", 1)
+    told = call.on(call.ims_request("UPDATE", cseq=8, body=hold)).only(act.ReofferFromIms)
+    offers = {kind: sdp.relay_offer(kind) for kind in ("audio", "video")}
+    call.on(ev.ImsReoffered(offers, told.bearer))
+    assert call.record.medium("audio").ims_direction is Direction.SENDONLY  # type: ignore[union-attr]
+    gate = call.on(ev.ImsReoffered({}, first.bearer)).only(act.GateMedia)
+    assert gate.media == (act.MediumGate("audio", wic_to_ims=False, ims_to_wic=True),)
 
 
 def test_a_direction_the_page_does_not_want_is_taken_back() -> None:

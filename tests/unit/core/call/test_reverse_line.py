@@ -138,6 +138,50 @@ def test_lines_with_a_transport_each_are_told_to_the_relay() -> None:
     assert renew.media[0].reverse_line == first.media[0].reverse_answer
 
 
+@pytest.mark.parametrize("settled", [True, False], ids=["settled", "the relay is being told"])
+@pytest.mark.parametrize("moved", [False, True], ids=["as before", "from elsewhere"])
+def test_what_the_far_end_wants_meanwhile_counts_when_the_relay_is_ready(moved: bool, settled: bool) -> None:
+    """Nothing is open while the relay is at it, and the far end is handled by another process."""
+    call, actions = acknowledged(JSSIP, AV)
+    accept = answered(call, 200, sdp.page_answer(actions.only(act.SendRequest).body)).only(act.AcceptReverse)
+    assert [line.kind for line in accept.media] == ["audio", "video"]
+    hold = sdp.core_answer("audio", "video", port=41000 if moved else 40000).replace(
+        "sendrecv", "sendonly", 1
+    )
+    asked = call.on(call.ims_request("INVITE", body=hold)).only(act.ForwardRequest).edits
+    reply = call.wic_reply(200, method="INVITE", cseq=asked.cseq or 0)
+    reply.reply.body, reply.reply.content_type = sdp.page_answer(asked.body or ""), "application/sdp"
+    told = call.on(reply).only(act.ReofferFromIms)
+    if settled:
+        call.on(ev.ImsReoffered({kind: sdp.relay_offer(kind) for kind in ("audio", "video")}, told.bearer))
+    assert (call.record.exchange is None) is settled
+    renew = call.on(ev.ReverseAccepted(accept.bearer)).only(act.RenewMedia)
+    assert [change.ims_line for change in renew.media] == [change.ims_line for change in told.media]
+    assert [(change.wic_to_ims, change.ims_to_wic) for change in renew.media] == [(False, True), (True, True)]
+    assert call.on(ev.MediaRenewed({}, renew.bearer)).only(act.GateMedia).media == (
+        act.MediumGate("audio", wic_to_ims=False, ims_to_wic=True),
+        act.MediumGate("video", wic_to_ims=True, ims_to_wic=True),
+    )
+
+
+def test_our_offer_to_the_core_that_is_answered_meanwhile_counts_as_well() -> None:
+    """The page wants less in its answer, which the core is told at once."""
+    call, actions = acknowledged(JSSIP, AV)
+    head, line, rest = sdp.page_answer(actions.only(act.SendRequest).body).partition("m=audio")
+    taken = answered(call, 200, head + line + rest.replace("a=sendonly", "a=inactive", 1))
+    accept, sent = taken.only(act.AcceptReverse), taken.only(act.SendRequest)
+    assert sdp_from_text(sent.body).media[0].direction is Direction.RECVONLY
+    answer = sdp.core_answer("audio", "video").replace("sendrecv", "inactive", 1)
+    cseq = call.record.own_ims_offer
+    reply = Reply(Side.IMS, sent.method, "call-1", "page", "core1", cseq, body=answer, status=200)
+    reply.content_type = "application/sdp"
+    gate = call.on(ev.OwnRequestAnswered(Side.IMS, sent.method, cseq, 200, reply)).only(act.GateMedia)
+    assert gate.media[0] == act.MediumGate("audio", wic_to_ims=False, ims_to_wic=False)
+    call.on(ev.MediaGated(gate.bearer))
+    renew = call.on(ev.ReverseAccepted(accept.bearer)).only(act.RenewMedia)
+    assert call.on(ev.MediaRenewed({}, renew.bearer)).only(act.GateMedia).media == gate.media
+
+
 def test_refused_video_is_switched_off_and_gets_no_stream() -> None:
     _call, actions = acknowledged(JSSIP, AV, sdp.core_answer("audio", "video", refuse=("video",)))
     offer = sdp_from_text(actions.only(act.SendRequest).body)
@@ -155,3 +199,14 @@ def test_video_that_the_page_refuses_with_it_is_given_back() -> None:
     taken = answered(call, 200, sdp.page_answer(offer, refuse=video))
     assert taken.only(act.ReleaseMedia).kinds == ("video",)
     assert [medium.active for medium in call.record.media] == [True, False]
+
+
+def test_so_does_an_update_of_the_far_end_that_is_answered_without_the_page() -> None:
+    call, actions = acknowledged(JSSIP, AV)
+    accept = answered(call, 200, sdp.page_answer(actions.only(act.SendRequest).body)).only(act.AcceptReverse)
+    call.record.wic_takes_update = False
+    hold = sdp.core_answer("audio", "video").replace("sendrecv", "sendonly", 1)
+    assert call.on(call.ims_request("UPDATE", body=hold)).names == ["ReofferFromIms"]
+    renew = call.on(ev.ReverseAccepted(accept.bearer)).only(act.RenewMedia)
+    gate = call.on(ev.MediaRenewed({}, renew.bearer)).only(act.GateMedia)
+    assert gate.media[0] == act.MediumGate("audio", wic_to_ims=False, ims_to_wic=True)
