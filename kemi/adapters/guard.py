@@ -125,6 +125,7 @@ def _log(error: Exception) -> None:
             status=error.status,
             reason=error.reason_phrase,
             detail=error.detail,
+            route=error.route,
             term=error.termination.value,
         )
         return

@@ -48,6 +48,8 @@ class GatewayError(Exception):
     termination: ClassVar[Termination] = Termination.SERVER_ERROR
     log_level: ClassVar[int] = logging.ERROR
     warn_code: WarnCode = WarnCode.MISCELLANEOUS
+    route: str = ""
+    """Row of the routing table that refuses; "": none does."""
 
     def __init__(
         self,

@@ -50,7 +50,8 @@ class RouteExplanation(msgspec.Struct, frozen=True):
     cost: str = ""
     """Kind of rates: internal, free, national, mobile, shared-cost, premium, international or satellite."""
     denied: str = ""
-    """Why a caller of the class may not call it; "" for one who may."""
+    """Why a caller of the class may not call it by the table's permissions; "" for one who may.  Settings of the
+    gateways, as gateway_denied_numbers and gateway_callable_domains, are not looked at."""
     limits: str = ""
     """Of the caller's class, in words."""
     user: str = ""

@@ -13,6 +13,7 @@ from kemi.state.web.event_feed import EventFeed, order_of
 from kemi.state.web.recent_events import RecentEvents
 from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, command, is_json, printable, to_json, when
+from webapp_api.listeners import spelt
 
 
 class EventLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,10 +67,12 @@ def add_events(group: click.Group) -> None:
         Registrations, calls and their ends with quality, refusals, alarms, trunks: kemi/state/keys.py lists the types.
         """
 
+        of_impu = spelt(impu)
+
         def wanted(event: dict[str, Any]) -> bool:
             return (
                 (not types or event.get("type") in types)
-                and impu in ("", event.get("impu"))
+                and (not impu or of_impu == spelt(event.get("impu")))
                 and call_id in ("", event.get("call_id"))
             )
 

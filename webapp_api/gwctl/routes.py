@@ -22,6 +22,8 @@ from webapp_api.services import Services
 
 WHAT_COUNTS: Final = "rows that refuse, limits and denied numbers count, rates do not"
 """For calls between users of a gateway without an IMS core."""
+NOT_LOOKED_AT: Final = "not looked at: gateway_denied_numbers and gateway_callable_domains of the gateways"
+"""What each gateway refuses by its settings, whatever the table says."""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -57,7 +59,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """Those that win first."""
     cost: str
     denied: str
-    """Why the caller may not call it, "" for one who may."""
+    """Why the caller may not call it by the table's permissions, "" for one who may; settings of the gateways, as
+    gateway_denied_numbers and gateway_callable_domains, are not looked at."""
     limits: str
     user: str
     """Whose number or address it is, by account: without an IMS core this person's pages are called."""
@@ -166,9 +169,17 @@ def _explain(services: Services, number: str, realm: str, user_class: str, now: 
     says = f"version {version}: {number} in {realm} is {dialled.number}"
     if not told.rows:
         return Answer(told, [says], 1, ["Error: no row fits: 404", *at_home])
-    allowed = f"denied: {told.denied}" if told.denied else "allowed"
-    rates = f"rates: {told.cost}, {allowed}" + (f"; at most {told.limits}" if told.limits else "")
-    return Answer(told, [says, rates, *_lines(told), *at_home])
+    rates = f"rates: {told.cost}, {_whether(found)}" + (f"; at most {told.limits}" if told.limits else "")
+    return Answer(told, [says, rates, NOT_LOOKED_AT, *_lines(told), *at_home])
+
+
+def _whether(found: Explanation) -> str:
+    """Say whether the table lets the caller call the number."""
+    if found.denied:
+        return f"denied: {found.denied}"
+    if found.refused:
+        return "refused by the table"
+    return "allowed by the table"
 
 
 def _explained(

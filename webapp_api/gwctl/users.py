@@ -118,6 +118,7 @@ def add_user(place: Place, name: str, impi: str | None, impus: tuple[str, ...]) 
     account = Account(
         name=name, password_hash=password_hash(_password()), impi=identity.impi, impus=list(identity.impus)
     )
+    parts.logins.end_all(name)  # what a removal that came no further left of somebody else's
     if not parts.accounts.replace(name, None, account):
         raise click.ClickException(f"there is an account {name} already")
     return Answer(ChangedUser(_shown(account)), [f"{name} added: {identity.impi} {' '.join(identity.impus)}"])

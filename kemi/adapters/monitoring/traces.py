@@ -21,6 +21,7 @@ from kemi.adapters.monitoring.hep_export import HepExport
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.adapters.pages.calling import Pages
 from kemi.adapters.turns import TURNS
+from kemi.core.identity import ANONYMOUS
 from kemi.core.pace import is_early
 from kemi.core.trace.collecting import REFUSED, Calls, Collected
 from kemi.core.trace.entries import Entry, What
@@ -201,12 +202,14 @@ class TraceKeeper:
             self._refused[caller] += 1
             if self._refused[caller] > REFUSED_PER_MINUTE or self._refused.total() > ALL_REFUSED_PER_MINUTE:
                 return
+            # As the history names them: From and To are what the caller likes to write.
+            far_caller = ANONYMOUS if facts.withholds_caller else caller
             call = Collected(
                 key=key,
                 call_id=facts.call_id,
                 began_at=at,
                 impu=caller if page else called,
-                peer=called if page else caller,
+                peer=facts.request_uri if page else far_caller,
                 direction="from_page" if page else "to_page",
             )
             self.calls.by_key[key] = call

@@ -31,17 +31,17 @@ def _bad_number(call: Reading) -> Found | None:
 
 
 def _row_refuses(call: Reading) -> Found | None:
-    """A row of the routing table says no."""
-    told = call.told
-    if told is None or call.sent or told.status != 403 or not call.detail.startswith("calls to this number"):
+    """A row of the routing table says no, with whatever status and reason it has."""
+    rejected = call.on_invite("request_rejected")
+    if rejected is None or not (route := str(rejected.values.get("route") or "")):
         return None
-    return found(call.quoted(told))
+    return found(call.shown(rejected), call.quoted(call.told), route=route)
 
 
 def _denied(call: Reading) -> Found | None:
     denied = call.on_invite("call_denied")
     said = call.detail.startswith(("you may not call", "calls to ", "whom this calls"))
-    if _LIMITS.search(call.detail) or _row_refuses(call) is not None or not (said or denied):
+    if _LIMITS.search(call.detail) or not (said or denied):
         return None
     cost = str(denied.values.get("cost") or "") if denied is not None else ""
     return found(call.shown(denied), call.quoted(call.told), what=call.detail, cost=cost or "unknown")
@@ -178,21 +178,24 @@ RULES: Final = (
         code="not-permitted", gravity=_CAUSE, check=_denied,
         says="The caller may not call this number (class of rates: {cost}): {what}.",
         do="Operator: permissions of the user's class in the routing table, or the site's policy.",
+        unless=("route-refuses",),
     ),
     Rule(
         code="route-refuses", gravity=_CAUSE, check=_row_refuses,
-        says="A row of the routing table refuses calls to this number.",
-        do="Operator: gwctl routes explain NUMBER names the row that wins.",
+        says="Row {route} of the routing table refuses calls to this number.",
+        do="Operator: gwctl routes explain NUMBER says why this row wins.",
     ),
     Rule(
         code="no-route", gravity=_CAUSE, check=_no_route,
         says="The routing table has no row for this number.",
         do="Operator: add a row; gwctl routes explain NUMBER says how it is looked up.",
+        unless=("route-refuses",),
     ),
     Rule(
         code="bad-number", gravity=_CAUSE, check=_bad_number,
         says="What was dialled is no number that can be called from here: {detail}.",
         do="Caller: dial it with country code; operator: the realm's dial plan.",
+        unless=("route-refuses",),
     ),
     Rule(
         code="called-page-gone", gravity=_CAUSE, check=_page_gone,

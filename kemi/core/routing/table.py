@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from kemi.core.errors import SipReject
 from kemi.core.routing.numbers import is_sip_address
 from kemi.core.routing.patterns import Pattern, PatternError
 
@@ -107,6 +108,14 @@ REFUSALS: Final = {
     603: "Decline",
     604: "Does Not Exist Anywhere",
 }
+
+
+class RefusedByRow(SipReject):
+    """A row of the table refuses calls to this number."""
+
+    def __init__(self, detail: str = "", *, route: str = "", status: int = 403) -> None:
+        super().__init__(detail, status=status, reason_phrase=REFUSALS[status])
+        self.route = route
 
 
 def check_table(table: RoutingTable) -> None:

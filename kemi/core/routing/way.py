@@ -30,7 +30,7 @@ from kemi.core.routing.permissions import (
     check_unread,
     permission_of,
 )
-from kemi.core.routing.table import ANY, REFUSALS, Route, Target
+from kemi.core.routing.table import ANY, RefusedByRow, Route, Target
 
 CORE_WAY: Final = ""
 """In the place of a trunk's name: the home network."""
@@ -99,10 +99,8 @@ def way_of(
         raise NoRoute("no route to this number")
     row = rows[0]
     if row.to is Target.REFUSE:
-        raise SipReject(
-            row.reason or "calls to this number are not allowed here",
-            status=row.status,
-            reason_phrase=REFUSALS[row.status],
+        raise RefusedByRow(
+            row.reason or "calls to this number are not allowed here", route=row.id, status=row.status
         )
     trunks = _trunks(rows, groups)
     permission = permission_of(permissions or {}, user_class)

@@ -8,6 +8,8 @@ from typing import Final
 
 from kemi.core.call.record_key import INCOMING_TAG
 from kemi.core.decimals import is_number
+from kemi.core.trace.redaction import redact_sip
+from kemi.core.trust import withholds_identity
 
 PAGE: Final = "page"
 CORE: Final = "core"
@@ -19,6 +21,7 @@ _VIA: Final = ("\r\nVia: ", re.compile(r"(?im)^(?:via|v)[ \t]*:\s*([^\r\n]*)"))
 _FROM: Final = ("\r\nFrom: ", re.compile(r"(?im)^(?:from|f)[ \t]*:\s*([^\n]*(?:\n[ \t][^\n]*)*)"))
 _TO: Final = ("\r\nTo: ", re.compile(r"(?im)^(?:to|t)[ \t]*:\s*([^\n]*(?:\n[ \t][^\n]*)*)"))
 """Header fields as nearly everybody writes them, which is found much faster, and in every other way."""
+_PRIVACY: Final = re.compile(r"(?im)^privacy[ \t]*:\s*([^\n]*(?:\n[ \t][^\n]*)*)")
 _PROTOCOL: Final = re.compile(r"(?i)sip\s*/\s*2\.0\s*/\s*(\w+)")
 _TAG: Final = re.compile(r"(?i);\s*tag\s*=\s*([^;>,\s]+)")
 _URI: Final = re.compile(r"<([^<>]*)>|(?<!\w)(\w+:[^;\s]+)")
@@ -51,6 +54,17 @@ class Facts:
     def to_tag(self) -> str:
         """The tag in To."""
         return _tag(_value(self.message, _TO))
+
+    @property
+    def request_uri(self) -> str:
+        """Whom a request is for, without secrets; "" of a response."""
+        start = _START.match(self.message)
+        return redact_sip(start[4] or "") if start is not None else ""
+
+    @property
+    def withholds_caller(self) -> bool:
+        """Whether who sent it does not want to be known."""
+        return withholds_identity(lambda _: _PRIVACY.findall(self.message))
 
     @property
     def begins(self) -> bool:

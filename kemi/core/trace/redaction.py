@@ -130,6 +130,12 @@ _SECRETS: Final = (
         "token=", "authorization=", "password=", "passwd=", "pwd=", "pin=", "secret=", "key=", "postd=", "ck=", "ik=",
         "nonce=", "response=", "%3d",
     ),
+    # What follows a service code may be a PIN (TS 22.030 §6.5.2: *SC*SI#), dialled for USSD or for a service.
+    _Secret(
+        r"(:(?<=(?i:sip|ips|tel):)(?:[*#]|%2a|%23)+\d+)(?:\*|%2a)[^;?@>\s\"]*",
+        rf"\g<1>*{MASK}",
+        ":*", ":#", ":%2a", ":%23",
+    ),
 )  # fmt: skip
 _MEDIA_KEYS: Final = (
     # At the beginning of a line; said behind "a=", which is found much faster than lines are.
@@ -145,8 +151,14 @@ _END_OF_HEAD: Final = re.compile(r"\r?\n\r?\n")
 _METHOD: Final = re.compile(r"(?im)^cseq[ \t]*:\s*\d+\s+(\w+)")
 _TYPE: Final = re.compile(rf"(?im)^(?:content-type|c)[ \t]*:\s*([^\s;,]+){_VALUE}")
 _PERSONAL: Final = frozenset({"INFO", "MESSAGE"})
-_DIGITS: Final = ("application/kpml-response", "application/dtmf", "application/vnd.nortelnetworks.digits")
-"""Keys that somebody pressed, in whatever message: KPML comes by NOTIFY (RFC 4730 §5)."""
+_DIGITS: Final = (
+    "application/kpml-response",
+    "application/dtmf",
+    "application/vnd.nortelnetworks.digits",
+    "application/vnd.3gpp.ussd",
+)
+"""Keys that somebody pressed, in whatever message: KPML comes by NOTIFY (RFC 4730 §5), USSD by INVITE and BYE, too
+(TS 24.390 §4.5), with what the network says to them."""
 _PRESENCE: Final = "application/pidf"
 """Where somebody is (RFC 4119), in whatever message."""
 _NO_TYPE: Final = "no type"
@@ -154,7 +166,7 @@ _OF_BODIES: Final = (*_DIGITS, _PRESENCE)
 _OF_PARTS: Final = (*_OF_BODIES, "text/", "message/cpim", _NO_TYPE)
 """Beginnings of types of which nothing is kept; a part without a type is text (RFC 2046 §5.1)."""
 _MULTIPART: Final = "multipart/"
-_HINTS: Final = ("kpml", "dtmf", "digits", "pidf", _MULTIPART)
+_HINTS: Final = ("kpml", "dtmf", "digits", "ussd", "pidf", _MULTIPART)
 _BOUNDARY: Final = re.compile(r"(?i)boundary\s*=\s*(?:\"([^\"\n]+)\"|([^\s;,\"]+))")
 _MOST_NESTED: Final = 4
 _PICTURES: Final = "application/media_control+xml"

@@ -18,7 +18,7 @@ from kemi.core.identity import ANONYMOUS
 from kemi.core.messages import HeaderReader, Request, addresses_from_headers, uri_from_address
 from kemi.core.routing.lookup import Query, RouteIndex, find
 from kemi.core.routing.numbers import BadNumber, DialPlan, dialled_from_uri, is_emergency
-from kemi.core.routing.table import ANY, REFUSALS, Route, Target
+from kemi.core.routing.table import ANY, RefusedByRow, Route, Target
 from kemi.core.trunk.diversion import history_from_diversion
 from kemi.core.trunk.numbers import from_abroad
 from kemi.core.trunk.trunk import NumberForm, Trunk
@@ -187,10 +187,8 @@ def _target(
             "a trunk's call never leaves by a trunk again", status=482, reason_phrase="Loop Detected"
         )
     if row.to is Target.REFUSE:
-        raise SipReject(
-            row.reason or "calls to this number are not taken",
-            status=row.status,
-            reason_phrase=REFUSALS[row.status],
+        raise RefusedByRow(
+            row.reason or "calls to this number are not taken", route=row.id, status=row.status
         )
     if row.to is Target.CONFERENCE:
         return conferences[row.name]

@@ -114,9 +114,11 @@ class Explanation(msgspec.Struct, frozen=True):
     """Rows that fit, those that win first."""
     cost: CostClass
     denied: str
-    """Why the caller may not call it, "" for one who may."""
+    """Why the caller may not call it by the table's permissions, "" for one who may."""
     limits: str
     """Of the caller's class, in words."""
+    refused: bool = False
+    """No row counts now, or the one that wins refuses."""
 
 
 def dialled_by_table(document: RoutingDocument, realm: str, user_class: str, uri: str, now: float) -> Dialled:
@@ -148,7 +150,8 @@ def explanation(
             cost = may_call(permission, plan, number, by_trunk=by_trunk)
         except CallDenied as error:
             denied, cost = error.detail, error.cost or cost
-    return Explanation(verdicts, cost, denied, limits_in_words(permission))
+    refused = not rows or rows[0].to is Target.REFUSE
+    return Explanation(verdicts, cost, denied, limits_in_words(permission), refused)
 
 
 def _portions(routes: list[Route]) -> Iterator[list[Route]]:

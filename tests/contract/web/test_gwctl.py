@@ -173,6 +173,21 @@ class TestAccounts:
         assert said == f"Error: there is no account {NAME}; 1 sessions of it ended\n"
         assert [one["type"] for one in commands(store)] == ["logout"]
 
+    def test_a_new_person_of_the_same_name_gets_no_session_that_a_removal_left(
+        self, operator: Operator, page: WebPage, services: Services, store: redis.Redis
+    ) -> None:
+        page.log_in()
+        assert services.accounts.replace(
+            NAME, services.accounts.get(NAME), None
+        )  # Redis went away after this
+        with patch.object(CommandStream, "logout", side_effect=redis.ConnectionError):
+            assert operator("users", "add", NAME, typed="another password\n").returncode == 3
+        assert services.accounts.get(NAME) is None
+        assert operator("users", "add", NAME, typed="another password\n").returncode == 0
+        assert page.session() == {"authenticated": False}
+        assert page.token().status_code == 401
+        assert [one["type"] for one in commands(store)] == ["logout"]
+
     def test_another_password_ends_the_sessions_of_the_former(
         self, operator: Operator, page: WebPage
     ) -> None:

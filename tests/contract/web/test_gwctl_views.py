@@ -331,6 +331,23 @@ class TestEvents:
         assert shown == f"1970-01-01T00:16:40Z gw1 call_started impu={CORE} call_id=c1\n"
         assert operator("events", "--since", "60", "--no-follow", "--call-id", "x").stdout == ""
 
+    @pytest.mark.parametrize(
+        ("impu", "is_it"),
+        [
+            ("sip:+15550100@IMS.example;user=phone", True),
+            ("SIP:+15550100@ims.example", True),
+            ("tel:+1-555-0100", False),
+            ("sip:+15550101@ims.example", False),
+        ],
+    )
+    def test_those_of_an_identity_however_it_is_spelt(
+        self, operator: Operator, store: redis.Redis, impu: str, is_it: bool
+    ) -> None:
+        write_event(store, type="registered", impu="sip:+15550100@ims.example", node="gw1", at=1_000.0)
+        write_event(store, type="node_started", node="gw1", at=1_000.0)
+        shown = operator("events", "--since", "60", "--no-follow", "--impu", impu).stdout
+        assert shown.count("\n") == is_it
+
     def test_each_is_shown_once(self, store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
         write_event(store, type="registered", node="gw1", at=1.0)
         since = RecentEvents.since

@@ -19,6 +19,7 @@ from kemi.state.web.accounts import Account, AccountStore
 from kemi.state.web.routes import RoutesStore
 from tests.contract.web.client import NAME, WebPage
 from tests.contract.web.operator import Operator
+from webapp_api.gwctl.routes import NOT_LOOKED_AT
 
 ROUTES = "/api/operator/routes"
 TABLE: dict[str, Any] = {
@@ -207,11 +208,31 @@ class TestCommands:
         )
         assert told.stdout.splitlines() == [
             f"version {RoutesStore(store).version()}: 030 1234567 in home.example is +49301234567",
-            "rates: national, allowed; at most 2 calls at once",
+            "rates: national, allowed by the table; at most 2 calls at once",
+            NOT_LOOKED_AT,
             "berlin: +4930* -> core: wins",
             "night: +4930* -> refuse 403: not at this time",
             "germany: +49* -> trunk carrier: berlin is nearer to the number",
         ]
+
+    @pytest.mark.parametrize(
+        ("number", "row", "whether"),
+        [
+            ("+870123456789", {"to": "core"}, "satellite, allowed by the table"),
+            ("sip:bob@other.example", {"to": "core"}, "internal, allowed by the table"),
+            ("+493012345678", {"to": "refuse", "status": 403}, "national, refused by the table"),
+            ("+493012345678", {"to": "core", "hours": {"days": ["sun"]}}, "national, refused by the table"),
+        ],
+    )
+    def test_what_the_gateways_refuse_by_their_settings_is_not_said_to_be_allowed(
+        self, operator: Operator, file: Path, number: str, row: dict[str, Any], whether: str
+    ) -> None:
+        plans = {"home.example": {"country": "DE"}}
+        file.write_text(json.dumps({"plans": plans, "routes": [{"id": "all", "number": "*", **row}]}))
+        operator("routes", "load", str(file))
+        at = ("--realm", "home.example", "--at", "2026-11-26T12:00")
+        told = operator("routes", "explain", number, *at).stdout.splitlines()
+        assert told[1:3] == [f"rates: {whether}", NOT_LOOKED_AT]
 
     @pytest.mark.parametrize(
         ("number", "why"),

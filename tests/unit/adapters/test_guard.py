@@ -10,6 +10,7 @@ import pytest
 from kemi.adapters.gateway import Gateway
 from kemi.adapters.guard import guarded, guarded_request
 from kemi.core.errors import LocalProtocolError, MediaUnavailable, NotAcceptableHere, SipReject
+from kemi.core.routing.table import RefusedByRow
 from tests.fakes.ksr import API, FakeKamailio
 from tests.fakes.sip import FakeMessage
 from tests.unit.adapters.messages import from_core, invite
@@ -108,6 +109,13 @@ def test_a_rejection_is_one_info_line_and_a_bug_an_error_with_traceback(
     assert second.levelno == logging.ERROR
     assert "ZeroDivisionError: oops" in second.getMessage()
     assert third.exc_info
+
+
+def test_the_row_that_refuses_is_named(kamailio: FakeKamailio, caplog: pytest.LogCaptureFixture) -> None:
+    kamailio.receive(invite())
+    with caplog.at_level(logging.INFO, "gateway"):
+        guarded_request(raising)(RefusedByRow("out of service", route="barred", status=480))
+    assert 'status=480 reason="Temporarily Unavailable" detail="out of service" route=barred ' in caplog.text
 
 
 CALLBACKS = sorted(

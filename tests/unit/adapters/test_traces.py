@@ -17,6 +17,7 @@ from kemi.adapters.monitoring.traces import (
     REFUSED_PER_MINUTE,
     TraceKeeper,
 )
+from kemi.core.identity import ANONYMOUS
 from kemi.core.trace.collecting import Collected
 from kemi.core.trace.entries import Entry, What
 from kemi.core.trace.settings import HepSettings, TraceSettings
@@ -52,7 +53,7 @@ def message(
     )
 
 
-INVITE = "INVITE sip:c@d SIP/2.0"
+INVITE = "INVITE sip:called@d SIP/2.0"
 
 
 class Site:
@@ -105,7 +106,12 @@ def test_one_note_for_a_step_and_all_of_it_shipped(site: Site) -> None:
     site.work()
     (portion,) = site.redis["c1"]
     head = portion.head
-    assert (head.impu, head.peer, head.direction, head.node) == ("sip:a@b", "sip:c@d", "from_page", "gw1")
+    assert (head.impu, head.peer, head.direction, head.node) == (
+        "sip:a@b",
+        "sip:called@d",
+        "from_page",
+        "gw1",
+    )
     assert (head.status, head.why, head.by, head.failed) == (404, "no such user", "gateway", True)
     assert [(one.what, one.name, one.leg, one.incoming) for one in site.entries("c1")] == [
         (What.SIP, "INVITE", "page", True),
@@ -124,6 +130,32 @@ def test_the_cores_refused_invite_does_not_end_the_pages_call_with_its_call_id(s
     assert (first.head.why, first.head.direction) == ("first", "from_page")
     assert (second.head.why, second.head.direction, second.head.impu) == ("second", "to_page", "sip:c@d")
     assert [one.name for one in site.entries("c1;refused")] == ["INVITE", "request_rejected", "404 Not Found"]
+
+
+def test_whom_a_page_calls_is_its_request_uri_without_what_is_dialled_later(site: Site) -> None:
+    """What it writes in To leads nowhere, and is what it likes."""
+    site.refuse(message("INVITE tel:+4990012345;postd=4711 SIP/2.0", ws=True), ws=True)
+    site.work()
+    (portion,) = site.redis["c1"]
+    assert portion.head.peer.startswith("tel:+4990012345")
+    assert "4711" not in portion.head.peer
+
+
+@pytest.mark.parametrize(
+    ("privacy", "peer"),
+    [
+        ("Privacy: id", ANONYMOUS),
+        ("Privacy: history\r\nprivacy : critical;\r\n User", ANONYMOUS),
+        ("Privacy: header", ANONYMOUS),
+        ("Privacy: history", "sip:a@b"),
+        ("X-Privacy: id", "sip:a@b"),
+    ],
+)
+def test_a_caller_who_does_not_want_to_be_known_is_nobody(site: Site, privacy: str, peer: str) -> None:
+    site.refuse(message(INVITE).replace("Content", f"{privacy}\r\nContent"))
+    site.work()
+    (portion,) = site.redis["c1;refused"]
+    assert (portion.head.impu, portion.head.peer) == ("sip:c@d", peer)
 
 
 def test_nobody_fills_the_ring_with_refused_calls(site: Site) -> None:

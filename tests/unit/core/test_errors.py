@@ -16,6 +16,7 @@ from kemi.core.errors import GatewayError, Termination
 from kemi.core.registration.token import TokenRefused
 from kemi.core.routing.numbers import BadNumber, ServiceCode
 from kemi.core.routing.permissions import CallDenied
+from kemi.core.routing.table import RefusedByRow
 from kemi.core.routing.way import NoRoute
 
 CLIENT, SERVER = Termination.CLIENT_ERROR, Termination.SERVER_ERROR
@@ -26,6 +27,7 @@ ROWS = {
     errors.RemoteProtocolError: (400, "Bad Request", CLIENT, logging.INFO),
     BadNumber: (404, "Not Found", CLIENT, logging.INFO),
     ServiceCode: (404, "Not Found", CLIENT, logging.INFO),
+    RefusedByRow: (403, "Forbidden", CLIENT, logging.INFO),
     NoRoute: (404, "Not Found", CLIENT, logging.INFO),
     TokenRefused: (401, "Unauthorized", CLIENT, logging.INFO),
     errors.SdpSyntaxError: (400, "Bad Session Description", CLIENT, logging.INFO),

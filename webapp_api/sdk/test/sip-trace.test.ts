@@ -17,6 +17,10 @@ function request(lines: readonly string[], body = "", method = "INVITE"): string
   return [...head, "Call-ID: c1", `CSeq: 7 ${method}`, ...lines, `Content-Length: ${body.length}`, "", body].join("\r\n");
 }
 
+function parts(type: string): string {
+  return `--b\r\nContent-Type: application/sdp\r\n\r\n${SDP}\r\n--b\r\nContent-Type: ${type}\r\n\r\n${FLOW}\r\n--b--\r\n`;
+}
+
 for (const [what, message, left] of [
   ["a token", request([`Authorization: Bearer ${SECRET}`]), `Authorization: Bearer ${MASK}\r\n`],
   ["a token in small letters", request([`authorization : bearer ${SECRET}`]), `bearer ${MASK}\r\n`],
@@ -47,6 +51,14 @@ for (const [what, message, left] of [
   ["a digit, behind lines of another kind", request([], `Signal=${FLOW}`, "INFO").replaceAll("\r\n", "\n"), "CSeq: 7 INFO\n"],
   ["a text", request(["Content-Type: text/plain"], FLOW, "MESSAGE"), "text/plain\r\n"],
   ["the answer to a digit", request([], `Signal=${FLOW}`, "INFO").replace(/^INFO .*?\r/, "SIP/2.0 200 OK\r"), "CSeq: 7 INFO\r\n"],
+  ["a USSD request", request(["Content-Type: application/vnd.3gpp.ussd+xml"], `<ussd-string>${FLOW}</ussd-string>`), "ussd+xml\r\n"],
+  ["a USSD request beside a description", request(["Content-Type: multipart/mixed;boundary=b"], parts("application/vnd.3gpp.ussd+xml")), SDP],
+  ["a text beside a description", request(['c: multipart/mixed;boundary="b"'], parts("text/plain")), SDP],
+  ["a part without a type", request(["c: multipart/mixed;boundary=b"], parts("text/plain").replace("Content-Type: text/plain", "X: y")), SDP],
+  ["parts that cannot be told apart", request(["Content-Type: multipart/mixed"], parts("text/plain")), "multipart/mixed\r\n"],
+  ["what the network says at the end of USSD", request(["Content-Type: application/vnd.3gpp.ussd+xml"], FLOW, "BYE"), "CSeq: 7 BYE\r\n"],
+  ["a caller's place", request(["Content-Type: application/pidf+xml"], FLOW, "PUBLISH"), "pidf+xml\r\n"],
+  ["what follows a service code", request([`P-X: <sip:*123*${FLOW}%23;phone-context=a@b;user=dialstring>`]), "sip:*123****;phone-context=a@b;user"],
 ] as const) {
   test(`${what} is not shown, and nothing else is lost`, () => {
     const shown = redactSip(message);
@@ -60,6 +72,8 @@ for (const [what, message, left] of [
 test("what no secret is stays as it is", () => {
   const message = request(["Content-Type: application/sdp", "Contact: <sip:x1y2@abc.invalid;transport=ws>;expires=600"], SDP);
   assert.equal(redactSip(message), message);
+  const ofParts = request(["Content-Type: multipart/mixed;boundary=b"], parts("application/resource-lists+xml"));
+  assert.equal(redactSip(ofParts), ofParts);
 });
 
 test("a message is named by its method, or its status and what it answers", () => {

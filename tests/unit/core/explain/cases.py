@@ -41,6 +41,15 @@ def _rejected(status: str, warning: str = "", *lines: str, **how: Any) -> CallTr
     )
 
 
+def refused_by_row(status: int, phrase: str, why: str, *, to_page: bool = False) -> CallTrace:
+    """A row of the routing table refuses a page's call, or a trunk's."""
+    caller = "core" if to_page else "page"
+    built = Built(to_page=to_page, leg_of_core="trunk" if to_page else "core")
+    built.sip(f"{caller}>", "INVITE", sdp=PAGE_SDP)
+    built.decided("request_rejected", why, method="INVITE", status=str(status), route="barred")
+    return built.rejected(f"{status} {phrase}", why).trace
+
+
 def _setup_failed(status: str, warning: str, *decisions: tuple[str, str]) -> CallTrace:
     """Of a page's call that was refused by us after the INVITE had gone to the core."""
     built = _called()
@@ -219,7 +228,7 @@ CASES: Final[Mapping[str, CallTrace]] = {
     "not-permitted": Built().sip("page>", "INVITE", sdp=PAGE_SDP).decided(
         "call_denied", "class", method="INVITE", cost="premium"
     ).rejected("403 Forbidden", "you may not call premium numbers").trace,
-    "route-refuses": _rejected("403 Forbidden", "calls to this number are not allowed here"),
+    "route-refuses": refused_by_row(403, "Forbidden", "calls to this number are not allowed here"),
     "no-route": _rejected("404 Not Found", "no route to this number"),
     "bad-number": _rejected("484 Address Incomplete", "digits are missing"),
     "called-page-gone": _rejected("430 Flow Failed", "the page's connection is gone", to_page=True),

@@ -12,7 +12,7 @@ from kemi.core.routing.costs import CostClass
 from kemi.core.routing.numbers import BadNumber, DialPlan, numbers_in_code
 from kemi.core.routing.offers import OneOffer
 from kemi.core.routing.permissions import CallDenied, Permission
-from kemi.core.routing.table import Route, TableError, Target
+from kemi.core.routing.table import RefusedByRow, Route, TableError, Target
 from kemi.core.routing.way import Way, way_of
 from kemi.state.route_index import RouteFile
 
@@ -64,8 +64,9 @@ def test_the_core_before_or_after_trunks() -> None:
 def test_what_is_no_place_to_try_ends_the_list() -> None:
     found = way(to(Target.TRUNK, "two"), to(Target.REFUSE, priority=1), to(Target.TRUNK, "other", 2))
     assert found is not None and found.trunks == ("a", "b")
-    with pytest.raises(SipReject):
+    with pytest.raises(RefusedByRow) as refused:
         way(to(Target.REFUSE), to(Target.TRUNK, "two", 1))
+    assert refused.value.route == "r0"
 
 
 DIVERT: Final = "sip:*21*03012345678%23@ims.example;user=phone"

@@ -132,11 +132,49 @@ def test_digits_in_whatever_message(method: str, kind: str) -> None:
         assert "SECRET7" not in redact_sip(message(f"{name}: {kind}\r\n", body, method))
 
 
+USSD = (
+    "application/vnd.3gpp.ussd+xml",
+    "<ussd-data><language>en</language><ussd-string>*123*SECRET7#</ussd-string></ussd-data>",
+)
+
+
+@pytest.mark.parametrize("start", ["INVITE", "BYE", "INFO", "SIP/2.0 200 OK"])
+def test_ussd_in_whatever_message(start: str) -> None:
+    """What is dialled, and what the network answers (TS 24.390)."""
+    kind, body = USSD
+    method = start if start.isupper() else "INVITE"
+    text = message(f"Content-Type: {kind}\r\n", body, method)
+    if start != method:
+        text = f"{start}{text[text.index(chr(13)) :]}"
+    assert redact_sip(text) == text.replace(body, f"[{len(body)} characters of {kind}, not kept]\r\n")
+
+
+@pytest.mark.parametrize(
+    ("uri", "kept"),
+    [
+        (
+            "sip:*123*SECRET7%23;phone-context=ims.example@ims.example;user=dialstring",
+            "sip:*123****;phone-context=ims.example@ims.example;user=dialstring",
+        ),
+        ("sip:%2a123%2aSECRET7%23%3Bx=y@ims.example", "sip:%2a123****@ims.example"),
+        ("SIP:**03*SECRET7*SECRET7*SECRET7#@ims.example;user=phone", "SIP:**03****@ims.example;user=phone"),
+        ("sips:*%2303*SECRET7@ims.example", "sips:*%2303****@ims.example"),
+        ("tel:*123*SECRET7%23;phone-context=ims.example", "tel:*123****;phone-context=ims.example"),
+        ("Tel:%2A123%2ASECRET7;phone-context=ims.example", "Tel:%2A123****;phone-context=ims.example"),
+    ],
+)
+def test_what_follows_a_service_code(uri: str, kept: str) -> None:
+    """The code itself and where it is dialled stay."""
+    text = f"INVITE {uri} SIP/2.0\r\nTo: <{uri}>;tag=x\r\nAllow: ACK\r\n\r\n"
+    assert redact_sip(text) == text.replace(uri, kept)
+
+
 PLACE = "<presence><gml:pos>48.2082 16.3738</gml:pos></presence>"
 PERSONAL = [
     "application/pidf+xml",
     "application/pidf-diff+xml",
     "application/dtmf-relay",
+    USSD[0],
     "text/plain",
     "Message/CPIM",
 ]
@@ -277,6 +315,8 @@ def test_everything_else_stays(values: list[str], body: bytes) -> None:
             "Content-Type: multipart/mixed;boundary=b\r\n",
             "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b\r\nContent-Type: a/isup\r\n\r\n\x01\r\n--b--",
         ),
+        message("To: <sip:*100%23;phone-context=ims.example@ims.example;user=dialstring>\r\nContact: *\r\n"),
+        message("To: <tel:%2331%23+4930123>\r\nAccept: */*\r\n", "v=0\r\na=rtcp-fb:* nack\r\n"),
         message("Contact: <sip:[2001:db8::1]:5060;transport=udp>\r\nRoute: <sip:h.example:5060;lr>,<sip:o@s;lr>\r\n"),
         message("Contact: <sip:550e8400-e29b-41d4-a716-446655440000@h.invalid;transport=ws>\r\n"),
         message('P-Charging-Vector: icid-value="1";orig-ioi=home\r\nAllow: INFO, MESSAGE\r\n'),

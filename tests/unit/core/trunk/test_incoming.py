@@ -263,6 +263,7 @@ def test_every_other_row_lets_nobody_in(row: Route, status: int) -> None:
     with pytest.raises(SipReject) as refused:
         way("03012345", row)
     assert refused.value.status == status
+    assert refused.value.route == ("r" if row.to is Target.REFUSE else "")
 
 
 @pytest.mark.parametrize("text", ["112", "911"])
