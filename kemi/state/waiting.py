@@ -52,7 +52,10 @@ class WaitingStore:
 
     def passed_on(self, branch: str, to: PassedOn) -> None:
         """Remember where a request goes."""
-        self._passed.set(branch, to)
+        if to.is_over:
+            self._passed.set_for(branch, to, OVER_KEPT_S)
+        else:
+            self._passed.set(branch, to)
 
     def is_over(self, branch: str) -> None:
         """Note that a request that was passed on has its final response, or will have none."""
