@@ -119,6 +119,10 @@ class RouteFile:
             )
         ]
 
+    def has_rows(self) -> bool:
+        """Return whether any number at all is in it."""
+        return bool(self._lengths)
+
     def format(self) -> int:
         """Return the FORMAT of the release that built it; 0 of one that had none."""
         (number,) = self._file.execute("PRAGMA user_version").fetchone()

@@ -60,9 +60,14 @@ TOLD: Final[dict[str, tuple[dict[str, Any], str]]] = {
             **KAMAILIO,
             "the_address": "10.0.0.5",
             "kamailio_sip_address": "10.0.0.5",
+            "gateway_core_networks": ["10.0.0.0/8"],
             "gateway_icscf_uris": ["sip:10.0.0.7:4060"],
             "gateway_trunks": [
-                {"name": "inside", "uris": ["sip:172.16.9.9", "sip:carrier.example"]},
+                {
+                    "name": "inside",
+                    "uris": ["sip:172.16.9.9", "sip:carrier.example"],
+                    "networks": ["172.16.9.0/24"],
+                },
                 {"name": "carrier-a", "uris": ["sip:203.0.113.10:5060;transport=tcp"]},
             ],
         },

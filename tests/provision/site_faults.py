@@ -9,6 +9,14 @@ SITE_FAULTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
         {"the_role": "common", "gateway_core_networks": "192.0.2.0/24"},
         'gateway_core_networks is the text "192.0.2.0/24": name a list, gateway_core_networks: ["192.0.2.0/24"]',
     ),
+    "anybody-is-the-core": (
+        {**KAMAILIO, "kamailio_sip_address": "192.0.2.10"},
+        "gateway_core_networks is empty: whoever reaches port 5060 of anybody-is-the-core would be believed",
+    ),
+    "anybody-is-the-core-by-stun": (
+        {**KAMAILIO, "kamailio_stun_address": "192.0.2.10"},
+        "gateway_core_networks is empty: whoever reaches port 5060 of anybody-is-the-core-by-stun",
+    ),
     "text-for-ports": (
         {"the_role": "common", "firewall_open_tcp_ports": "8443"},
         'firewall_open_tcp_ports is the text "8443": name a list',

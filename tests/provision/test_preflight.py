@@ -116,7 +116,15 @@ def faults(
     web = {"variable": "webapp_api_listen_port", "port": 8000, "proto": "tcp", "address": LOOPBACK}
     no_secret = {"the_role": "redis", "redis_address": "192.0.2.10"}
     return {
-        "good-gateway": ({**KAMAILIO, **trunks, "kamailio_stun_address": "192.0.2.10"}, ""),
+        "good-gateway": (
+            {
+                **KAMAILIO,
+                **trunks,
+                "kamailio_stun_address": "192.0.2.10",
+                "gateway_core_networks": ["0.0.0.0/0"],
+            },
+            "",
+        ),
         "good-redis": ({**with_redis, "common_redis_url": f"redis://:{PASSWORD}@{LOOPBACK}:{redis}/0"}, ""),
         "good-machine": ({"the_role": "common"}, ""),
         "good-ports": (

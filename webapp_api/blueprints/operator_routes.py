@@ -27,7 +27,7 @@ class RoutingTableDocument(msgspec.Struct, frozen=True):
     """The table that counts."""
 
     version: int
-    """0: there is none, and every call goes to the core."""
+    """0: there is none, and every call goes to the core; as with a table that has nothing in it."""
     table: RoutingDocument
 
 
@@ -92,7 +92,7 @@ def explain_route() -> Response:
     emergency = is_emergency(uri, plan)
     user = "" if emergency else services().accounts.named_by(uri, realm, plan)
     at_home = f" Without an IMS core it is {user}'s, whose pages are called, by no trunk." if user else ""
-    if not version:
+    if document == RoutingDocument():
         raise NotFound(
             f"There is no table: every call goes to the core, or without one to users alone.{at_home}"
         )

@@ -148,7 +148,7 @@ def _explain(services: Services, number: str, realm: str, user_class: str, now: 
     emergency = is_emergency(uri, plan)
     user = "" if emergency else services.accounts.named_by(uri, realm, plan)
     at_home = [f"without an IMS core: to the pages of {user}, by no trunk; {WHAT_COUNTS}"] if user else []
-    if not version:
+    if document == RoutingDocument():
         says = "there is no table: every call goes to the core, or without one to users alone"
         raise click.ClickException("\n".join((says, *at_home)))
     if emergency:

@@ -180,6 +180,8 @@ class RouteReader:
         self._next_look = 0.0
         self._file: RouteFile | None = None
         self._document = RoutingDocument()
+        # As `gwctl routes show` prints what there is without a table: loaded again it is none, and calls get no 404.
+        self._says_nothing = False
 
     def current(self) -> tuple[RouteFile, RoutingDocument] | None:
         """Return the table that counts, and what belongs to it; None: there is none."""
@@ -197,7 +199,8 @@ class RouteReader:
                 if self._file is not None:
                     self._file.close()
                 self._file, self._document, self._version = file, document, version
-        return None if self._file is None else (self._file, self._document)
+                self._says_nothing = document == RoutingDocument() and not file.has_rows()
+        return None if self._file is None or self._says_nothing else (self._file, self._document)
 
     def _of_before(self) -> str:
         """Return the newest version in the folder, which is looked at once a second: every call asks several times."""

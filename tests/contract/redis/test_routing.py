@@ -9,16 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kemi.adapters.network import routing
 from kemi.adapters.network.routing import RouteKeeper, RouteReader
 from kemi.core.routing.lookup import Query, find
 from kemi.core.routing.numbers import DialPlan
+from kemi.core.routing.permissions import Permission
 from kemi.core.routing.table import Route, Target
+from kemi.core.routing.way import NoRoute
 from kemi.state import keys
 from kemi.state.redis_link import RedisLink
-from kemi.state.routing_document import RoutingDocument
+from kemi.state.routing_document import RoutingDocument, document_from_json
 from kemi.state.web.routes import RoutesStore
 from tests.fakes.table import MemoryTable
 
@@ -67,6 +70,25 @@ def new_node(url: str, database: Any, folder: Path) -> Node:
 def test_without_a_table_there_is_none(node: Node) -> None:
     node.take(2)
     assert node.reader.current() is None
+
+
+def test_what_is_shown_without_a_table_is_none_when_it_is_loaded_again(
+    node: Node, url: str, database: Any, tmp_path: Path
+) -> None:
+    shown = msgspec.json.encode(node.store.get()[1])
+    number = ("call", "tel:+441632960123", "r.example", "")
+    node.store.put(document("+49*"))
+    node.take(3)
+    with pytest.raises(NoRoute):
+        node.reader.way(*number)
+    node.store.put(document_from_json(shown))
+    node.take(3)
+    again = new_node(url, database, tmp_path)
+    assert [one.reader.way(*number) for one in (node, again)] == [None, None]
+    node.store.put(RoutingDocument(permissions={"*": Permission(calls=1)}))  # of which calls need to know
+    node.take(3)
+    with pytest.raises(NoRoute):
+        node.reader.way(*number)
 
 
 def test_a_new_table_replaces_the_old_one_while_it_is_used(node: Node, tmp_path: Path) -> None:

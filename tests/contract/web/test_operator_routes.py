@@ -272,6 +272,17 @@ class TestCommands:
             + (whose and f"{whose}rows that refuse, limits and denied numbers count, rates do not\n")
         )
 
+    def test_what_is_shown_without_a_table_is_none_when_it_is_loaded_again(
+        self, operator: Operator, page_of_operator: WebPage, file: Path, tmp_path: Path
+    ) -> None:
+        before = tmp_path / "before.json"
+        before.write_text(operator("routes", "show").stdout)
+        assert operator("routes", "load", str(file)).returncode == 0
+        assert operator("routes", "load", str(before)).returncode == 0
+        assert "there is no table" in operator("routes", "explain", "+4930", "--realm", "home.example").stderr
+        told = page_of_operator.ask("GET", ROUTES + "/explain?number=%2B4930&realm=home.example")
+        assert told.get_json()["detail"].startswith("There is no table")
+
     def test_what_was_shown_can_be_loaded_again_whatever_characters_it_has(
         self, operator: Operator, tmp_path: Path, store: redis.Redis
     ) -> None:

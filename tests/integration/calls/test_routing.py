@@ -179,5 +179,9 @@ async def test_a_table_changes_while_a_call_runs(stage: Stage, gateway_lab: Lab)
         load(gateway_lab, RoutingDocument(trunk_groups={"carrier": ["nobody"]}))
         refused = await (await stage.page()).invite("tel:+4989123456", AUDIO_BOTH_WAYS)
         await refused.wait_status(403)
+        # What `gwctl routes show` prints where there is none.
+        load(gateway_lab, RoutingDocument())
+        call = await called(stage, "tel:+4989123456")
+        await call.hang_up()
     finally:
         load(gateway_lab, DOCUMENT)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from kemi.adapters import gateway as gateway_module
 from kemi.adapters.control.calls import call_routes
 from kemi.adapters.control.endpoint import Answer, Control, ControlRefusal, Routes
 from kemi.adapters.control.nodes import node_routes
+from kemi.adapters.gateway import Gateway
 from kemi.adapters.kamailio.htable import HtableTable
 from kemi.settings import ControlSettings, settings_from_text
 from kemi.state.calls import CallStore
 from kemi.state.nodes import NodeStore
 from tests.fakes.ksr import FakeKamailio
 from tests.fakes.sip import FakeMessage
+from tests.unit.architecture import REPOSITORY
 from tests.unit.site import SETTINGS_TEXT
 
 SECRET = "fedcba9876543210fedcba9876543210"
@@ -102,6 +106,19 @@ def test_an_error_of_ours_is_500_and_says_nothing_of_it(kamailio: FakeKamailio) 
 def test_only_its_own_port_counts(kamailio: FakeKamailio) -> None:
     request(kamailio, "GET /v1/x", ALLOWED, port=8080)
     assert not control([]).is_meant()
+
+
+@pytest.mark.usefixtures("gateway")
+def test_the_page_of_the_gateway_has_every_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_together: list[Routes] = []
+    monkeypatch.setattr(gateway_module, "Control", lambda _, routes: put_together.append(routes))
+    Gateway(settings_from_text(SETTINGS_TEXT))
+    (routes,) = put_together
+    page = (REPOSITORY / "kemi" / "README.md").read_text(encoding="utf-8")
+    table = page.partition("## What the node's own programs may ask for\n")[2].partition("\n## ")[0]
+    rows = "".join(line for line in table.splitlines() if line.startswith("|"))
+    told = re.findall(r"`(GET|POST|PUT) (/[a-z0-9/]+)", rows)
+    assert sorted(told) == sorted(routes)
 
 
 class TestCalls:

@@ -14,6 +14,7 @@ from kemi.core.messages import Side
 from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
 from kemi.core.trust import FROM_PAGE
+from tests.unit.architecture import REPOSITORY
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import (
     ALICE,
@@ -282,6 +283,9 @@ class TestUpdateAnswered:
             call.on(ev.TimerFired(ev.Due.UPDATE_RETRY))
         assert call.on(ev.UpdateAnswered(491)).names == ["ResumeInvite"]
         assert call.on(ev.InviteResumed()).reply == (500, "Session Update Refused")
+        again = {2: "twice"}[MAX_UPDATE_ATTEMPTS - 1]
+        page = (REPOSITORY / "docs" / "flow.md").read_text(encoding="utf-8")
+        assert f"| UPDATE refused with 491 or 500 | asked again, {again}; then 500 |" in page
 
     def test_an_answer_that_comes_after_the_call_went_on_is_ignored(self) -> None:
         call = Call.forwarded()
