@@ -8,6 +8,7 @@ from typing import Final
 
 from kemi.core.call.record_key import INCOMING_TAG
 from kemi.core.decimals import is_number
+from kemi.core.trace.redaction import address_of
 
 PAGE: Final = "page"
 CORE: Final = "core"
@@ -90,8 +91,8 @@ def top_via(message: str) -> str:
 
 
 def parties_of(message: str) -> tuple[str, str]:
-    """Return the URIs that a message says it is from and to, as they stand there."""
-    return _uri(_value(message, _FROM)), _uri(_value(message, _TO))
+    """Return the URIs that a message says it is from and to."""
+    return address_of(_uri(_value(message, _FROM))), address_of(_uri(_value(message, _TO)))
 
 
 def _value(message: str, name: tuple[str, re.Pattern[str]]) -> str:
