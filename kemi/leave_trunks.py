@@ -47,9 +47,10 @@ def leave(control: ControlSettings, patience_s: float = PATIENCE_S) -> list[str]
     until = time.monotonic() + patience_s
     while True:
         shown = _ask(control, "GET", "/v1/trunks")["trunks"]
-        left = [str(trunk["trunk"]) for trunk in shown if trunk["registration"] in _STAYS]
-        if not left or time.monotonic() >= until:
-            return left
+        now = time.time()  # a carrier that did not take our leave knows us for as long as it said
+        left = [one for one in shown if one["registration"] in _STAYS or one["registered_until"] > now]
+        if time.monotonic() >= until or not any(one["registration"] in _STAYS for one in left):
+            return [str(one["trunk"]) for one in left]
         time.sleep(_LOOK_S)
 
 

@@ -7,7 +7,8 @@ What rtpengine 10.5 makes of `play DTMF` is measured (tests/contract/rtpengine/t
 - A tone in the audio comes out shorter by the ratio of the two clocks, and so does the pause behind it: Opus (48000)
   to PCMA (8000) makes 27 ms of 160. Asked for six times as much it is exact.
 - No time below 100 ms or above 5000 ms is taken, so an event lasts at least 120 ms (12.5 and 26.0: 100 ms).
-- Digits queue up: the next begins `PAUSE_MS` after the last one's end, however quickly they are asked for.
+- Digits queue up: the next begins `PAUSE_MS` after the last one's end, however quickly they are asked for. A closed
+  gate (`rtpengine.running.gate`) keeps the queue, which goes on as it opens; `refresh` drops what it has of events.
 - It needs RTP of the WIC first, and says so.
 - Where the codec passes through it plays nothing, yet says ok: the audio has to be armed, by an `offer` and an `answer`
   with `inject-DTMF` (a profile with `digits`). The WIC notices nothing, IMS another SSRC; timestamps go on. From then
@@ -73,9 +74,10 @@ def _times(path: DigitPath, duration_ms: int, as_asked: bool) -> tuple[int, int]
 
 
 def refresh(session: MediaSession) -> Sequence[None]:
-    """Make digits heard again after the WIC has sent telephone-events itself, where its codec is transcoded.
+    """Make digits heard again after the WIC has sent telephone-events itself, where its codec is transcoded; and drop
+    those that wait. An `offer` with its `answer` has to follow: until then events may come out as short tones.
 
-    Each of the two commands makes a new encoder; nothing is dropped, but the timestamps of IMS's stream jump.
+    Each of the two commands makes a new encoder; no audio is dropped, but the timestamps of IMS's stream jump.
     """
     yield from ask(BlockDtmf(session.ng_call_id, WIC_TAG, "silence"))
     yield from ask(UnblockDtmf(session.ng_call_id, WIC_TAG))

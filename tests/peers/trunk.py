@@ -31,6 +31,8 @@ class Registrar:
     shortest_s: int = 0
     """Shorter registrations get 423."""
     granted_s: int = 600
+    leave_status: int = 200
+    """What Expires 0 gets; nobody is forgotten with another one."""
     contacts: dict[str, int] = field(default_factory=dict)
     """Contact URI -> seconds granted."""
 
@@ -168,6 +170,8 @@ class ScriptedTrunk(StreamPeer):
         wanted_s = int(contact.param("expires") or request.headers.get("Expires") or 3600)
         if 0 < wanted_s < rules.shortest_s:
             return response_to(request, 423, to_tag=tag, headers=[("Min-Expires", str(rules.shortest_s))])
+        if wanted_s == 0 and rules.leave_status != 200:
+            return response_to(request, rules.leave_status, to_tag=tag)
         if wanted_s == 0:
             rules.contacts.pop(contact.uri, None)
             return response_to(request, 200, to_tag=tag)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -19,6 +20,7 @@ class Endpoint(BaseHTTPRequestHandler):
     """A control endpoint that says what its class was told."""
 
     state = "registered"
+    until = 0.0
     status = 200
     heard: list[tuple[str, str, Any]]
 
@@ -26,7 +28,10 @@ class Endpoint(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
         self.heard.append((self.command, self.headers["Authorization"], body))
-        trunks = [{"trunk": "one", "registration": self.state}, {"trunk": "two", "registration": ""}]
+        trunks = [
+            {"trunk": "one", "registration": self.state, "registered_until": self.until},
+            {"trunk": "two", "registration": "", "registered_until": 0.0},
+        ]
         content = json.dumps({"trunks": trunks}).encode()
         self.send_response(self.status)
         self.send_header("Content-Length", str(len(content)))
@@ -42,7 +47,7 @@ class Endpoint(BaseHTTPRequestHandler):
 @pytest.fixture
 def control() -> Iterator[ControlSettings]:
     """Where it listens."""
-    Endpoint.heard, Endpoint.state, Endpoint.status = [], "registered", 200
+    Endpoint.heard, Endpoint.state, Endpoint.until, Endpoint.status = [], "registered", 0.0, 200
     server = HTTPServer(("127.0.0.1", 0), Endpoint)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -66,6 +71,12 @@ def test_a_carrier_that_does_not_answer_is_named_when_patience_ends(
 def test_where_nothing_is_registered_nobody_waits(control: ControlSettings, state: str) -> None:
     Endpoint.state = state
     assert leave_trunks.leave(control) == []
+    assert len(Endpoint.heard) == 2
+
+
+def test_a_carrier_that_did_not_take_our_leave_is_named_at_once(control: ControlSettings) -> None:
+    Endpoint.state, Endpoint.until = "gone", time.time() + 600
+    assert leave_trunks.leave(control) == ["one"]
     assert len(Endpoint.heard) == 2
 
 

@@ -23,6 +23,7 @@ from kemi.core.call.history import peer_of
 from kemi.core.call.record import CallRecord
 from kemi.core.call.states import Dialog, Media
 from kemi.core.sdp.judge import Role
+from kemi.core.trace.redaction import address_of
 from kemi.state.table import Table
 from rtpengine.ng.commands import Command, MediaOptions, R, options_to_ng
 from rtpengine.ng.errors import NgError
@@ -216,7 +217,7 @@ class TraceNotes:
         if self._table is None:
             return
         self._key, self._trunk = call_id, trunk
-        self._row(HEAD, call_id, called, caller, "to_page", "", caller_tag, 0.0, 0.0)
+        self._row(HEAD, call_id, address_of(called), address_of(caller), "to_page", "", caller_tag, 0.0, 0.0)
 
     def _of(self, record: CallRecord) -> None:
         outbound = record.outbound

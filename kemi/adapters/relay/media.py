@@ -230,6 +230,8 @@ class MediaRelay:
         answers: dict[str, str] = {}
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
+            if action.new_encoder and medium.kind == "audio":
+                self._nodes.run(action.node, refresh(session))
             change = self._reoffer(action, session, medium, first=action.first)
             answers[medium.kind] = self._change(action, session, medium, change)
         return ImsReoffered(answers, action.bearer)

@@ -32,7 +32,7 @@ from kemi.core.extensions import check_proxy_require
 from kemi.core.messages import Request, Side, uri_from_address
 from kemi.core.metrics import catalogue as series
 from kemi.core.metrics import of_calls
-from kemi.core.trunk import incoming
+from kemi.core.trunk import causes, incoming
 from kemi.core.trunk.names import is_own_call_id, trunks_by_user
 from kemi.core.trunk.q850 import cause_from_reasons, cause_of_response, reason_line
 from kemi.core.trunk.registration import Answer
@@ -44,7 +44,6 @@ from kemi.state.trunks import HomeEnd, TrunkCall, TrunkStore
 from kemi.state.waiting import WaitingStore
 
 FAILURE: Final = "ksr_failure_trunk_call"
-NORMAL_CLEARING: Final = 16
 NETWORK_OUT_OF_ORDER: Final = 38
 NO_CHANNEL: Final = 34
 CANCELLED: Final = 487
@@ -336,8 +335,8 @@ class TrunkCalls:
         else:
             if method in _TARGET_REFRESH and (contact := ksr.text("$ct")):
                 self._store.learn(call_id, from_tag, uri_from_address(contact))
-            if method == "BYE" and cause_from_reasons(ksr.headers("Reason")) is None:
-                insert.append(reason_line(NORMAL_CLEARING))
+            if method == "BYE":
+                insert += causes.for_trunk(ksr.headers("Reason"))
             withheld = incoming.names_withheld(ksr.headers, ksr.head())
             edits = MessageEdits(remove=(*withheld, "Route"), insert=tuple(insert))
         self._change(edits)

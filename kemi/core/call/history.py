@@ -12,6 +12,7 @@ from kemi.core.call.record import CallRecord
 from kemi.core.call.states import Dialog, Media
 from kemi.core.identity import ANONYMOUS
 from kemi.core.messages import Reply, Side
+from kemi.core.trace.redaction import address_of
 
 PAGE, CORE, GATEWAY = "page", "core", "gateway"
 STARTED, RINGING, ANSWERED, ELSEWHERE = "started", "ringing", "answered", "elsewhere"
@@ -54,7 +55,7 @@ def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.Rec
 
 def peer_of(record: HasFarEnd) -> str:
     """Return the far end's one address: the first that the core asserts (RFC 3325 §9.1 allows two), else whom the page
-    calls, or who calls it.
+    calls, or who calls it.  Digits to be dialled after the answer are no part of it: they may be a PIN.
 
     Whom it calls is its Request-URI: what it writes in To leads nowhere (RFC 3261 §8.1.1.2).  Who does not want to be
     known is nobody, as to the page (TS 24.607 §4.5.2).
@@ -65,7 +66,7 @@ def peer_of(record: HasFarEnd) -> str:
         return ANONYMOUS
     else:
         named = record.target_uri
-    return record.remote_identity.partition(" ")[0] or named
+    return address_of(record.remote_identity.partition(" ")[0] or named)
 
 
 def _state(record: CallRecord, event: events.Event, before: Dialog) -> str:

@@ -173,7 +173,8 @@ class RenewMedia(Action):
     media: tuple[MediumChange, ...]
     bearer: Any = field(default=None, compare=False)
     new_encoder: bool = False
-    """The page has sent telephone-events itself: what is played for it would be lost."""
+    """Of its audio: what is played would be lost, as the page has sent telephone-events itself, or wait for the end of
+    a hold."""
     terms: MediaTerms = DEFAULT_TERMS
 
 
@@ -190,6 +191,8 @@ class ReofferFromIms(Action):
     media: tuple[MediumChange, ...]
     first: bool = field(default=False, kw_only=True)
     bearer: Any = field(default=None, compare=False)
+    new_encoder: bool = False
+    """As in RenewMedia."""
     terms: MediaTerms = DEFAULT_TERMS
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from kemi.core.call.record_key import INCOMING_TAG
 from kemi.core.decimals import is_number
-from kemi.core.trace.redaction import redact_sip
+from kemi.core.trace.redaction import address_of, redact_sip
 from kemi.core.trust import withholds_identity
 
 PAGE: Final = "page"
@@ -104,8 +104,8 @@ def top_via(message: str) -> str:
 
 
 def parties_of(message: str) -> tuple[str, str]:
-    """Return the URIs that a message says it is from and to, as they stand there."""
-    return _uri(_value(message, _FROM)), _uri(_value(message, _TO))
+    """Return the URIs that a message says it is from and to."""
+    return address_of(_uri(_value(message, _FROM))), address_of(_uri(_value(message, _TO)))
 
 
 def _value(message: str, name: tuple[str, re.Pattern[str]]) -> str:

@@ -39,6 +39,13 @@ _PLACES: Final = re.compile(r"((?<![\w.+-])(?!cid:)[a-z][\w.+-]*:)[^>\r\n]+", re
 _INLINE: Final = re.compile("inline:", re.IGNORECASE)
 _FLOW: Final = r"(?:[\w-]{38,}(?=[@;:])|([\w-]+\.)[0-9a-f]{16}(?=@))"
 _FLOWS: Final = re.compile(rf"(sips?:){_FLOW}", re.IGNORECASE)
+_HIDDEN: Final = (
+    "access[-_]?token|token|(?:proxy-)?authorization|password|passwd|pwd|pin|secret|key|postd|"
+    "ck|ik|nonce|response"
+)
+"""Parameters of URIs; postd is what is dialled once the far end has answered (RFC 2806 §2.2)."""
+_PASSWORD: Final = re.compile(r"^(sips?:[^@:]*):[^@]*(?=@)", re.IGNORECASE)
+_PARAMETERS: Final = re.compile(rf"[;?&](?:{_HIDDEN})(?:=|%3d)[^;@]*", re.IGNORECASE)
 
 
 class _Secret:
@@ -124,8 +131,7 @@ _SECRETS: Final = (
         "sips:",
     ),
     _Secret(
-        r"([;?&](?:access[-_]?token|token|(?:proxy-)?authorization|password|passwd|pwd|pin|secret|key|postd|ck|ik|nonce|response)"
-        r"(?:=|%3d))[^;&?>\s\",]+",
+        rf"([;?&](?:{_HIDDEN})(?:=|%3d))[^;&?>\s\",]+",
         rf"\g<1>{MASK}",
         "token=", "authorization=", "password=", "passwd=", "pwd=", "pin=", "secret=", "key=", "postd=", "ck=", "ik=",
         "nonce=", "response=", "%3d",
@@ -186,6 +192,11 @@ def redact_sip(message: str) -> str:
 def redact_sdp(sdp: str) -> str:
     """Return a session description without keys and passwords of its media."""
     return _masked(sdp, _MEDIA_KEYS)
+
+
+def address_of(uri: str) -> str:
+    """Return a URI without its password and secret parameters: whoever calls it back has no use for a mask."""
+    return _PARAMETERS.sub("", _PASSWORD.sub(r"\1", uri))
 
 
 def redact_values(values: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,13 @@ from kemi.core.trunk.q850 import (
 
 NORMAL: Final = 16
 """Somebody hung up."""
+_REGISTERED: Final = frozenset(
+    {
+        *CAUSE_OF_SIP, 412, 417, 422, 424, 425, 428, 429, 430, 433, 436, 437, 438, 439, 440, 469, 470, 487, 488, 489,
+        491, 493, 494, 555, 606, 607, 608,
+    }
+)  # fmt: skip
+"""Refusals that mean something to everybody: SIP's (IANA, Response Codes)."""
 _SIP_REASON: Final = re.compile(r"(?:^|,)\s*SIP\s*;[^,]*?\bcause\s*=\s*([1-6][0-9]{2})\b", re.IGNORECASE)
 
 
@@ -38,8 +45,7 @@ def of_response(status: int, reasons: Sequence[str], warnings: Sequence[str] = (
 def status_for_page(status: int, reasons: Sequence[str]) -> int:
     """Return the status a page is told for a trunk's: of a code of the trunk's own only the cause says something."""
     cause = cause_from_reasons(reasons)
-    known = status in CAUSE_OF_SIP or status in (487, 488, 489, 491, 493, 494, 606)
-    return status if known or cause is None else response_of_cause(cause)
+    return status if cause is None or status in _REGISTERED else response_of_cause(cause)
 
 
 def for_trunk(reasons: Sequence[str]) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from typing import Final
 import pytest
 
 from rtpengine.agent.dtmf import DtmfReceiver, KeyPress, is_pressed, listen
-from rtpengine.dtmf import DIGITS, DigitPath, play, withhold
+from rtpengine.dtmf import DIGITS, DigitPath, play, refresh, withhold
+from rtpengine.running import gate
 from rtpengine.sessions import WicTransport, run
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import Daemon, free_port, media_ports
@@ -131,6 +132,27 @@ def test_without_events_they_are_tones(client: UdpClient, peers: ExitStack, code
     heard = keys_heard(pcm_of(codec, [packet.payload for packet in packets]), rate_hz)
     assert "".join(key for key, _ in heard) == "159D", heard
     assert all(abs(ms - 160) <= TOLERANCE_MS for _, ms in heard), heard
+
+
+@pytest.mark.parametrize(("far_end", "event_type", "clock_hz"), WITH_EVENTS)
+def test_digits_that_wait_behind_a_closed_gate_are_dropped_by_a_new_encoder(
+    client: UdpClient, peers: ExitStack, far_end: FarEnd, event_type: int, clock_hz: int
+) -> None:
+    call, version, path = talk(client, peers, far_end), daemon_version(), DigitPath(clock_hz)
+
+    def heard() -> str:
+        return "".join(digit for digit, _ in pressed(call.ims, event_type, clock_hz))
+
+    with speaking(call), call.ims._arrived:
+        run(play(call.session, path, "1234567890", 160, daemon_version=version), client)
+        assert call.ims._arrived.wait_for(lambda: len(heard()) >= 2, 12)
+        run(gate(call.session, wic_to_ims=False, ims_to_wic=True, daemon_version=version), client)
+        run(refresh(call.session), client)
+        call.arm(far_end)
+        run(gate(call.session, wic_to_ims=True, ims_to_wic=True, daemon_version=version), client)
+        run(play(call.session, path, "A", 160, daemon_version=version), client)
+        assert call.ims._arrived.wait_for(lambda: heard().endswith("A"), 12)
+    assert len(heard()) < 8, heard()
 
 
 @pytest.mark.parametrize(("far_end", "event_type", "clock_hz"), WITH_EVENTS)

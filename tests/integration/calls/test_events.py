@@ -23,8 +23,9 @@ from kemi.state.web.client import DEADLINE_S
 from kemi.state.web.client import connect as connect_to_redis
 from tests.integration.calls.incoming import ringing
 from tests.integration.calls.offers import AUDIO
-from tests.integration.calls.stage import ALICE, BOB, Stage, gateway_options
+from tests.integration.calls.stage import ALICE, BOB, Call, Stage, gateway_options
 from tests.integration.calls.test_quality import redis_asleep
+from tests.integration.calls.traced import trace_of
 from tests.integration.lab.web import Browser
 from tests.lab.lab import Lab
 from tests.lab.options import Part
@@ -196,6 +197,28 @@ async def test_a_page_cannot_say_whom_its_call_was_for(stage: Stage, alice: Web)
     assert {one["peer"] for one in told} == {dialled}
     (past,) = [one for one in alice.get("/api/calls")["calls"] if one["call_id"] == call.call_id]
     assert past["peer"] == dialled
+
+
+async def test_what_is_dialled_once_the_far_end_has_answered_is_kept_nowhere(
+    stage: Stage, alice: Web
+) -> None:
+    user, operator = await alice.listen(), await alice.listen("/api/operator/events")
+    stage.core.script = answers()
+    pin = "4711471147114711"
+    wic = await (await stage.page()).invite(f"sip:+49301234567;postd=p{pin}@{REALM};user=phone", AUDIO)
+    await wic.wait_answer()
+    call = Call(wic, await stage.core.wait_call())
+    await call.ims.wait_ack()
+    told = await user.of_call(call.call_id, "call_answered")
+    live = stage.lab.control("GET", "/v1/calls")[1]["calls"]
+    await call.hang_up()
+    told += await user.of_call(call.call_id)
+    told += await operator.of_call(call.call_id)
+    past = [one for one in alice.get("/api/calls")["calls"] if one["call_id"] == call.call_id]
+    trace = await trace_of(stage, call.call_id)
+    named = [*told, *live, *past, msgspec.to_builtins(trace)]
+    assert {one["peer"] for one in named} == {f"sip:+49301234567@{REALM};user=phone"}
+    assert pin not in json.dumps(named)
 
 
 async def test_a_call_that_another_device_answers(stage: Stage, alice: Web) -> None:

@@ -204,6 +204,14 @@ async def test_a_table_that_mixes_media_profiles_is_refused(stage: Stage, gatewa
         load(gateway_lab, DOCUMENT)
 
 
+async def test_what_a_trunk_refuses_with_is_what_the_page_hears(stage: Stage, carriers: Carriers) -> None:
+    """RFC 5079: with another status it would not know that it has to say who it is."""
+    carriers.do(rejects(433, ("Reason", "Q.850;cause=24"), ringing=False))
+    wic = await (await stage.page()).invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS)
+    refused = await wic.wait_status(433)
+    assert refused.headers.all("Reason") == ["Q.850;cause=24"]
+
+
 async def test_when_all_fail_the_page_hears_it(stage: Stage, carriers: Carriers) -> None:
     carriers.do(rejects(503, ringing=False))
     wic = await (await stage.page()).invite(f"tel:{CALLEE}", AUDIO_BOTH_WAYS)

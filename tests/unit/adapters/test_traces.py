@@ -320,6 +320,18 @@ class TestCopies:
         assert "failed" in series
 
 
+def test_digits_to_be_dialled_after_the_answer_are_in_no_head(site: Site) -> None:
+    caller, called = "sip:1;pin=4711@a", "sip:+49301;postd=p4711@gw;user=phone"
+    site.worker.enter()
+    site.worker.passes("t1", "acme", caller, called, "f")
+    site.worker.leave()
+    site.refuse(message(INVITE, ws=True, caller="1;pin=4711"), ws=True)
+    site.work()
+    (passed,), (refused,) = site.redis["t1"], site.redis["c1"]
+    assert (passed.head.impu, passed.head.peer) == ("sip:+49301@gw;user=phone", "sip:1@a")
+    assert refused.head.impu == "sip:1@b"
+
+
 def test_a_command_to_the_relay_stands_in_the_trace_as_it_was_sent(site: Site) -> None:
     offer = Offer("c1", "wic", "v=0", MediaOptions(ice="remove", flags=("strict-source",)), "ims")
     site.worker.enter()

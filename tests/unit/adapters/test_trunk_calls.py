@@ -100,10 +100,11 @@ class World:
         source: tuple[str, int] | None = None,
         forged: bool = False,
         contact: str = CONTACT,
+        further: str = "",
     ) -> int:
         """One side sends a request inside the call; the same.  ``forged``: to hosts of its choice."""
         source = source or (CARRIER if sender == "t1" else CORE)
-        routes = "Route: <sip:trunk@192.0.2.1:5060;lr>\n" + "Route: <sip:192.0.2.99;lr>\n" * forged
+        routes = "Route: <sip:trunk@192.0.2.1:5060;lr>\n" + "Route: <sip:192.0.2.99;lr>\n" * forged + further
         uri = "sip:5060@127.0.0.1:2223" if forged else "sip:x@198.51.100.7"
         fields = {"to": to, "sender": sender, "cseq": str(cseq), "further": routes, "contact": contact}
         return self._came(message(f"{method} {uri} SIP/2.0", call_id, method, source, **fields))
@@ -243,6 +244,24 @@ def test_the_bye_ends_it(world: World) -> None:
     world.kamailio.receive(message("SIP/2.0 200 OK", "c1", "BYE", CARRIER, sender="A", to="t1", cseq="2"))
     world._gateway.ksr_reply_route(MESSAGE)
     assert (world.running, world.kamailio.tables["trunk_call"]) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        pytest.param("", ["Q.850;cause=16"], id="nothing"),
+        pytest.param('SIP;cause=200;text="Call completed elsewhere"', ["Q.850;cause=16"], id="200"),
+        pytest.param('SIP;cause=503;text="the page is gone"', ["Q.850;cause=41"], id="503"),
+        pytest.param("Q.850;cause=31", [], id="a cause"),
+    ],
+)
+def test_a_trunk_is_told_why_the_home_network_hangs_up(world: World, reason: str, told: list[str]) -> None:
+    world.invites("c1")
+    world.answers(200, "INVITE", "c1", "A")
+    further = f"Reason: {reason}\n" if reason else ""
+    assert world.asks("BYE", "c1", to="t1", sender="A", further=further) == 0
+    added = [one for one in world.kamailio.relayed[-1].appended if one.startswith("Reason")]
+    assert added == [f"Reason: {one}" for one in told]
 
 
 def test_of_two_that_answer_at_once_one_gets_a_bye_and_the_other_goes_on(world: World) -> None:

@@ -193,7 +193,7 @@ def _is_listened_to(record: CallRecord, medium: Medium) -> bool:
     early = dict(zip((one.kind for one in record.media), record.early_gates, strict=False))
     return (
         medium.ims_direction.receives
-        and medium.wic_direction is not Direction.INACTIVE
+        and medium.wic_direction.sends
         and Direction(early.get(medium.kind, Direction.SENDRECV)).receives
     )
 

@@ -81,6 +81,12 @@ def renewal(record: CallRecord, media: Sequence[Medium]) -> act.RenewMedia:
     return act.RenewMedia(record.key, record.node, SPLIT, changes)
 
 
+def holds_digits(record: CallRecord, now: Medium) -> bool:
+    """Whether digits may wait in the relay that nobody is to hear now.  A gate keeps them until it opens, and then they
+    come into whatever menu is there; a new encoder drops them."""
+    return now.kind == "audio" and record.digits_armed and not direction_for_core(now).sends
+
+
 def _reassociated(before: Medium | None, now: Medium) -> bool:
     """Whether a page has begun another DTLS association, with one certificate for all its lines (RFC 8842 §5.1)."""
     return before is not None and _association(before.wic_offer) != _association(now.wic_offer)

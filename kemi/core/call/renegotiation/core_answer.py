@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -20,6 +21,7 @@ from kemi.core.call.lifetime.ending import SESSION_LOST, hang_up_by_gateway
 from kemi.core.call.media.running import (
     SPLIT,
     gate_of,
+    holds_digits,
     line_change,
     renewal,
 )
@@ -129,6 +131,7 @@ def _errands_of_answer(
     """Return what the relay has to be told, in order."""
     offered = {medium.kind: medium for medium in read_offer(record, opened.offer, settings).media}
     renewed: list[Medium] = []
+    silenced: list[Medium] = []
     gated: list[Medium] = []
     added: list[Medium] = []
     for medium in opened.media:
@@ -138,6 +141,8 @@ def _errands_of_answer(
             added.append(medium)
         elif offered[medium.kind].renewed or line_change(record.medium(medium.kind), medium):
             renewed.append(medium)
+        elif holds_digits(record, medium):
+            silenced.append(medium)
         else:
             gated.append(medium)
     errands: list[Errand] = []
@@ -149,6 +154,8 @@ def _errands_of_answer(
         errands.append(act.ConnectMedia(record.key, record.node, SPLIT, answers, reply))
     if renewed:
         errands.append(renewal(record, renewed))
+    if silenced:
+        errands.append(replace(renewal(record, silenced), new_encoder=True))
     if gated:
         errands.append(gate_of(record, gated))
     return errands

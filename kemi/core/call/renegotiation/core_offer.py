@@ -38,7 +38,7 @@ from kemi.core.call.from_page import early_media, forks
 from kemi.core.call.from_page.setup import reserved_too_late
 from kemi.core.call.in_dialog.to_page import forward_to_page
 from kemi.core.call.lifetime import session_timer
-from kemi.core.call.media.running import held_back
+from kemi.core.call.media.running import held_back, holds_digits
 from kemi.core.call.media.session import (
     direction_for_core,
     is_news,
@@ -321,11 +321,12 @@ def _going_on(pending: Exchange) -> list[str]:
 def _tell_relay(record: CallRecord, kinds: Iterable[str], bearer: _Answered) -> act.ReofferFromIms:
     pending, wanted = _of_core(record), set(kinds)
     pending.settling = True
-    media = tuple(
-        medium_change(medium) for medium in pending.media if medium.active and medium.kind in wanted
+    media = [medium for medium in pending.media if medium.active and medium.kind in wanted]
+    allowed = early_media.within_gates(record, tuple(map(medium_change, media)))
+    drops = any(holds_digits(record, medium) for medium in media)
+    return act.ReofferFromIms(
+        record.key, record.node, record.transport, allowed, bearer=bearer, new_encoder=drops
     )
-    allowed = early_media.within_gates(record, media)
-    return act.ReofferFromIms(record.key, record.node, record.transport, allowed, bearer=bearer)
 
 
 def too_late(

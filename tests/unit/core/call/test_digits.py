@@ -132,10 +132,12 @@ def test_a_far_end_that_holds_the_call_is_sent_no_digits(direction: Direction) -
     assert any("on hold" in line for line in call.actions.only(act.SendReply).headers)
 
 
-def test_so_it_is_where_the_page_itself_keeps_the_call_quiet() -> None:
+@pytest.mark.parametrize("direction", list(Direction))
+def test_so_it_is_where_the_page_itself_keeps_the_call_quiet(direction: Direction) -> None:
     call = confirmed()
-    call.record.media[0].wic_direction = Direction.INACTIVE
-    assert press(call, 12).reply[0] == 480
+    call.record.media[0].wic_direction = direction
+    refused = press(call, 12).all(act.SendReply)
+    assert [reply.status for reply in refused] == ([] if direction.sends else [480])
 
 
 @pytest.mark.parametrize(("early", "status"), [("sendonly", 480), ("inactive", 480), ("sendrecv", 0)])

@@ -94,6 +94,20 @@ def test_a_page_cannot_say_whom_its_call_was_for(dialled: str) -> None:
     assert {begun.peer, refused.peer, hung_up.peer} == {dialled or uri}
 
 
+@pytest.mark.parametrize(
+    ("dialled", "peer"),
+    [
+        ("sip:+49301;postd=p4711@ims.example;user=phone", "sip:+49301@ims.example;user=phone"),
+        ("sip:bob:4711@ims.example", "sip:bob@ims.example"),
+    ],
+)
+def test_what_is_dialled_once_the_far_end_has_answered_is_not_told(dialled: str, peer: str) -> None:
+    call = Call.ringing()
+    call.record.dialled = dialled
+    assert end_of(call, ev.ImsFailed(486)).peer == peer
+    assert call.record.dialled == dialled
+
+
 @pytest.mark.parametrize("privacy", ["id", "user", "critical; Header"])
 def test_a_caller_who_does_not_want_to_be_known_is_not_told_of(privacy: str) -> None:
     named = {"P-Asserted-Identity": ["<sip:bob@ims.test>"]}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi.core.flow_token import token_from_flow
-from kemi.core.trace.redaction import MASK, redact_sdp, redact_sip, redact_values
+from kemi.core.trace.redaction import MASK, address_of, redact_sdp, redact_sip, redact_values
 from kemi.core.trunk.names import trunk_user
 
 TOKEN_TEXT = string.ascii_letters + string.digits + "-._~+/"
@@ -285,6 +285,25 @@ def test_secrets_in_other_places(line: str) -> None:
     assert "SECRETPASS" not in kept
     assert line.partition(":")[0] in kept
     assert "\r\nAllow: ACK\r\n" in kept
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("sip:+49301;postd=p4711@ims.example;user=phone", "sip:+49301@ims.example;user=phone"),
+        ("sip:+49301@ims.example;postd=p47&11;user=phone", "sip:+49301@ims.example;user=phone"),
+        ("SIP:+49301@ims.example;POSTD=ww4711", "SIP:+49301@ims.example"),
+        ("tel:+49301;phone-context=+49;postd=1p2;isub=3", "tel:+49301;phone-context=+49;isub=3"),
+        ("sips:alice:4711@ims.example:5061;transport=tls", "sips:alice@ims.example:5061;transport=tls"),
+        ("sip:conf@ims.example;token=abc;pin%3d1", "sip:conf@ims.example"),
+        ("sip:[2001:db8::1]:5060;lr", "sip:[2001:db8::1]:5060;lr"),
+        ("sip:+49301;npdi;rn=+49302@ims.example;pinned=1", "sip:+49301;npdi;rn=+49302@ims.example;pinned=1"),
+        ("urn:service:sos", "urn:service:sos"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_what_can_be_called_back(uri: str, address: str) -> None:
+    assert address_of(uri) == address
 
 
 def test_credentials_in_a_body_that_is_a_message() -> None:

@@ -31,6 +31,12 @@ def test_a_response_gets_the_cause_it_lacks(
         (499, ["Q.850;cause=17"], 486),
         (599, ["Q.850;cause=34"], 503),
         (499, [], 499),
+        (433, ["Q.850;cause=24"], 433),  # anonymity disallowed
+        (607, ["Q.850;cause=21"], 607),  # unwanted
+        (608, ["Q.850;cause=21"], 608),
+        (438, ["Q.850;cause=31"], 438),
+        (422, ["Q.850;cause=31"], 422),
+        (555, ["Q.850;cause=31"], 555),
         (487, ["Q.850;cause=17"], 487),
     ],
 )
