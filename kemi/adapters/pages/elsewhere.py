@@ -104,7 +104,7 @@ class Elsewhere:
                 self._flows.end(key, Cause.MOVED, now, lambda found: not found.connection_id)
                 moved.append(key)
             if is_for_all and self._has_peers:
-                self._end_left_behind()
+                self._end_left_behind(now)
             self._has_failed = self._has_failed and not is_for_all
         except RedisUnavailable as error:
             self._next_try = now + BACK_OFF_S
@@ -119,9 +119,9 @@ class Elsewhere:
             self._awaited[key] = self._awaited.pop(key)
         return keys
 
-    def _end_left_behind(self) -> None:
+    def _end_left_behind(self, now: float) -> None:
         """End the connections of pages with calls here that have registered at another gateway since; as many as one
-        question takes."""
+        question takes.  A registration of the future is of a clock that was ahead."""
         if not self._on_calls:
             self._on_calls = self._calls.connections()
         portion, self._on_calls = self._on_calls[:MOST], self._on_calls[MOST:]
@@ -131,7 +131,7 @@ class Elsewhere:
             here = self._flows.binding(key)
             if here is None or not here.connection_id or not there.connection_id:
                 continue
-            if there.granted_at > here.granted_at + CLOCKS_APART_S:
+            if here.granted_at + CLOCKS_APART_S < there.granted_at <= now + CLOCKS_APART_S:
                 log_event(logging.INFO, "connection_left_behind", identity=here.address_of_record, to=node)
                 connections.close_connection(here.connection_id, *REPLACED)
                 self._flows.note_closed(here.connection_id)

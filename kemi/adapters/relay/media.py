@@ -219,10 +219,9 @@ class MediaRelay:
             if action.new_encoder:
                 self._nodes.run(action.node, refresh(session))
             found = self._change(action, session, medium, self._renewal(action, session, medium))
+            answer = without_ptime(found.relay_answer)
             reverse_answer = found.reverse_answer and without_ptime(found.reverse_answer)
-            renewed[medium.kind] = Renewed(
-                found.relay_offer, without_ptime(found.relay_answer), reverse_answer
-            )
+            renewed[medium.kind] = Renewed(found.relay_offer, answer, reverse_answer)
         return MediaRenewed(renewed, action.bearer)
 
     def reoffer_from_ims(self, action: act.ReofferFromIms) -> ImsReoffered:

@@ -75,6 +75,13 @@ def run_errands(
     return _Errands(_name_of(record), finish, fail).go_on(record, errands, {}, settings)
 
 
+def run_on(
+    record: CallRecord, errands: Sequence[Errand], finish: Finish, fail: Fail, settings: CallSettings
+) -> list[act.Action]:
+    """The same for what is part of no exchange, whichever is open now."""
+    return _Errands(None, finish, fail).go_on(record, errands, {}, settings)
+
+
 def run_alone(record: CallRecord, errands: Sequence[Errand], settings: CallSettings) -> list[act.Action]:
     """The same where nothing follows, and one that fails is noted."""
     return run_errands(record, errands, _nothing_more, noted, settings)

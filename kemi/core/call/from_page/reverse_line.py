@@ -11,7 +11,7 @@ from collections.abc import Container, Mapping
 from functools import partial
 
 from kemi.core.call import actions as act
-from kemi.core.call.errands import noted, run_errands
+from kemi.core.call.errands import noted, run_errands, run_on
 from kemi.core.call.events import Renewed
 from kemi.core.call.media.running import SPLIT, gated, media_at_relay, renewal
 from kemi.core.call.record import CallRecord, Medium
@@ -80,7 +80,7 @@ def _renew(
 ) -> list[act.Action]:
     media = [medium for medium in media_at_relay(record) if medium.kind in kinds]
     errands = [renewal(record, media)] if media else []
-    return run_errands(record, errands, _open, noted, settings)
+    return run_on(record, errands, _open, noted, settings)
 
 
 def _open(record: CallRecord, _renewed: Mapping[str, Renewed], settings: CallSettings) -> list[act.Action]:

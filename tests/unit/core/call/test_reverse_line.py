@@ -210,3 +210,27 @@ def test_so_does_an_update_of_the_far_end_that_is_answered_without_the_page() ->
     renew = call.on(ev.ReverseAccepted(accept.bearer)).only(act.RenewMedia)
     gate = call.on(ev.MediaRenewed({}, renew.bearer)).only(act.GateMedia)
     assert gate.media[0] == act.MediumGate("audio", wic_to_ims=False, ims_to_wic=True)
+
+
+def test_of_two_changes_while_the_relay_is_told_the_last_one_counts() -> None:
+    call, actions = acknowledged(JSSIP, AV)
+    accept = answered(call, 200, sdp.page_answer(actions.only(act.SendRequest).body)).only(act.AcceptReverse)
+    # X: the core holds; the page is asked
+    hold = sdp.core_answer("audio", "video").replace("sendrecv", "sendonly", 1)
+    asked = call.on(call.ims_request("INVITE", cseq=7, body=hold)).only(act.ForwardRequest).edits
+    assert call.record.exchange is not None and not call.record.exchange.settling
+    renew = call.on(ev.ReverseAccepted(accept.bearer)).only(act.RenewMedia)
+    # X settles while the RenewMedia is out
+    reply = call.wic_reply(200, method="INVITE", cseq=asked.cseq or 0)
+    reply.reply.body, reply.reply.content_type = sdp.page_answer(asked.body or ""), "application/sdp"
+    told = call.on(reply).only(act.ReofferFromIms)
+    call.on(ev.ImsReoffered({k: sdp.relay_offer(k) for k in ("audio", "video")}, told.bearer))
+    assert call.record.exchange is None
+    # Y: it resumes, without the page
+    call.record.wic_takes_update = False
+    back = sdp.core_answer("audio", "video")
+    y = call.on(call.ims_request("UPDATE", cseq=8, body=back))
+    told2 = y.only(act.ReofferFromIms)
+    gate = call.on(ev.MediaRenewed({}, renew.bearer)).only(act.GateMedia)
+    call.on(ev.ImsReoffered({k: sdp.relay_offer(k) for k in ("audio", "video")}, told2.bearer))
+    assert gate.media[0] == act.MediumGate("audio", wic_to_ims=True, ims_to_wic=True)
