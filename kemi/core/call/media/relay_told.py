@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from kemi.core.call import actions as act
 from kemi.core.call import exchange
-from kemi.core.call.events import Continuation, Due, MediaFailed, TimerFired
+from kemi.core.call.events import Continuation, Due, MediaFailed, MediaRenewed, TimerFired
 from kemi.core.call.from_page import early_media
 from kemi.core.call.in_dialog.common import follow
 from kemi.core.call.media.running import renewal
@@ -34,9 +35,13 @@ def tell_relay(record: CallRecord) -> list[act.Action]:
     if record.ended or record.media_state is not Media.CONNECTED or exchange.is_open(record):
         return []
     record.relay_behind = False
+    told = _what_holds(record)
+    return [replace(told, bearer=Continuation(partial(_on_told, told), _on_failed))]
+
+
+def _what_holds(record: CallRecord) -> act.RenewMedia:
     renew = renewal(record, [medium for medium in record.media if medium.active])
-    then = Continuation(_on_told, _on_failed)
-    return [replace(renew, media=early_media.within_gates(record, renew.media), bearer=then)]
+    return replace(renew, media=early_media.within_gates(record, renew.media))
 
 
 def on_due(record: CallRecord, event: TimerFired, _settings: CallSettings) -> list[act.Action]:
@@ -46,7 +51,15 @@ def on_due(record: CallRecord, event: TimerFired, _settings: CallSettings) -> li
     return []
 
 
-def _on_told(record: CallRecord, _event: object, _settings: CallSettings) -> list[act.Action]:
+def _on_told(
+    told: act.RenewMedia, record: CallRecord, _event: MediaRenewed, _settings: CallSettings
+) -> list[act.Action]:
+    """The relay works with what held when it was told: no exchange was open, so others went on meanwhile."""
+    if told.node != record.node:
+        return []  # the call has moved; the other node was told all
+    if exchange.is_open(record) or told != _what_holds(record):
+        record.relay_behind = True  # it has perhaps carried out a newer change before; flow.py tells it again
+        return []
     record.relay_attempts = 0
     return [act.Note("relay_told", logging.INFO, {"node": record.node})]
 

@@ -143,6 +143,45 @@ def test_once_it_knows_there_is_no_more_to_be_told() -> None:
     assert call.on(ev.TimerFired(ev.Due.TELL_RELAY)) == []
 
 
+class TestChangesMeanwhile:
+    """While the relay is told no exchange is open."""
+
+    def test_one_that_failed_is_told_though_the_older_one_is_done(self) -> None:
+        call = refused()
+        failed(call, call.actions.only(act.RenewMedia))
+        older = call.on(ev.TimerFired(ev.Due.TELL_RELAY)).only(act.RenewMedia)
+        ask = call.on(call.ims_request("INVITE", cseq=5, body=MUSIC))
+        newer = failed(call, page_answers(call, ask, cseq_of(ask)).only(act.ReofferFromIms))
+        failed(call, newer.only(act.RenewMedia))
+        assert told(done(call, older)) == (42000, False, True)
+        assert done(call, call.actions.only(act.RenewMedia)).only(act.Note).event == "relay_told"
+
+    def test_one_that_is_done_is_told_again_after_the_older_one(self) -> None:
+        """Which of the two the relay has carried out last nobody knows."""
+        call = refused()
+        older = call.actions.only(act.RenewMedia)
+        call.record.wic_takes_update = False
+        relay_knows(call, call.on(call.ims_request("UPDATE", cseq=3, body=HOLD)))
+        call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", call.record.gateway_cseq, 488))
+        assert told(done(call, older)) == (40000, False, True)
+
+    def test_one_that_is_under_way_is_told_when_it_is_settled(self) -> None:
+        call = refused()
+        older = call.actions.only(act.RenewMedia)
+        ask = call.on(call.ims_request("INVITE", cseq=5, body=HOLD))
+        assert done(call, older).names == []
+        assert told(relay_knows(call, page_answers(call, ask, cseq_of(ask)))) == (40000, False, True)
+
+    def test_another_node_has_no_part_in_it(self) -> None:
+        call = refused()
+        older = call.actions.only(act.RenewMedia)
+        call.on(ev.NodeLost(NODE))
+        moved(call)
+        page_takes(call)
+        assert done(call, older) == []
+        assert not call.record.relay_behind
+
+
 def test_a_call_that_ended_meanwhile_is_told_no_more() -> None:
     call = refused()
     again = call.actions.only(act.RenewMedia)
