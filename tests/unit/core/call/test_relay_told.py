@@ -114,6 +114,17 @@ def test_before_the_answer_nothing_passes_that_may_not() -> None:
     assert told(failed(call, gate)) == (40000, False, True)
 
 
+def test_of_video_it_has_no_ports_for_it_is_told_nothing() -> None:
+    """Another renegotiation would do no good to the sound that runs."""
+    call = Call.confirmed()
+    adds = sdp.core_answer() + "m=video 40010 RTP/AVP 99\r\na=rtpmap:99 VP8/90000\r\na=sendrecv\r\n"
+    reserve = call.on(call.ims_request("INVITE", body=adds)).only(act.ReserveIncoming)
+    assert call.on(ev.MediaFailed(MediaUnavailable("no"), None, reserve.bearer)).names == [
+        "ReleaseMedia",
+        "SendReply",
+    ]
+
+
 def test_while_an_offer_is_open_it_waits() -> None:
     call = Call.confirmed()
     call.record.relay_behind = True
