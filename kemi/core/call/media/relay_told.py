@@ -16,7 +16,6 @@ from kemi.core.call import actions as act
 from kemi.core.call import exchange
 from kemi.core.call.events import Continuation, Due, MediaFailed, MediaRenewed, TimerFired
 from kemi.core.call.from_page import early_media
-from kemi.core.call.in_dialog.common import follow
 from kemi.core.call.media.running import renewal
 from kemi.core.call.record import CallRecord
 from kemi.core.call.settings import CallSettings
@@ -44,9 +43,11 @@ def _what_holds(record: CallRecord) -> act.RenewMedia:
     return replace(renew, media=early_media.within_gates(record, renew.media))
 
 
-def on_due(record: CallRecord, event: TimerFired, _settings: CallSettings) -> list[act.Action]:
-    """Tell it once more, unless the call has moved to another node; flow.py does."""
-    follow(record, event.successor)
+def on_due(record: CallRecord, _event: TimerFired, _settings: CallSettings) -> list[act.Action]:
+    """Tell it once more, unless the call has moved to another node; flow.py does.
+
+    That the page is back is left for those who wait for it.
+    """
     record.relay_behind = record.relay_behind or record.relay_attempts > 0
     return []
 

@@ -14,6 +14,7 @@ from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import Incoming
 from tests.unit.core.call.ladder import Actions, Call
 from tests.unit.core.call.test_core_offer import HOLD, MOVED, cseq_of, page_answers, relay_knows
+from tests.unit.core.call.test_ice_restart import BACK
 from tests.unit.core.call.test_page_offer import TWO_WAY, asked, done, failed, reply, running
 from tests.unit.core.call.test_recovery import NODE, moved, offered, page_takes
 
@@ -191,6 +192,21 @@ class TestChangesMeanwhile:
         page_takes(call)
         assert done(call, older) == []
         assert not call.record.relay_behind
+
+
+def test_that_the_page_is_back_is_left_to_those_who_wait_for_it() -> None:
+    """A page that does not answer and has its connection from before is given up."""
+    call = refused()
+    failed(call, call.actions.only(act.RenewMedia))
+    call.on(ev.NodeLost(NODE))
+    moved(call)
+    call.on(ev.UpdateAnswered(408))
+    call.on(ev.TimerFired(ev.Due.RECOVERY, flow_alive=False))
+    for due in (ev.Due.TELL_RELAY, ev.Due.RECOVERY):
+        is_new = call.record.connection_id != BACK.connection_id
+        call.on(ev.TimerFired(due, successor=BACK if is_new else None))
+    assert not call.record.ended
+    assert call.actions.only(act.SendRequest).to is Side.WIC
 
 
 def test_a_call_that_ended_meanwhile_is_told_no_more() -> None:
