@@ -18,6 +18,7 @@ from kemi.core.call.events import Continuation, Due, MediaFailed, MediaRenewed, 
 from kemi.core.call.from_page import early_media
 from kemi.core.call.media.running import renewal
 from kemi.core.call.record import CallRecord
+from kemi.core.call.renegotiation import ice_restart
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Media
 
@@ -53,7 +54,7 @@ def on_due(record: CallRecord, _event: TimerFired, _settings: CallSettings) -> l
 
 
 def _on_told(
-    told: act.RenewMedia, record: CallRecord, _event: MediaRenewed, _settings: CallSettings
+    told: act.RenewMedia, record: CallRecord, event: MediaRenewed, settings: CallSettings
 ) -> list[act.Action]:
     """The relay works with what held when it was told: no exchange was open, so others went on meanwhile."""
     if told.node != record.node:
@@ -62,7 +63,8 @@ def _on_told(
         record.relay_behind = True  # it has perhaps carried out a newer change before; flow.py tells it again
         return []
     record.relay_attempts = 0
-    return [act.Note("relay_told", logging.INFO, {"node": record.node})]
+    note = act.Note("relay_told", logging.INFO, {"node": record.node})
+    return [note, *ice_restart.expect_where_unknown(record, event.renewed, settings)]
 
 
 def _on_failed(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:

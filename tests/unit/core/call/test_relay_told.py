@@ -12,9 +12,9 @@ from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import Incoming
-from tests.unit.core.call.ladder import Actions, Call
+from tests.unit.core.call.ladder import SETTINGS, Actions, Call
 from tests.unit.core.call.test_core_offer import HOLD, MOVED, cseq_of, page_answers, relay_knows
-from tests.unit.core.call.test_ice_restart import BACK
+from tests.unit.core.call.test_ice_restart import BACK, restarts_itself
 from tests.unit.core.call.test_page_offer import TWO_WAY, asked, done, failed, reply, running
 from tests.unit.core.call.test_recovery import NODE, moved, offered, page_takes
 
@@ -192,6 +192,39 @@ class TestChangesMeanwhile:
         page_takes(call)
         assert done(call, older) == []
         assert not call.record.relay_behind
+
+
+class TestIce:
+    """The page has restarted ICE, and got 503 from a relay that was slow, not dead."""
+
+    def told(self, ufrag: str, call: Call | None = None) -> tuple[Call, Actions]:
+        """The relay knows what holds, and says by what it is known itself."""
+        call = call or refused()
+        line = sdp.relay_answer("audio").replace("a=ice-ufrag:relay1", f"a=ice-ufrag:{ufrag}")
+        bearer = call.actions.only(act.RenewMedia).bearer
+        return call, call.on(ev.MediaRenewed({"audio": ev.Renewed("", line)}, bearer))
+
+    def test_one_that_the_page_does_not_know_begins_anew_with_it(self) -> None:
+        call, actions = self.told("another")
+        wait = actions.only(act.Schedule)
+        assert (wait.due, wait.delay_s) == (ev.Due.ICE_RESTART, SETTINGS.ice_restart_s)
+        assert call.on(ev.TimerFired(ev.Due.ICE_RESTART)).names == ["RestartIce"]
+
+    def test_one_that_it_knows_goes_on(self) -> None:
+        assert self.told("relay1")[1].names == []
+
+    def test_a_page_that_restarts_it_again_meanwhile_is_left_alone(self) -> None:
+        call, _ = self.told("another")
+        restarts_itself(call)
+        assert call.on(ev.TimerFired(ev.Due.ICE_RESTART)) == []
+
+    def test_before_the_answer_there_is_nothing_to_restart(self) -> None:
+        call = Call.forwarded(TWO_WAY)
+        early = call.ims_reply(183, body=sdp.core_answer(), early_media="sendrecv")
+        call.on(early)
+        call.on(ev.MediaConnected(early.reply))
+        failed(call, call.on(call.ims_reply(183, early_media="sendonly")).only(act.GateMedia))
+        assert self.told("another", call)[1].names == []
 
 
 def test_that_the_page_is_back_is_left_to_those_who_wait_for_it() -> None:
