@@ -19,7 +19,7 @@ from rtpengine.profiles import audio_profile
 from rtpengine.running import reoffer_from_ims
 from rtpengine.transport.udp import UdpClient
 from tests.contract.rtpengine.daemon import IMS_ADDRESS, Daemon
-from tests.contract.rtpengine.live_call import CALL_ID, LiveCall
+from tests.contract.rtpengine.live_call import CALL_ID, LiveCall, with_credentials
 from tests.contract.rtpengine.rtp_peer import RtpPeer, loudest_frequency_hz, tone_payloads
 from tests.contract.rtpengine.sdp import answer_to, section
 from tests.peers.aiortc_wic import TONE_HZ
@@ -208,6 +208,24 @@ class TestPage:
             await asyncio.wait_for(call.offer_restart(), 5)
             await talk(call, far_ends[0], spoken.codec, spoken.payload_type)
         await asyncio.wait_for(call.restart_ice(), 5)
+        await talk(call, far_ends[0], spoken.codec, spoken.payload_type)
+
+    @pytest.mark.parametrize("running", ["page: one line", "page: shared", "core: one line"], indirect=True)
+    async def test_a_restart_that_was_refused_and_taken_back_is_two_to_the_relay(
+        self, running: Running, far_ends: tuple[RtpPeer, RtpPeer]
+    ) -> None:
+        """By its credentials we see that, and the page, which knows of neither, is offered one more."""
+        call, spoken = running
+        medium = call.media["audio"]
+        known = (await asyncio.wait_for(call.restart_ice(), 5))["audio"]
+        ufrag = section(known.relay_answer).values("ice-ufrag")
+        assert section(call.renew("audio").relay_answer).values("ice-ufrag") == ufrag
+        held = medium.wic_line
+        medium.wic_line = with_credentials(held, "anew", "0123456789abcdefghijkl")
+        call.renew("audio")
+        medium.wic_line = held
+        assert section(call.renew("audio").relay_answer).values("ice-ufrag") != ufrag
+        await asyncio.wait_for(call.offer_restart(), 5)
         await talk(call, far_ends[0], spoken.codec, spoken.payload_type)
 
     async def test_it_comes_back_with_another_certificate(

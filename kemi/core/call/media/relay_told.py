@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from kemi.core.call import actions as act
 from kemi.core.call import exchange
-from kemi.core.call.events import Continuation, Due, MediaFailed, TimerFired
+from kemi.core.call.events import Continuation, Due, MediaFailed, MediaRenewed, TimerFired
 from kemi.core.call.from_page import early_media
-from kemi.core.call.in_dialog.common import follow
 from kemi.core.call.media.running import renewal
 from kemi.core.call.record import CallRecord
+from kemi.core.call.renegotiation import ice_restart
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Media
 
@@ -34,21 +35,36 @@ def tell_relay(record: CallRecord) -> list[act.Action]:
     if record.ended or record.media_state is not Media.CONNECTED or exchange.is_open(record):
         return []
     record.relay_behind = False
+    told = _what_holds(record)
+    return [replace(told, bearer=Continuation(partial(_on_told, told), _on_failed))]
+
+
+def _what_holds(record: CallRecord) -> act.RenewMedia:
     renew = renewal(record, [medium for medium in record.media if medium.active])
-    then = Continuation(_on_told, _on_failed)
-    return [replace(renew, media=early_media.within_gates(record, renew.media), bearer=then)]
+    return replace(renew, media=early_media.within_gates(record, renew.media))
 
 
-def on_due(record: CallRecord, event: TimerFired, _settings: CallSettings) -> list[act.Action]:
-    """Tell it once more, unless the call has moved to another node; flow.py does."""
-    follow(record, event.successor)
+def on_due(record: CallRecord, _event: TimerFired, _settings: CallSettings) -> list[act.Action]:
+    """Tell it once more, unless the call has moved to another node; flow.py does.
+
+    That the page is back is left for those who wait for it.
+    """
     record.relay_behind = record.relay_behind or record.relay_attempts > 0
     return []
 
 
-def _on_told(record: CallRecord, _event: object, _settings: CallSettings) -> list[act.Action]:
+def _on_told(
+    told: act.RenewMedia, record: CallRecord, event: MediaRenewed, settings: CallSettings
+) -> list[act.Action]:
+    """The relay works with what held when it was told: no exchange was open, so others went on meanwhile."""
+    if told.node != record.node:
+        return []  # the call has moved; the other node was told all
+    if exchange.is_open(record) or told != _what_holds(record):
+        record.relay_behind = True  # it has perhaps carried out a newer change before; flow.py tells it again
+        return []
     record.relay_attempts = 0
-    return [act.Note("relay_told", logging.INFO, {"node": record.node})]
+    note = act.Note("relay_told", logging.INFO, {"node": record.node})
+    return [note, *ice_restart.expect_where_unknown(record, event.renewed, settings)]
 
 
 def _on_failed(record: CallRecord, event: MediaFailed, _settings: CallSettings) -> list[act.Action]:

@@ -411,8 +411,9 @@ def answered(record: CallRecord, body: str, settings: CallSettings) -> act.SendR
 
 def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -> list[act.Action]:
     """The relay did not do it: the session stays as it was, as far as that is still ours to say, and the relay is told
-    again what that is."""
-    record.relay_behind = True
+    again what that is.  Not where ports were asked for what the core adds: that touches nothing that runs."""
+    if isinstance(event.bearer, Late | _Answered | act.ForwardReply):
+        record.relay_behind = True
     if isinstance(event.bearer, Late):
         return on_late_media_failed(record, event, settings)
     note = act.Note("media_failed", logging.ERROR, {"detail": event.error.detail, "node": record.node})

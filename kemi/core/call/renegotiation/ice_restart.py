@@ -15,6 +15,8 @@ There is no way back: with the first command the relay forgets its former creden
 (RFC 7675) is refused, so that its media end within half a minute.  Where the page or the relay does not follow in the
 end, the call is over, with a reason, rather than up and silent.
 
+So is a relay made known to the page that has taken a restart of the page's too late, and was told what held before.
+
 Not for a page with a line that has a transport of its own, for which the relay cannot begin; clients that have such
 lines are those that know.
 """
@@ -22,6 +24,7 @@ lines are those that know.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Final
 
@@ -33,6 +36,7 @@ from kemi.core.call.events import (
     IceRestarted,
     MediaFailed,
     OwnRequestAnswered,
+    Renewed,
     TimerFired,
     UpdateAnswered,
 )
@@ -67,6 +71,19 @@ def expect(record: CallRecord, settings: CallSettings, *, is_back: bool = False)
         return []
     record.ice_before, record.update_attempts = _ice(record), 0
     return [act.Schedule(record.key, Due.ICE_RESTART, settings.ice_restart_s if is_back else LOOK_AGAIN_S)]
+
+
+def expect_where_unknown(
+    record: CallRecord, renewed: Mapping[str, Renewed], settings: CallSettings
+) -> list[act.Action]:
+    """The relay was told again what holds.  Where it has taken a restart of the page that got 503, the page's ICE of
+    before is one more restart to it, with credentials of ours that the page has not heard of."""
+    if not _can_restart(record):
+        return []
+    lines = sdp_from_own_text(record.wic_description).media
+    given = {kind: sdp_from_text(one.relay_answer).media[0].ice_ufrag for kind, one in renewed.items()}
+    known = all(given[one.kind] == lines[one.line].ice_ufrag for one in record.media if one.active)
+    return [] if known else expect(record, settings, is_back=True)
 
 
 def on_due(record: CallRecord, event: TimerFired, settings: CallSettings) -> list[act.Action]:

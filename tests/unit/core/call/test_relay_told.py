@@ -12,8 +12,9 @@ from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import Incoming
-from tests.unit.core.call.ladder import Actions, Call
+from tests.unit.core.call.ladder import SETTINGS, Actions, Call
 from tests.unit.core.call.test_core_offer import HOLD, MOVED, cseq_of, page_answers, relay_knows
+from tests.unit.core.call.test_ice_restart import BACK, restarts_itself
 from tests.unit.core.call.test_page_offer import TWO_WAY, asked, done, failed, reply, running
 from tests.unit.core.call.test_recovery import NODE, moved, offered, page_takes
 
@@ -114,6 +115,17 @@ def test_before_the_answer_nothing_passes_that_may_not() -> None:
     assert told(failed(call, gate)) == (40000, False, True)
 
 
+def test_of_video_it_has_no_ports_for_it_is_told_nothing() -> None:
+    """Another renegotiation would do no good to the sound that runs."""
+    call = Call.confirmed()
+    adds = sdp.core_answer() + "m=video 40010 RTP/AVP 99\r\na=rtpmap:99 VP8/90000\r\na=sendrecv\r\n"
+    reserve = call.on(call.ims_request("INVITE", body=adds)).only(act.ReserveIncoming)
+    assert call.on(ev.MediaFailed(MediaUnavailable("no"), None, reserve.bearer)).names == [
+        "ReleaseMedia",
+        "SendReply",
+    ]
+
+
 def test_while_an_offer_is_open_it_waits() -> None:
     call = Call.confirmed()
     call.record.relay_behind = True
@@ -141,6 +153,93 @@ def test_once_it_knows_there_is_no_more_to_be_told() -> None:
     again = call.on(ev.TimerFired(ev.Due.TELL_RELAY)).only(act.RenewMedia)
     assert done(call, again).only(act.Note).event == "relay_told"
     assert call.on(ev.TimerFired(ev.Due.TELL_RELAY)) == []
+
+
+class TestChangesMeanwhile:
+    """While the relay is told no exchange is open."""
+
+    def test_one_that_failed_is_told_though_the_older_one_is_done(self) -> None:
+        call = refused()
+        failed(call, call.actions.only(act.RenewMedia))
+        older = call.on(ev.TimerFired(ev.Due.TELL_RELAY)).only(act.RenewMedia)
+        ask = call.on(call.ims_request("INVITE", cseq=5, body=MUSIC))
+        newer = failed(call, page_answers(call, ask, cseq_of(ask)).only(act.ReofferFromIms))
+        failed(call, newer.only(act.RenewMedia))
+        assert told(done(call, older)) == (42000, False, True)
+        assert done(call, call.actions.only(act.RenewMedia)).only(act.Note).event == "relay_told"
+
+    def test_one_that_is_done_is_told_again_after_the_older_one(self) -> None:
+        """Which of the two the relay has carried out last nobody knows."""
+        call = refused()
+        older = call.actions.only(act.RenewMedia)
+        call.record.wic_takes_update = False
+        relay_knows(call, call.on(call.ims_request("UPDATE", cseq=3, body=HOLD)))
+        call.on(ev.OwnRequestAnswered(Side.WIC, "INVITE", call.record.gateway_cseq, 488))
+        assert told(done(call, older)) == (40000, False, True)
+
+    def test_one_that_is_under_way_is_told_when_it_is_settled(self) -> None:
+        call = refused()
+        older = call.actions.only(act.RenewMedia)
+        ask = call.on(call.ims_request("INVITE", cseq=5, body=HOLD))
+        assert done(call, older).names == []
+        assert told(relay_knows(call, page_answers(call, ask, cseq_of(ask)))) == (40000, False, True)
+
+    def test_another_node_has_no_part_in_it(self) -> None:
+        call = refused()
+        older = call.actions.only(act.RenewMedia)
+        call.on(ev.NodeLost(NODE))
+        moved(call)
+        page_takes(call)
+        assert done(call, older) == []
+        assert not call.record.relay_behind
+
+
+class TestIce:
+    """The page has restarted ICE, and got 503 from a relay that was slow, not dead."""
+
+    def told(self, ufrag: str, call: Call | None = None) -> tuple[Call, Actions]:
+        """The relay knows what holds, and says by what it is known itself."""
+        call = call or refused()
+        line = sdp.relay_answer("audio").replace("a=ice-ufrag:relay1", f"a=ice-ufrag:{ufrag}")
+        bearer = call.actions.only(act.RenewMedia).bearer
+        return call, call.on(ev.MediaRenewed({"audio": ev.Renewed("", line)}, bearer))
+
+    def test_one_that_the_page_does_not_know_begins_anew_with_it(self) -> None:
+        call, actions = self.told("another")
+        wait = actions.only(act.Schedule)
+        assert (wait.due, wait.delay_s) == (ev.Due.ICE_RESTART, SETTINGS.ice_restart_s)
+        assert call.on(ev.TimerFired(ev.Due.ICE_RESTART)).names == ["RestartIce"]
+
+    def test_one_that_it_knows_goes_on(self) -> None:
+        assert self.told("relay1")[1].names == []
+
+    def test_a_page_that_restarts_it_again_meanwhile_is_left_alone(self) -> None:
+        call, _ = self.told("another")
+        restarts_itself(call)
+        assert call.on(ev.TimerFired(ev.Due.ICE_RESTART)) == []
+
+    def test_before_the_answer_there_is_nothing_to_restart(self) -> None:
+        call = Call.forwarded(TWO_WAY)
+        early = call.ims_reply(183, body=sdp.core_answer(), early_media="sendrecv")
+        call.on(early)
+        call.on(ev.MediaConnected(early.reply))
+        failed(call, call.on(call.ims_reply(183, early_media="sendonly")).only(act.GateMedia))
+        assert self.told("another", call)[1].names == []
+
+
+def test_that_the_page_is_back_is_left_to_those_who_wait_for_it() -> None:
+    """A page that does not answer and has its connection from before is given up."""
+    call = refused()
+    failed(call, call.actions.only(act.RenewMedia))
+    call.on(ev.NodeLost(NODE))
+    moved(call)
+    call.on(ev.UpdateAnswered(408))
+    call.on(ev.TimerFired(ev.Due.RECOVERY, flow_alive=False))
+    for due in (ev.Due.TELL_RELAY, ev.Due.RECOVERY):
+        is_new = call.record.connection_id != BACK.connection_id
+        call.on(ev.TimerFired(due, successor=BACK if is_new else None))
+    assert not call.record.ended
+    assert call.actions.only(act.SendRequest).to is Side.WIC
 
 
 def test_a_call_that_ended_meanwhile_is_told_no_more() -> None:
