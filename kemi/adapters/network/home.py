@@ -7,6 +7,7 @@ part's address and port only if it is the proxy part.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Final
 
 from kemi.adapters.guard import guarded
@@ -87,7 +88,8 @@ class HomePart:
         pending = self._flows.awaited(request.call_id, request.cseq)
         allowed = admitted(request, pending)
         kept = contacts.kept_of(allowed.address_of_record)
-        if comes_late(request, pending, kept):
+        binding = None if pending is None else self._flows.binding(pending.key)
+        if comes_late(request, pending, binding, kept, time.time()):
             transactions.reply_statelessly(200, "OK", (), "")
             return
         check_room(request, kept)

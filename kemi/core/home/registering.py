@@ -11,7 +11,7 @@ from kemi.core.errors import SipReject
 from kemi.core.home.identities import address_of_record
 from kemi.core.identity import known_as
 from kemi.core.messages import Request, parameter, uri_from_address
-from kemi.core.registration import PendingRegistration
+from kemi.core.registration import PendingRegistration, Registration, reply
 from kemi.core.registration.authorization import AUTH_DONE, digest_parameter
 from kemi.core.registration.token import NO_PASSWORDS
 
@@ -83,17 +83,24 @@ def check_room(request: Request, there: Sequence[Kept]) -> None:
         )
 
 
-def comes_late(request: Request, pending: PendingRegistration | None, there: Sequence[Kept]) -> bool:
+def comes_late(
+    request: Request,
+    pending: PendingRegistration | None,
+    binding: Registration | None,
+    there: Sequence[Kept],
+    now: float,
+) -> bool:
     """Whether a de-registration is for what is there no more (RFC 3261 §10.3 step 7).
 
     Kamailio's registrar finds a page by its instance and reg-id, and then compares neither Contact nor CSeq: it would
     remove what the page has registered meanwhile.  A page's own request with an older CSeq is left to it to refuse.
 
-    ``pending``: as for ``admitted``.
+    ``pending``: as for ``admitted``; ``binding``: what the proxy part has of the same page.  A page that was loaded
+    anew may sign off before it registers: another Contact alone does not make its request a late one.
     """
-    contact = uri_from_address(request.contact)
     if pending is not None:
-        return contact not in ("", "*") and _only_ends(request) and all(one.uri != contact for one in there)
+        return binding is not None and _only_ends(request) and reply.comes_late(pending, binding, now)
+    contact = uri_from_address(request.contact)
     return not any(
         one.uri == contact and (one.call_id != request.call_id or one.cseq < request.cseq) for one in there
     )

@@ -17,7 +17,7 @@ from kemi.core.messages import (
     uri_from_address,
     with_parameters,
 )
-from kemi.core.registration.records import Registration, instance_and_reg_id
+from kemi.core.registration.records import Registration, Sent, instance_and_reg_id
 from kemi.core.trust import FROM_PAGE_IN_CONTACT, without_parameters
 
 QUOTE = '"'
@@ -80,6 +80,11 @@ def with_flow_of(identity: str, contact: str) -> str:
     if not reg_id:
         return f"{contact};reg-id={own}"
     return with_parameters(contact, lambda name, _: f";reg-id={own}" if name == "reg-id" else None)
+
+
+def contact_sent(identity: str, sent: Sent) -> str:
+    """Return the Contact of a REGISTER as the registrar got it."""
+    return with_flow_of(identity, sent.contact_value) if sent.flow_by_identity else sent.contact_value
 
 
 def contact_for_core(contact: str, tags: tuple[str, ...], longest_s: int | None) -> str:

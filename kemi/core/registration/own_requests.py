@@ -10,6 +10,7 @@ from kemi.core.decimals import number_or
 from kemi.core.headers import access_network_info, charging_vector
 from kemi.core.messages import Reply, Side, addresses_from_headers, parameter, uri_from_address
 from kemi.core.registration.authorization import AUTH_DONE, empty_digest, protected
+from kemi.core.registration.contact import contact_sent
 from kemi.core.registration.records import Registration, RegistrationSettings
 
 LONGER_THAN_REGISTRATION_S: Final = 600
@@ -193,8 +194,8 @@ def _register(
 ) -> SendRequest:
     sent = registration.sent
     identity = registration.address_of_record
-    contact = _without(sent.contact_value, "expires") or f"<{registration.contact}>"
-    outbound = ";ob" if parameter(contact, "reg-id") else ""
+    contact = _without(contact_sent(identity, sent), "expires") or f"<{registration.contact}>"
+    outbound = ";ob" if parameter(sent.contact_value, "reg-id") else ""
     return SendRequest(
         to=Side.IMS,
         method="REGISTER",

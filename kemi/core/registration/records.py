@@ -117,12 +117,16 @@ class Sent:
     """How a page's REGISTER went to the core: what a later one on its behalf must repeat (RFC 3261 §10.2.4)."""
 
     contact_value: str = ""
-    """Its Contact with all parameters; "*" for every contact of the identity; "" for a query."""
+    """Its Contact with all parameters, its reg-id as the page says it; "*" for every contact of the identity; "" for a
+    query."""
     call_id: str = ""
     cseq: int = 0
     from_tag: str = ""
     flow_token: str = ""
     """User part of our Path."""
+    flow_by_identity: bool = False
+    """Whether the registrar got the Contact with another reg-id (``contact_sent``): what the page itself says stays
+    what its binding is known by."""
 
 
 @dataclass(slots=True)

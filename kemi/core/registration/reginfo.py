@@ -75,8 +75,8 @@ class Verdict:
     resubscribe: bool = False
     """A notification was missed: ask for the whole state (RFC 3680 §5.1)."""
     doubtful: bool = False
-    """An end was reported of a binding, or of an identity of one, that is too young to believe it, or of one whose page
-    may be signing off: look again when it has settled."""
+    """An end was reported of a binding, or of an identity of one, that is too young to believe it, of one whose page
+    may be signing off, or perhaps of the page's other flow: look again when it has settled."""
     version: int = -1
     """Version known now."""
 
@@ -116,7 +116,7 @@ def judge(
         is_young = is_early(now, binding.granted_at + SETTLED_AFTER_S, SETTLED_AFTER_S + CLOCKS_S)
         cause, left_s = _fate(document, binding)
         if cause is not None:
-            if cause in _OWN_DOING and (is_young or is_asked(binding)):
+            if cause in _OWN_DOING and (is_young or is_asked(binding) or _of_another(document, binding)):
                 doubtful = True
             else:
                 endings.append((key, cause))
@@ -218,6 +218,18 @@ def _contact_in(reported: ReportedRegistration, binding: Registration) -> Report
         found,
         key=lambda one: (one.call_id != binding.sent.call_id, one.state != "active"),
         default=None,
+    )
+
+
+def _of_another(document: Reginfo, binding: Registration) -> bool:
+    """Whether what ended came with another Call-ID, and may be another flow with the same URI: a document that names
+    only what has changed leaves out the one that stands."""
+    if document.full:
+        return False
+    found = (_contact_in(one, binding) for one in document.registrations if one.state != "terminated")
+    return any(
+        one is not None and one.state == "terminated" and one.call_id not in ("", binding.sent.call_id)
+        for one in found
     )
 
 

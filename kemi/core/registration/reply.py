@@ -6,6 +6,7 @@ import re
 
 from kemi.core.decimals import number_or
 from kemi.core.messages import Reply, addresses_from_headers, parameter, parameters, uri_from_address
+from kemi.core.registration.contact import contact_sent
 from kemi.core.registration.records import Charging, PendingRegistration, Registration, instance_and_reg_id
 
 _EXPIRES = re.compile(r';\s*expires\s*=\s*(?:"[^"]*"|[^;]*)', re.IGNORECASE)
@@ -81,7 +82,7 @@ def _own_binding(pending: PendingRegistration, reply: Reply) -> str | None:
 
     The flows of one page have the same URI (RFC 5626 §4.2): it is enough only where one side does not name its flow.
     """
-    own = instance_and_reg_id(pending.sent.contact_value)
+    own = instance_and_reg_id(contact_sent(pending.address_of_record, pending.sent))
     same_uri = same_flow = None
     for address in addresses_from_headers(reply.headers("Contact")):
         flow = instance_and_reg_id(address)

@@ -23,7 +23,7 @@ from kemi.core.registration.authorization import (
     impi_from_impu,
     protected,
 )
-from kemi.core.registration.contact import capped_expires, contact_for_core, contact_of, with_flow_of
+from kemi.core.registration.contact import capped_expires, contact_for_core, contact_of, contact_sent
 from kemi.core.registration.records import (
     Flow,
     Grant,
@@ -104,9 +104,15 @@ def register_for_core(
         raise SipReject("the access token does not name this identity")
     contact = contact_of(request)
     longest_s = max(0, int(grant.expires_at - now)) if grant.scheme == BEARER else None
-    passed = contact_for_core(contact, settings.contact_tags, longest_s)
-    if settings.flow_by_identity:
-        passed = with_flow_of(request.to_uri, passed)
+    sent = Sent(
+        contact_for_core(contact, settings.contact_tags, longest_s),
+        request.call_id,
+        request.cseq,
+        request.from_tag,
+        flow.token,
+        flow_by_identity=settings.flow_by_identity,
+    )
+    passed = contact_sent(request.to_uri, sent)
     remove: tuple[str, ...] = ("Route", *FROM_PAGE)
     insert = [
         f"Path: <sip:{flow.token}@{settings.ims_host};lr{';ob' if parameter(contact, 'reg-id') else ''}>",
@@ -131,7 +137,7 @@ def register_for_core(
             uri_from_address(contact) if contact and contact != "*" else "",
             request.to_uri,
             grant,
-            Sent(passed, request.call_id, request.cseq, request.from_tag, flow.token),
+            sent,
             guessed=any(digest_parameter(digest, "response") for digest in credentials.digests),
             at=now,
             user_agent="".join(request.headers("User-Agent"))[:LONGEST_USER_AGENT],

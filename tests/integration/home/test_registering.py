@@ -77,6 +77,16 @@ async def test_a_page_that_is_loaded_again_takes_the_place_of_itself(stage: Home
     assert len(stage.contacts("alice")) == 2
 
 
+async def test_a_page_that_is_loaded_again_may_sign_off_before_it_registers(stage: HomeStage) -> None:
+    instance = "urn:uuid:00000000-0000-4000-8000-000000000004"
+    before = await stage.user("alice", instance=instance)
+    again = WicIdentity(ALICE.impu, instance=instance)
+    page = await stage.join(ScriptedWic(stage.handshake, again), registered=False)
+    assert page.contact_uri != before.contact_uri
+    assert (await register(page, stage.token("alice"), expires_s=0)).status == 200
+    assert stage.contacts("alice") == []
+
+
 async def test_a_page_that_stays_away_is_signed_off(stage: HomeStage) -> None:
     page = await stage.user("alice")
     page.lose()

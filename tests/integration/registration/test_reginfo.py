@@ -177,6 +177,23 @@ class TestTheNetworkEnds:
         assert not page.lost.is_set()
 
     @pytest.mark.conformance("R-61")
+    async def test_the_end_of_a_pages_other_flow_is_looked_at_again(self, stage: RegistrationStage) -> None:
+        """One instance and Contact, two reg-ids (RFC 5626 §4.2): a partial list names only the one that is over."""
+        page = await watched_page(stage)
+        call = await stage.answered(page)
+        stage.settle(page)
+        subscription = stage.core.subscriptions.only
+        other = ContactReport(page.contact_uri, "terminated", "unregistered", more=' callid="of-the-other"')
+        notified = reginfo(ALICE, (other,), version=5, kind="partial")
+        assert (await subscription.notify(notified)).status == 200
+        await stage.soon(lambda: bool(subscription.refreshes), "asked again", 15)
+        here = ContactReport(page.contact_uri)
+        assert (await subscription.notify(reginfo(ALICE, (here,), version=6))).status == 200
+        await stage.state_of(page, "registered")
+        assert (await call.wic.info()).status == 200
+        await call.hang_up()
+
+    @pytest.mark.conformance("R-61")
     async def test_a_terminated_registration_without_contacts(self, stage: RegistrationStage) -> None:
         first, second = await watched_page(stage), await stage.registered_page()
         await asyncio.sleep(0.3)

@@ -305,6 +305,16 @@ class TestRestore:
         assert not flows.restore(KEY, alice(expires_at=1.0), away_until=30.0)
         assert flows.registration("7", now=50.0) is not None
 
+    def test_a_page_comes_back_to_it_although_the_registrar_knows_its_flow_by_another_number(
+        self, flows: FlowStore
+    ) -> None:
+        """Its calls wait for it there: as a second binding it would leave them to end with the first."""
+        flows.restore(KEY, alice(), away_until=30.0)
+        flows.open(FLOW)
+        flows.register("7", alice(sent=replace(alice().sent, flow_by_identity=True)), away_until=30.0)
+        assert [(key, found.state) for key, found in flows.bindings()] == [(KEY, BindingState.REGISTERED)]
+        assert flows.take_ended() == []
+
 
 class TestRegistersUnderWay:
     """A final response is matched once."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kemi.core.errors import SipReject
 from kemi.core.home.registering import MOST_PAGES, Kept, admitted, check_room, comes_late
 from kemi.core.messages import Request, Side
-from kemi.core.registration import Grant, PendingRegistration
+from kemi.core.registration import Grant, PendingRegistration, Registration
 from kemi.core.registration.authorization import empty_digest, protected
 
 ALICE = "sip:alice@ims.example"
@@ -79,6 +81,12 @@ def kept(page: str, instance: str, *, reg_id: int = 1, call_id: str = "other", c
     return Kept(f"sip:{page}@page.invalid", named, reg_id, call_id, cseq)
 
 
+def registration(connection_id: str, granted_at: float) -> Registration:
+    return Registration(
+        ALICE, "sip:y@page.invalid", 600.0, connection_id=connection_id, granted_at=granted_at
+    )
+
+
 @pytest.mark.parametrize(
     ("there", "is_late"),
     [
@@ -90,24 +98,31 @@ def kept(page: str, instance: str, *, reg_id: int = 1, call_id: str = "other", c
     ],
 )
 def test_our_own_end_of_a_page_is_not_that_of_what_came_after_it(there: list[Kept], is_late: bool) -> None:
-    assert comes_late(register(VOUCHED, expires="0"), None, there) is is_late
+    assert comes_late(register(VOUCHED, expires="0"), None, None, there, 12.0) is is_late
 
 
 @pytest.mark.parametrize(
-    ("contact", "expires", "there", "is_late"),
+    ("binding", "expires", "is_late"),
     [
-        pytest.param(CONTACT, "0", [kept("x", "1")], False, id="its own"),
-        pytest.param(CONTACT, "0", [kept("x", "1", call_id="call-1", cseq=9)], False, id="for the registrar to refuse"),
-        pytest.param(CONTACT, "0", [kept("y", "1")], True, id="loaded again meanwhile"),
-        pytest.param(CONTACT, "600", [kept("y", "1")], False, id="loaded again"),
-        pytest.param("*", "0", [kept("y", "1")], False, id="all of them"),
-        pytest.param("", "0", [kept("y", "1")], False, id="a question"),
+        pytest.param(None, "0", False, id="nobody is there"),
+        pytest.param(
+            registration("8", 9.0), "0", False, id="it was loaded again, and has not registered since"
+        ),
+        pytest.param(registration("", 9.0), "0", False, id="its connection of before is lost"),
+        pytest.param(
+            registration("8", 11.0), "0", True, id="it has registered over another connection since"
+        ),
+        pytest.param(registration("8", 11.0), "600", False, id="it stays"),
     ],
-)  # fmt: skip
-def test_a_pages_own_end_removes_nothing_with_another_contact(
-    contact: str, expires: str, there: list[Kept], is_late: bool
+)
+def test_a_pages_own_end_removes_nothing_it_has_registered_since(
+    binding: Registration | None, expires: str, is_late: bool
 ) -> None:
-    assert comes_late(register(VOUCHED, contact=contact, expires=expires), PENDING, there) is is_late
+    """Whatever Contact the registrar has of it."""
+    pending = replace(PENDING, at=10.0)
+    for page in ("x", "y"):
+        request = register(VOUCHED, expires=expires)
+        assert comes_late(request, pending, binding, [kept(page, "1")], 12.0) is is_late
 
 
 def test_one_page_too_many() -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from kemi.core.call.actions import SendRequest
-from kemi.core.messages import Reply, Side
+from kemi.core.messages import Reply, Side, parameter
+from kemi.core.registration.contact import with_flow_of
 from kemi.core.registration.own_requests import (
     Subscription,
     deregister,
@@ -20,7 +21,7 @@ from kemi.core.registration.own_requests import (
     subscription_key,
 )
 from tests.unit.core.call.ladder import header_reader
-from tests.unit.core.registration.bindings import ALICE, OURS, SETTINGS, TOKEN, binding
+from tests.unit.core.registration.bindings import ALICE, CONTACT, OURS, SETTINGS, TOKEN, binding
 
 
 def subscription() -> Subscription:
@@ -158,6 +159,13 @@ class TestDeregister:
         assert value(request, "Authorization").endswith('integrity-protected="auth-done"')
         assert value(request, "Path") == "<sip:t0ken@192.0.2.1:5060;lr;ob>"
         assert 'icid-value="icid-1"' in value(request, "P-Charging-Vector")
+
+    def test_the_registrar_finds_what_it_got(self) -> None:
+        """Its flow of this identity, not the page's own."""
+        sent = replace(binding().sent, flow_by_identity=True)
+        request = deregister(binding(grant=TOKEN, sent=sent), SETTINGS, "icid-1")
+        flow = parameter(with_flow_of(ALICE, CONTACT), "reg-id")
+        assert parameter(value(request, "Contact"), "reg-id") == flow != "1"
 
     def test_a_name_cannot_break_out_of_the_credentials(self) -> None:
         evil = 'a", integrity-protected="no\r\nX: y'

@@ -127,6 +127,26 @@ class TestEnds:
         gone = contact("terminated", "unregistered", call_id=theirs)
         assert bool(judged(*[here, gone][::order]).endings) is ends
 
+    @pytest.mark.parametrize(
+        ("call_id", "event", "ends"),
+        [
+            pytest.param("reg-2", "unregistered", False, id="another flow's sign-off"),
+            pytest.param("reg-2", "expired", False, id="another flow's time is over"),
+            pytest.param("reg-2", "deactivated", True, id="the network's doing"),
+            pytest.param("reg-1", "unregistered", True, id="its own"),
+            pytest.param("", "unregistered", True, id="nobody says whose"),
+        ],
+    )
+    def test_a_partial_list_may_be_about_the_other_flow_with_its_uri(
+        self, call_id: str, event: str, *, ends: bool
+    ) -> None:
+        """RFC 5626 §4.2: the flow that stands is not named there, and the whole list tells."""
+        gone = contact("terminated", event, call_id=call_id)
+        verdict = judged(gone, full=False)
+        assert (bool(verdict.endings), verdict.doubtful) == (ends, not ends)
+        assert judged(gone).endings
+        assert judged(gone, state="terminated", full=False).endings
+
     @pytest.mark.parametrize("event", ["unregistered", "expired"])
     def test_a_young_binding_is_not_ended_by_what_its_page_may_have_done(self, event: str) -> None:
         verdict = judged(contact("terminated", event), now=1.0)

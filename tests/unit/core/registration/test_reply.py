@@ -20,8 +20,10 @@ from kemi.core.registration import (
     registration_from_reply,
 )
 from kemi.core.registration.authorization import credentials_from_headers
+from kemi.core.registration.contact import with_flow_of
 from kemi.core.registration.records import Sent
 from kemi.core.registration.reply import comes_late, is_query, is_wildcard, shown_contacts
+from kemi.core.registration.request import Register
 from tests.unit.core.call.ladder import header_reader
 from tests.unit.core.registration.bindings import ALICE, CONTACT, OURS, SETTINGS, TOKEN, binding
 
@@ -190,6 +192,40 @@ class TestRequest:
         with pytest.raises(SipReject) as caught:
             check_register(self.request(), binding(address_of_record="sip:bob@ims.example"), SETTINGS)
         assert caught.value.status == 403
+
+
+class TestFlowOfEachIdentity:
+    """The registrar gets another reg-id than the page has, so that it keeps a page's identities apart."""
+
+    @pytest.fixture
+    def asked(self) -> Register:
+        fields = {"Contact": [CONTACT]}
+        request = TestRequest().request(**fields)
+        credentials = credentials_from_headers([])
+        settings = replace(SETTINGS, flow_by_identity=True)
+        return register_for_core(
+            request,
+            FLOW,
+            digest_grant(request, credentials),
+            credentials,
+            None,
+            settings,
+            icid="icid",
+            now=0.0,
+        )
+
+    def test_the_page_is_known_by_its_own(self, asked: Register) -> None:
+        """A binding of a release that passed it on is the same one."""
+        assert f"Contact: {with_flow_of(ALICE, CONTACT)}" in asked.edits.insert
+        assert asked.pending.sent.contact_value == CONTACT
+        assert asked.pending.key == binding().key
+
+    def test_it_is_found_among_those_of_its_other_identities(self, asked: Register) -> None:
+        other = with_flow_of("sip:+4930123@ims.example", CONTACT.replace("=600", "=20"))
+        found = registration_from_reply(asked.pending, ok(other, with_flow_of(ALICE, CONTACT)), 0.0)
+        assert found is not None
+        assert found.expires_at == 600.0
+        assert registration_from_reply(asked.pending, ok(other), 0.0) is None
 
 
 class TestRoute:
