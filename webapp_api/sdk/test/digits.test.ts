@@ -5,6 +5,7 @@ import { describe, mock, test, type TestContext } from "node:test";
 
 import { FakePeerConnection } from "./browser.ts";
 import { AUDIO, phoneOnWire, placed, quiet } from "./call-on-wire.ts";
+import { Digits } from "../src/dtmf.ts";
 import { granted } from "./phone-on-wire.ts";
 import type { OutgoingCall } from "../src/outgoing-call.ts";
 import { responseTo, type Message, type Wire } from "./wire.ts";
@@ -114,4 +115,56 @@ describe("digits by INFO", () => {
     await assert.rejects(call.sendDtmf("2"), { kind: "call-ended" });
     await Promise.all([hungUp, waiting]);
   });
+});
+
+/** A connection whose browser takes a tone out of the buffer when it begins to play it. */
+function playing(): { connection: RTCPeerConnection; played: string[] } {
+  const played: string[] = [];
+  let idle = true;
+  const dtmf = {
+    canInsertDTMF: true,
+    toneBuffer: "",
+    insertDTMF(tones: string, durationMs: number, gapMs: number): void {
+      dtmf.toneBuffer = tones;
+      const play = (): void => {
+        const tone = dtmf.toneBuffer[0];
+        idle = tone === undefined;
+        if (tone === undefined) return;
+        dtmf.toneBuffer = dtmf.toneBuffer.slice(1);
+        setTimeout(() => {
+          played.push(tone);
+          play();
+        }, durationMs + Math.max(gapMs, 30));
+      };
+      if (idle) play();
+    },
+  };
+  return { connection: { getSenders: () => [{ dtmf }] } as unknown as RTCPeerConnection, played };
+}
+
+describe("digits by telephone-events", () => {
+  for (const [gapMs, eachMs] of [[100, 260], [0, 190]] as const) {
+    test(`have been played when the promise resolves, with ${gapMs} ms between them`, async (context) => {
+      mock.timers.enable({ apis: ["setTimeout"] });
+      context.after(() => mock.timers.reset());
+      const { connection, played } = playing();
+      const digits = new Digits();
+      const heard: string[] = [];
+      const send = (tones: string): Promise<unknown> =>
+        digits.send(tones, { gapMs }, connection, () => Promise.reject(new Error("INFO"))).then(() => heard.push(tones));
+      void send("1");
+      await quiet();
+      void send("23");
+      await quiet();
+      for (const all of ["1", "1", "1,23"]) {
+        mock.timers.tick(eachMs - 1);
+        await quiet();
+        assert.notEqual(heard.join(), "1,23");
+        mock.timers.tick(1);
+        await quiet();
+        assert.equal(heard.join(), all);
+      }
+      assert.equal(played.join(""), "123");
+    });
+  }
 });
