@@ -277,7 +277,8 @@ function showMuted(): void {
 function sendTone(key: string): void {
   playKey(key);
   shown?.sendDtmf(key).catch((error: unknown) => {
-    if (error instanceof PhoneError) showError(error);
+    // A call that is over has told so itself, and why.
+    if (error instanceof PhoneError && error.kind !== "call-ended") showError(error);
   });
 }
 

@@ -76,10 +76,14 @@ async def test_ringback_until_the_far_end_is_heard_then_keys_and_a_word_to_who_s
         await page.click("#mute-audio")
         await expect(page.locator("#call-notice")).to_be_hidden()
         await asyncio.wait_for(peer.ear.hears(1000), PATIENCE_S)
+        await page.keyboard.press("8")
+        await gateway.receive_request("INFO")  # whose answer the call does not outlive
         await page.get_by_role("button", name="Hang up").click()
         await dialog.acknowledge("BYE")
         await expect(page.locator("#dial-card")).to_be_visible()
         assert await page.evaluate("() => window.locks.map(({released}) => released)") == [True]
+        await page.evaluate("() => new Promise((resolve) => setTimeout(resolve))")
+        await expect(page.locator(".banner")).to_have_count(0)
     finally:
         await peer.close()
 

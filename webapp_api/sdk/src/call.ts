@@ -48,6 +48,8 @@ export abstract class Call {
   #lastDiagnostics: CallDiagnostics | undefined;
   #updates = 0;
   #farEnd: Caller | undefined;
+  /** Ends the INFO that is under way, for us. */
+  #abandonDigit: ((error: PhoneError) => void) | undefined;
 
   /** @internal */
   protected constructor(dependencies: CallDependencies, state: CallState) {
@@ -229,7 +231,8 @@ export abstract class Call {
   /**
    * Send DTMF signals (0-9, A-D, *, #), each after those before it: by SIP INFO (SipError when the gateway refuses one),
    * or as telephone-events where `by` or the feature `rtpDtmf` of the configuration says so and both sides agreed on them.
-   * Resolves when they have been played; CallEndedError when the call is over before.
+   * Resolves when they have been played; SocketError when the connection is lost before the gateway has answered,
+   * CallEndedError when the call is over before.
    */
   async sendDtmf(tones: string, options: DtmfOptions = {}): Promise<void> {
     this.#answered();
@@ -237,7 +240,8 @@ export abstract class Call {
     const connection = by === "rtp" ? this.handler?.peerConnection : undefined;
     const sent = this.#digits.send(tones, options, connection, async (content) => {
       await untilHeard(this.handler?.peerConnection);
-      await sendInfo(this.#answered(), DTMF_CONTENT_TYPE, content);
+      const lost = new Promise<never>((_, reject) => (this.#abandonDigit = reject));
+      await Promise.race([sendInfo(this.#answered(), DTMF_CONTENT_TYPE, content), lost]);
     });
     await whileRunning(this.#events, sent);
   }
@@ -280,6 +284,7 @@ export abstract class Call {
     if (this.state === "established") {
       this.#recovery.socketLost();
       this.#renegotiation.abandon(error);
+      this.#abandonDigit?.(error); // the next one need not wait for a response that will not come
       return;
     }
     this.finish(this.state === "ending" ? this.localEnd() : failure(error));

@@ -18,6 +18,9 @@ export interface DtmfOptions {
   readonly by?: "info" | "rtp";
 }
 
+/** Browsers leave this much between two telephone-events at least, milliseconds. */
+const LEAST_RTP_GAP_MS = 30;
+
 /** How long to wait for the media path of a call just answered, and for its first packets; milliseconds. */
 const UP_WITHIN_MS = 3000;
 const FIRST_PACKETS_MS = 100;
@@ -62,7 +65,7 @@ export function dtmfRelayFromText(body: string): DtmfKey | undefined {
 export class Digits {
   /** The newest are sent, or failed. */
   #sent: Promise<unknown> = Promise.resolve();
-  /** The gateway has played what came by INFO; it answers before. */
+  /** What was sent has been played, by the gateway, which answers an INFO before, or by this browser. */
   #played: Promise<unknown> = Promise.resolve();
 
   /**
@@ -81,7 +84,9 @@ export class Digits {
       const sender = connection?.getSenders().find(({ dtmf }) => dtmf?.canInsertDTMF)?.dtmf;
       if (sender) {
         sender.insertDTMF(sender.toneBuffer + signals.join(""), durationMs, gapMs);
-        return { played: passed(sender.toneBuffer.length * (durationMs + gapMs)) };
+        const eachMs = durationMs + Math.max(gapMs, LEAST_RTP_GAP_MS);
+        // Not by its toneBuffer: the tone that is playing is no longer there.
+        return { played: (this.#played = this.#played.then(() => passed(signals.length * eachMs))) };
       }
       for (const body of bodies) {
         await sendInfo(body);

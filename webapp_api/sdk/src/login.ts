@@ -81,6 +81,7 @@ async function fetchToken(options: WebApiOptions): Promise<AccessToken> {
 async function ask(options: WebApiOptions, method: string, path: string, body?: object): Promise<Members> {
   const { apiUrl = DEFAULT_API_URL, fetcher = fetch } = options;
   let response: Response;
+  let text: string;
   try {
     response = await fetcher(`${apiUrl}${path}`, {
       method,
@@ -94,10 +95,11 @@ async function ask(options: WebApiOptions, method: string, path: string, body?: 
       ...(body !== undefined && { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
+    text = await response.text();
   } catch (error) {
     throw new LoginError({ status: 0, detail: "the web service cannot be reached" }, { cause: error });
   }
-  const document: Members = await membersOf(response);
+  const document = membersOf(text);
   if (response.ok) return document;
   const { detail } = document;
   throw new LoginError({
@@ -108,9 +110,9 @@ async function ask(options: WebApiOptions, method: string, path: string, body?: 
 }
 
 /** The members of a JSON object, none for any other body. */
-async function membersOf(response: Response): Promise<Members> {
+function membersOf(text: string): Members {
   try {
-    const value: unknown = await response.json();
+    const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null ? (value as Members) : {};
   } catch {
     return {};

@@ -5,8 +5,10 @@ import { describe, mock, test, type TestContext } from "node:test";
 
 import { FakePeerConnection } from "./browser.ts";
 import { AUDIO, phoneOnWire, placed, quiet } from "./call-on-wire.ts";
+import { Digits } from "../src/dtmf.ts";
+import { granted } from "./phone-on-wire.ts";
 import type { OutgoingCall } from "../src/outgoing-call.ts";
-import { responseTo, type Wire } from "./wire.ts";
+import { responseTo, type Message, type Wire } from "./wire.ts";
 
 async function talking(context: TestContext, state = "connected"): Promise<{ wire: Wire; call: OutgoingCall }> {
   mock.timers.enable({ apis: ["setTimeout"] });
@@ -27,6 +29,19 @@ async function taken(wire: Wire, statuses: readonly string[] = []): Promise<stri
     digits += /^Signal=(.)/.exec(info.body)?.[1];
   }
   return digits;
+}
+
+/** What the page sends next, within two seconds. */
+async function soon(wire: Wire, startLine: RegExp): Promise<Message> {
+  for (let ms = 0; ms < 2000; ms += 100) {
+    await quiet();
+    if (!wire.silent) break;
+    mock.timers.tick(100);
+  }
+  assert.equal(wire.silent, false, `no ${startLine}`);
+  const message = await wire.next();
+  assert.match(message.startLine, startLine);
+  return message;
 }
 
 describe("digits by INFO", () => {
@@ -75,11 +90,24 @@ describe("digits by INFO", () => {
     assert.deepEqual(await pass(1), ["12", "3"]);
   });
 
+  test("do not wait for one that was under way when the socket was lost", async (context) => {
+    const { wire, call } = await talking(context);
+    const lost = assert.rejects(call.sendDtmf("1"), { kind: "socket" });
+    assert.match((await wire.next()).body, /^Signal=1/);
+    wire.break();
+    await lost;
+    wire.deliver(granted(await soon(wire, /^REGISTER /)));
+    wire.deliver(responseTo(await soon(wire, /^INVITE /), "200 OK", [], AUDIO));
+    await soon(wire, /^ACK /);
+    void call.sendDtmf("2");
+    assert.equal(await taken(wire), "2");
+  });
+
   test("that are none, or of a call that is over, are told at once", async (context) => {
     const { wire, call } = await talking(context);
     await assert.rejects(call.sendDtmf("1 2"), { kind: "usage" });
     await assert.rejects(call.sendDtmf("1", { durationMs: 1 }), { kind: "usage" });
-    const waiting = assert.rejects(call.sendDtmf("1"), { kind: "call-ended" });
+    const waiting = assert.rejects(call.sendDtmf("1"), { kind: "socket" });
     await quiet();
     wire.break();
     mock.timers.reset(); // nothing takes long from here on
@@ -87,4 +115,56 @@ describe("digits by INFO", () => {
     await assert.rejects(call.sendDtmf("2"), { kind: "call-ended" });
     await Promise.all([hungUp, waiting]);
   });
+});
+
+/** A connection whose browser takes a tone out of the buffer when it begins to play it. */
+function playing(): { connection: RTCPeerConnection; played: string[] } {
+  const played: string[] = [];
+  let idle = true;
+  const dtmf = {
+    canInsertDTMF: true,
+    toneBuffer: "",
+    insertDTMF(tones: string, durationMs: number, gapMs: number): void {
+      dtmf.toneBuffer = tones;
+      const play = (): void => {
+        const tone = dtmf.toneBuffer[0];
+        idle = tone === undefined;
+        if (tone === undefined) return;
+        dtmf.toneBuffer = dtmf.toneBuffer.slice(1);
+        setTimeout(() => {
+          played.push(tone);
+          play();
+        }, durationMs + Math.max(gapMs, 30));
+      };
+      if (idle) play();
+    },
+  };
+  return { connection: { getSenders: () => [{ dtmf }] } as unknown as RTCPeerConnection, played };
+}
+
+describe("digits by telephone-events", () => {
+  for (const [gapMs, eachMs] of [[100, 260], [0, 190]] as const) {
+    test(`have been played when the promise resolves, with ${gapMs} ms between them`, async (context) => {
+      mock.timers.enable({ apis: ["setTimeout"] });
+      context.after(() => mock.timers.reset());
+      const { connection, played } = playing();
+      const digits = new Digits();
+      const heard: string[] = [];
+      const send = (tones: string): Promise<unknown> =>
+        digits.send(tones, { gapMs }, connection, () => Promise.reject(new Error("INFO"))).then(() => heard.push(tones));
+      void send("1");
+      await quiet();
+      void send("23");
+      await quiet();
+      for (const all of ["1", "1", "1,23"]) {
+        mock.timers.tick(eachMs - 1);
+        await quiet();
+        assert.notEqual(heard.join(), "1,23");
+        mock.timers.tick(1);
+        await quiet();
+        assert.equal(heard.join(), all);
+      }
+      assert.equal(played.join(""), "123");
+    });
+  }
 });

@@ -123,6 +123,11 @@ describe("login", () => {
     await refused;
   });
 
+  test("an answer that stops behind its header is one, too, and no word that nobody is logged in", async () => {
+    const stalled = new ReadableStream({ pull: (body) => body.error(new DOMException("signal timed out", "TimeoutError")) });
+    await assert.rejects(currentLogin(new WebService(new Response(stalled))), { kind: "login", status: 0 });
+  });
+
   test("an error page of a proxy is told by its status", async () => {
     const service = new WebService(new Response("<html>", { status: 502 }));
     await assert.rejects(login({ name: "a", password: "b" }, service), { status: 502, message: /HTTP 502/ });
