@@ -26,7 +26,7 @@ from kemi.core.pace import is_early
 from kemi.core.trace.collecting import REFUSED, Calls, Collected
 from kemi.core.trace.entries import Entry, What
 from kemi.core.trace.reading import facts_of, parties_of
-from kemi.core.trace.redaction import redact_sdp, redact_values
+from kemi.core.trace.redaction import name_of, redact_sdp, redact_values
 from kemi.core.trace.settings import TraceSettings
 from kemi.settings import Settings
 from kemi.state.call_history import FinishedCall, is_asked_about
@@ -134,7 +134,7 @@ class TraceKeeper:
             call = self.calls.by_key[key] = Collected(
                 key=key, call_id=call_id, began_at=since or at, answered_at=answered_at
             )
-        call.impu, call.peer, call.direction, call.relay = impu, peer, direction, relay
+        call.impu, call.peer, call.direction, call.relay = name_of(impu), name_of(peer), direction, relay
         call.trunk, call.caller_tag, call.has_record = trunk, caller_tag, not caller_tag
         if at > call.ended_at:  # notes of several processes do not come in the order of their times
             call.ended_at, call.failed, call.status, call.by, call.why = 0.0, False, 0, "", ""

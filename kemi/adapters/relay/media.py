@@ -216,7 +216,7 @@ class MediaRelay:
         renewed: dict[str, Renewed] = {}
         for medium in map(taking, action.media):
             session = running(action.call_id, action.transport, medium.kind, medium.wic_line)
-            if action.new_encoder:
+            if action.new_encoder and medium.kind == "audio":
                 self._nodes.run(action.node, refresh(session))
             found = self._change(action, session, medium, self._renewal(action, session, medium))
             answer = without_ptime(found.relay_answer)

@@ -41,6 +41,8 @@ def _row_refuses(call: Reading) -> Found | None:
 def _denied(call: Reading) -> Found | None:
     denied = call.on_invite("call_denied")
     said = call.detail.startswith(("you may not call", "calls to ", "whom this calls"))
+    if call.detail.startswith("calls to this number are not "):
+        return None  # a row's own words, of a release that did not name the row
     if _LIMITS.search(call.detail) or not (said or denied):
         return None
     cost = str(denied.values.get("cost") or "") if denied is not None else ""

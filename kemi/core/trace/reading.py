@@ -8,7 +8,7 @@ from typing import Final
 
 from kemi.core.call.record_key import INCOMING_TAG
 from kemi.core.decimals import is_number
-from kemi.core.trace.redaction import address_of, redact_sip
+from kemi.core.trace.redaction import name_of
 from kemi.core.trust import withholds_identity
 
 PAGE: Final = "page"
@@ -59,7 +59,7 @@ class Facts:
     def request_uri(self) -> str:
         """Whom a request is for, without secrets; "" of a response."""
         start = _START.match(self.message)
-        return redact_sip(start[4] or "") if start is not None else ""
+        return name_of(start[4] or "") if start is not None else ""
 
     @property
     def withholds_caller(self) -> bool:
@@ -105,7 +105,7 @@ def top_via(message: str) -> str:
 
 def parties_of(message: str) -> tuple[str, str]:
     """Return the URIs that a message says it is from and to."""
-    return address_of(_uri(_value(message, _FROM))), address_of(_uri(_value(message, _TO)))
+    return name_of(_uri(_value(message, _FROM))), name_of(_uri(_value(message, _TO)))
 
 
 def _value(message: str, name: tuple[str, re.Pattern[str]]) -> str:

@@ -138,7 +138,7 @@ _SECRETS: Final = (
     ),
     # What follows a service code may be a PIN (TS 22.030 §6.5.2: *SC*SI#), dialled for USSD or for a service.
     _Secret(
-        r"(:(?<=(?i:sip|ips|tel):)(?:[*#]|%2a|%23)+\d+)(?:\*|%2a)[^;?@>\s\"]*",
+        r"(:(?<=(?i:sip|ips|tel):)(?:[*#]|%2[aA3])+\d+)(?:\*|%2[aA])[^;?@>\s\"]*",
         rf"\g<1>*{MASK}",
         ":*", ":#", ":%2a", ":%23",
     ),
@@ -197,6 +197,11 @@ def redact_sdp(sdp: str) -> str:
 def address_of(uri: str) -> str:
     """Return a URI without its password and secret parameters: whoever calls it back has no use for a mask."""
     return _PARAMETERS.sub("", _PASSWORD.sub(r"\1", uri))
+
+
+def name_of(uri: str) -> str:
+    """Return a URI as heads of traces have it: nothing of it is a secret, or may be one."""
+    return redact_sip(address_of(uri))
 
 
 def redact_values(values: dict[str, Any]) -> dict[str, Any]:

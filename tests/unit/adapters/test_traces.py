@@ -28,6 +28,7 @@ from rtpengine.ng.replies import SdpReply
 from tests.fakes.ksr import FakeKamailio
 from tests.fakes.table import MemoryTable
 from tests.peers.hep import HepPacket, packet_from_bytes
+from tests.unit.core.call.ladder import Call
 
 BEGUN_S = 1_000_000_000.0
 
@@ -134,11 +135,20 @@ def test_the_cores_refused_invite_does_not_end_the_pages_call_with_its_call_id(s
 
 def test_whom_a_page_calls_is_its_request_uri_without_what_is_dialled_later(site: Site) -> None:
     """What it writes in To leads nowhere, and is what it likes."""
-    site.refuse(message("INVITE tel:+4990012345;postd=4711 SIP/2.0", ws=True), ws=True)
+    uri = "sip:+4990012345;postd=4711@ims.example;user=phone"
+    site.refuse(message(f"INVITE {uri} SIP/2.0", ws=True), ws=True)
     site.work()
     (portion,) = site.redis["c1"]
-    assert portion.head.peer.startswith("tel:+4990012345")
-    assert "4711" not in portion.head.peer
+    assert portion.head.peer == "sip:+4990012345@ims.example;user=phone"
+
+
+def test_nobody_reads_in_a_head_what_follows_a_service_code(site: Site) -> None:
+    record = Call.confirmed().record
+    record.dialled = "sip:*21*4711%23@ims.example"
+    site.worker.begins(record)
+    site.work()
+    (portion,) = site.redis[record.key]
+    assert portion.head.peer == "sip:*21****@ims.example"
 
 
 @pytest.mark.parametrize(

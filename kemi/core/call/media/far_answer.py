@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from kemi.core.call import actions as act
 from kemi.core.call.errands import Errand, noted, run_errands
 from kemi.core.call.events import Renewed
-from kemi.core.call.media.running import gated, line_change, media_at_relay
+from kemi.core.call.media.running import gated, holds_digits, line_change, media_at_relay, renewal
 from kemi.core.call.media.session import is_news, medium_change
 from kemi.core.call.record import CallRecord, Medium
 from kemi.core.call.settings import CallSettings
@@ -52,14 +53,26 @@ def follow_far_end(record: CallRecord, before: Sequence[Medium], settings: CallS
     stayed = [medium for medium in running if medium not in moved]
     gone = tuple(one.kind for one in record.media if not one.active and was[one.kind].active)
     record.page_behind = record.page_behind or any(map(is_news, before, record.media))
+    held = [
+        one for one in running if holds_digits(record, one) and not _held_before(record, was.get(one.kind))
+    ]
     errands: list[Errand] = []
     if moved:
         # An answer is as good as an offer for the relay, and the page keeps its lines.
         changes = tuple(map(medium_change, moved))
-        errands.append(act.ReofferFromIms(record.key, record.node, record.transport, changes))
+        drops = any(medium in held for medium in moved)
+        errands.append(
+            act.ReofferFromIms(record.key, record.node, record.transport, changes, new_encoder=drops)
+        )
+    if silenced := [medium for medium in stayed if medium in held]:
+        errands.append(replace(renewal(record, silenced), new_encoder=True))
     gate = partial(_gate, frozenset(medium.kind for medium in stayed))
     release = [act.ReleaseMedia(record.key, record.node, gone)] if gone else []
     return [*run_errands(record, errands, gate, noted, settings), *release]
+
+
+def _held_before(record: CallRecord, was: Medium | None) -> bool:
+    return was is not None and holds_digits(record, was)
 
 
 def _gate(

@@ -153,7 +153,8 @@ def _errands_of_answer(
         errands.append(gate_of(record, added))
         errands.append(act.ConnectMedia(record.key, record.node, SPLIT, answers, reply))
     if renewed:
-        errands.append(renewal(record, renewed))
+        drops = any(holds_digits(record, medium) for medium in renewed)
+        errands.append(replace(renewal(record, renewed), new_encoder=drops))
     if silenced:
         errands.append(replace(renewal(record, silenced), new_encoder=True))
     if gated:

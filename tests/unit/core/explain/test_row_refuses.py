@@ -10,6 +10,16 @@ from tests.unit.core.explain.cases import refused_by_row
 
 
 @pytest.mark.parametrize(
+    "why", ["calls to this number are not allowed here", "calls to this number are not taken"]
+)
+def test_one_that_an_older_release_did_not_name_is_no_matter_of_the_callers_permissions(why: str) -> None:
+    trace = refused_by_row(403, "Forbidden", why)
+    for entry in trace.entries:
+        entry.values.pop("route", None)
+    assert "not-permitted" not in [verdict.code for verdict in explain(trace)]
+
+
+@pytest.mark.parametrize(
     ("why", "to_page"),
     [
         ("calls to this number are not allowed here", False),

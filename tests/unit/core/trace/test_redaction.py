@@ -157,6 +157,8 @@ def test_ussd_in_whatever_message(start: str) -> None:
             "sip:*123****;phone-context=ims.example@ims.example;user=dialstring",
         ),
         ("sip:%2a123%2aSECRET7%23%3Bx=y@ims.example", "sip:%2a123****@ims.example"),
+        ("sip:%23123%2ASECRET7%23@ims.example", "sip:%23123****@ims.example"),
+        ("sip:*123%2ASECRET7%23@ims.example", "sip:*123****@ims.example"),
         ("SIP:**03*SECRET7*SECRET7*SECRET7#@ims.example;user=phone", "SIP:**03****@ims.example;user=phone"),
         ("sips:*%2303*SECRET7@ims.example", "sips:*%2303****@ims.example"),
         ("tel:*123*SECRET7%23;phone-context=ims.example", "tel:*123****;phone-context=ims.example"),
