@@ -18,7 +18,7 @@ from tests.integration.calls.offers import (
     without_codecs_in_common,
     without_lines,
 )
-from tests.integration.calls.stage import LONG_FOR_A_PAGE_S, Call, Stage, warning_of
+from tests.integration.calls.stage import LONG_FOR_A_PAGE_S, Call, Stage, until, warning_of
 from tests.peers.core_call import SILENT
 from tests.peers.core_script import CoreScript, Provisional, UntilCancelled, answers
 from tests.peers.device_sdp import DeviceMedia, device_answer, device_offer
@@ -373,6 +373,10 @@ class TestRefusedByTheCore:
         told = await call.ims.wait_request("INVITE", count=3 if method == "INVITE" else 2)
         assert directions(told.body) == ["sendrecv"]
         await acknowledged(call, told)
+        # The ACK is sent first: an offer of that moment would get 491.
+        await until(
+            lambda: '"exchange":{' not in stage.record(call.wic.call_id), lambda: "our offer is open", 5
+        )
         assert (await change(call, offer_again(local(call), {"0": "sendonly"}), method)).status == 200
         await still_works(call)
 
