@@ -30,6 +30,7 @@ from kemi.adapters.monitoring.traces import TraceKeeper
 from kemi.adapters.network.people import PeopleKeeper
 from kemi.adapters.network.routing import RouteKeeper
 from kemi.adapters.notices import Notices
+from kemi.adapters.pages.announcing import Announcing
 from kemi.adapters.pages.elsewhere import Elsewhere
 from kemi.adapters.pages.leaving import Leaving
 from kemi.adapters.pages.outage import Outage
@@ -145,8 +146,7 @@ class Housekeeping:
         self._new_token = new_token
         self._faults = Faults()
         self._deadlines = Deadlines()
-        self._known: dict[str, tuple[str, str, str]] = {}
-        """Bindings the web API has been told of: public and private identity, web session."""
+        self._announcing = Announcing(notices, measuring)
         self._next_all = 0.0
         self._next_idle_check = 0.0
         self._began = False
@@ -182,7 +182,7 @@ class Housekeeping:
     def _measures(self, now: float) -> None:
         shared = self._shared
         self._measuring.tick(
-            now, len(self._known), redis=shared.is_up, memory=shared.memory, waiting=shared.waiting()
+            now, len(self._announcing), redis=shared.is_up, memory=shared.memory, waiting=shared.waiting()
         )
 
     def _routing(self, now: float) -> None:
@@ -213,7 +213,7 @@ class Housekeeping:
         self._began = True
         bindings = dict(self._flows.bindings())
         for key, binding in bindings.items():
-            self._known.setdefault(key, _who(binding))
+            self._announcing.is_known(key, binding)
         self._keeper.restore(bindings)
         for key, binding in bindings.items():
             self._deadlines.put(key, binding.due_at)
@@ -233,7 +233,7 @@ class Housekeeping:
 
     def _moved_pages(self, now: float) -> None:
         for key in self._elsewhere.look(now):
-            self._known.pop(key, None)  # the other gateway has told that it is registered
+            self._announcing.moved(key)
         self._elsewhere.let_go_on(now)
 
     def _pages_to_send_away(self, now: float) -> None:
@@ -336,6 +336,7 @@ class Housekeeping:
         ending = ENDINGS[cause]
         self._measuring.deregistered(cause.value)
         log_event(logging.INFO, "registration_ended", identity=binding.address_of_record, why=cause.value)
+        self._shared.note((), (), self._announcing.ended(binding, cause, now))
         flow = self._flows.flow(binding.connection_id) if binding.connection_id else None
         connections = {one for one in (binding.connection_id, binding.former_connection_id) if one}
         others = self._flows.other_flows(binding, now)
@@ -361,7 +362,7 @@ class Housekeeping:
                 here.append(binding)
                 self._deadlines.put(key, binding.due_at)
             self._keeper.binding_changed(key, binding, now)
-            events += self._events(key, binding, now)
+            events += self._announcing.changed(key, binding, now)
         self._shared.note(keys, self._keeper.work(now), events)
         self._adopt(here, now)
 
@@ -374,24 +375,6 @@ class Housekeeping:
     def _other_gateways(self, now: float) -> None:
         if self._shared.is_up and self._adoption.look(now):
             self._adopt([binding for _, binding in self._flows.bindings()], now)
-
-    def _events(self, key: str, binding: Registration | None, now: float) -> list[str]:
-        before = self._known.get(key)
-        told = None if binding is None else _who(binding)
-        if before == told:
-            return []
-        events = []
-        if before is not None:
-            events.append(self._event("deregistered", self._known.pop(key), now))
-        if told is not None:
-            self._known[key] = told
-            self._measuring.registered()
-            events.append(self._event("registered", told, now))
-        return events
-
-    def _event(self, kind: str, who: tuple[str, str, str], now: float) -> str:
-        impu, impi, session = who
-        return self._notices.text(kind, now, impu=impu, impi=impi, sid=session)
 
     # ------------------------------------------------------------ calls
 
@@ -439,10 +422,6 @@ class Housekeeping:
             work()
         except Exception as error:
             self._faults.note(what, error, call_id)
-
-
-def _who(binding: Registration) -> tuple[str, str, str]:
-    return binding.owner, binding.impi, binding.grant.session
 
 
 def _told(call: FinishedCall) -> dict[str, Any]:

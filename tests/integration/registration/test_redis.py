@@ -8,6 +8,7 @@ import os
 import signal
 import statistics
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -57,6 +58,17 @@ class TestShipping:
         assert (first["type"], last["type"]) == ("registered", "deregistered")
         assert (last["impu"], last["node"]) == (ALICE, NODE)
         assert abs(last["at"] - time.time()) < 5
+
+    async def test_also_of_one_that_ends_at_once(self, stage: RegistrationStage) -> None:
+        for number in range(5):  # housekeeping looks ten times a second: most of these end before it does
+            session = f"sid-short-{number}"
+            page = await stage.page_with_token(session)
+            assert (await page.unregister()).status == 200
+            await stage.soon(partial(self._both_are_told, stage, session), "both")
+
+    @staticmethod
+    def _both_are_told(stage: RegistrationStage, session: str) -> bool:
+        return [event["type"] for event in events_of(stage, session)] == ["registered", "deregistered"]
 
 
 class TestLogout:
