@@ -105,6 +105,18 @@ async def ended(lab: Lab, name: str, page: ScriptedWic) -> None:
     await asyncio.to_thread(wait_until, lambda: not registered(lab, name), "the end at the core", LOGOUT_S)
 
 
+async def taken_by_core(page: ScriptedWic, token: str) -> None:
+    """Register after somebody else with the same identity: Kamailio's S-CSCF clears that one's contact by a timer.
+
+    Once in many runs it answers 500 (``P-Registrar-Error: SAR failed``) just then, and a page asks again.
+    """
+    response = await page.register(headers=bearer(token))
+    if response.status == 500:
+        assert response.headers.get("P-Registrar-Error") == "SAR failed", response
+        response = await page.register(headers=bearer(token))
+    assert response.status == 200, response
+
+
 @pytest.mark.conformance("R-67", "X-12")
 async def test_a_logout_ends_connection_and_registration_within_five_seconds(
     world: Lab, pages: list[ScriptedWic]
@@ -143,7 +155,7 @@ async def test_of_two_guests_one_has_the_identity_until_its_registration_ends(
     await asyncio.to_thread(wait_until, lambda: second.lease().status_code == 201, "the identity", LOGOUT_S)
     successor = await open_page(world, GUEST, pages)
     assert (await successor.register(headers=bearer(token))).status == 401
-    assert (await successor.register(headers=bearer(second.token()))).status == 200
+    await taken_by_core(successor, second.token())
     assert registered(world, GUEST)
     second.log_out()
 
