@@ -7,7 +7,7 @@ import { CallRecord } from "./call-record.ts";
 import { CallTransfers } from "./call-transfers.ts";
 import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
 import { DTMF_CONTENT_TYPE, Digits, dtmfRelayFromText, untilHeard, type DtmfOptions } from "./dtmf.ts";
-import { CallEndedError, IceError, PhoneError, SipError, UsageError } from "./errors.ts";
+import { CallEndedError, IceError, PhoneError, SipError, SocketError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
 import { releaseLocalMedia, watchDevices, type LocalMedia, type MediaRequest } from "./media.ts";
 import { mediaLinesOf, type MediaKind } from "./media-lines.ts";
@@ -209,10 +209,12 @@ export abstract class Call {
 
   /**
    * Hand the far side on: to somebody it shall call (blind), or to the far side of another answered call of this page
-   * (attended). Resolves when they talk, and hangs up; throws SipError when they do not, and the call goes on.
+   * (attended). Resolves when they talk, and hangs up; throws SipError when they do not, SocketError
+   * without a connection, and the call goes on.
    */
   async transfer(target: string | Call): Promise<void> {
     this.#needRunning();
+    this.#needSocket();
     const other = target instanceof Call && target.state === "established" ? target.#dialog : undefined;
     await this.#transfers.start(typeof target === "string" ? target : other);
     await this.hangup();
@@ -240,6 +242,7 @@ export abstract class Call {
     const connection = by === "rtp" ? this.handler?.peerConnection : undefined;
     const sent = this.#digits.send(tones, options, connection, async (content) => {
       await untilHeard(this.handler?.peerConnection);
+      this.#needSocket();
       const lost = new Promise<never>((_, reject) => (this.#abandonDigit = reject));
       await Promise.race([sendInfo(this.#answered(), DTMF_CONTENT_TYPE, content), lost]);
     });
@@ -443,6 +446,11 @@ export abstract class Call {
   #needRunning(): void {
     if (this.end !== undefined) throw new CallEndedError("the call is over");
     if (this.state !== "established") throw new UsageError("only an answered call can be changed");
+  }
+
+  /** Without a socket SIP.js makes up a 503, as if the far side had said it. */
+  #needSocket(): void {
+    if (!this.dependencies.userAgent.isConnected()) throw new SocketError("there is no connection to the gateway now");
   }
 
   /** The dialog or its media cannot go on. */
