@@ -7,7 +7,7 @@ import { CallRecord } from "./call-record.ts";
 import { CallTransfers } from "./call-transfers.ts";
 import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
 import { DTMF_CONTENT_TYPE, Digits, dtmfRelayFromText, untilHeard, type DtmfOptions } from "./dtmf.ts";
-import { CallEndedError, IceError, PhoneError, SipError, SocketError, UsageError } from "./errors.ts";
+import { CallEndedError, IceError, PhoneError, phoneErrorFromException, SipError, SocketError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
 import { releaseLocalMedia, watchDevices, type LocalMedia, type MediaRequest } from "./media.ts";
 import { mediaLinesOf, type MediaKind } from "./media-lines.ts";
@@ -194,7 +194,10 @@ export abstract class Call {
     await this.#changes.addVideo(request);
   }
 
-  /** End video in both directions; its lines stay, switched off. */
+  /**
+   * End video in both directions; its lines stay, switched off. A camera that is not there yet is given back, and its
+   * `addVideo` throws UsageError.
+   */
   removeVideo(): Promise<void> {
     return this.#changes.removeVideo();
   }
@@ -220,12 +223,21 @@ export abstract class Call {
     await this.hangup();
   }
 
-  /** Stop or resume sending `kind`; the line itself stays as it is. What is not there yet will come muted. */
-  mute(kind: "audio" | "video", muted: boolean): void {
-    this.#changes.mute(kind, muted);
+  /**
+   * Stop or resume sending `kind` in this call; the line itself stays as it is. What is not there yet will come muted.
+   * The SDK's own devices are muted when this returns. A track of the application's is left alone: silence takes its
+   * place, and nothing of it is sent any more when the promise resolves.
+   */
+  async mute(kind: "audio" | "video", muted: boolean): Promise<void> {
+    try {
+      await whileRunning(this.#events, this.#changes.mute(kind, muted));
+    } catch (error) {
+      // A call that is over sends nothing.
+      if (this.end === undefined) throw phoneErrorFromException(error, "silence");
+    }
   }
 
-  /** Whether `kind` is muted. */
+  /** Whether `kind` is muted in this call; what the application does to its own tracks does not count. */
   muted(kind: "audio" | "video"): boolean {
     return this.#changes.muted(kind);
   }
@@ -318,6 +330,7 @@ export abstract class Call {
     this.handler = new MediaSession({
       stream: this.media.stream,
       expected: this.expectedMedia,
+      silenced: (kind) => this.#changes.silenced(kind),
       iceServers: config.iceServers,
       iceGatheringTimeoutMs: config.iceGatheringTimeoutMs,
       oneWay: this.oneWay,
@@ -332,7 +345,7 @@ export abstract class Call {
 
   /** What this side sends is there. @internal */
   protected take(media: LocalMedia): void {
-    this.#changes.silence(media.stream);
+    this.#changes.silence(media);
     watchDevices((this.media = media), this.#events);
   }
 
