@@ -29,6 +29,7 @@ from kemi.core.edits import MessageEdits
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
 from kemi.core.errors import GatewayError, RemoteProtocolError, SipReject, Termination
 from kemi.core.extensions import check_proxy_require
+from kemi.core.identity import ANONYMOUS
 from kemi.core.messages import Request, Side, uri_from_address
 from kemi.core.metrics import catalogue as series
 from kemi.core.metrics import of_calls
@@ -167,9 +168,10 @@ class TrunkCalls:
         check_proxy_require(request)
         if not request.from_tag or not request.contact:
             raise RemoteProtocolError("an INVITE needs a tag in From and a Contact (RFC 3261 §8.1.1)")
-        NOTES.passes(request.call_id, trunk.name, request.from_uri, request.request_uri, request.from_tag)
-        way = self._way(trunk, request)
         caller = incoming.caller_of(request, trunk)
+        told = ANONYMOUS if caller.withheld else request.from_uri
+        NOTES.passes(request.call_id, trunk.name, told, request.request_uri, request.from_tag)
+        way = self._way(trunk, request)
         shown = incoming.from_value(request, caller, trunk)
         call = TrunkCall(
             trunk=trunk.name,
@@ -182,7 +184,7 @@ class TrunkCalls:
         )
         if self._calls.of_call_id(request.call_id) or not self._store.begin(request.call_id, call):
             raise SipReject("this call is here already", status=482, reason_phrase="Loop Detected")
-        NOTES.passes(request.call_id, trunk.name, request.from_uri, way.request_uri, request.from_tag)
+        NOTES.passes(request.call_id, trunk.name, told, way.request_uri, request.from_tag)
         try:
             self._admit(trunk, request.call_id)
             if transactions.new_transaction() is None:

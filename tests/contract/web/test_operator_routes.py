@@ -193,6 +193,15 @@ class TestWeb:
 
 
 class TestCommands:
+    def test_an_empty_table_is_none(self, operator: Operator, file: Path, tmp_path: Path) -> None:
+        assert operator("routes", "load", str(file)).stdout.endswith(" counts\n")
+        empty = tmp_path / "empty.json"
+        empty.write_text('{"routes": []}')
+        assert (
+            " is empty, and there is no table: every call " in operator("routes", "load", str(empty)).stdout
+        )
+        assert operator("routes", "load", str(empty)).stdout.endswith(" is empty, as it was\n")
+
     def test_a_table_is_loaded_shown_and_explained(
         self, operator: Operator, file: Path, tmp_path: Path, store: redis.Redis
     ) -> None:
