@@ -132,9 +132,14 @@ class TrunkCalls:
         return call is not None and call.source == ksr.source_address()
 
     def _sender(self) -> Trunk | None:
+        """Return whose message this is: the source tells, and the Contact that is called where the source does not, or
+        several trunks of a carrier have it in common, as several accounts there."""
         found = self._source()
-        if found is None and self._by_user:
-            return self._by_user.get(incoming.user_of(ksr.text("$ru")))
+        called = self._by_user.get(incoming.user_of(ksr.text("$ru"))) if self._by_user else None
+        if called is None or (found is not None and ksr.text("$tt")):
+            return found
+        if found is None or self._sources.are_neighbours(found.name, called.name):
+            return called
         return found
 
     def _source(self) -> Trunk | None:
