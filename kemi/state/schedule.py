@@ -27,7 +27,7 @@ class Wait(enum.StrEnum):
     LIFETIME = "lifetime"
     """The end of the longest time of a call."""
     SESSION = "session"
-    """A refresh or the end of an RFC 4028 session towards the core."""
+    """A refresh or the end of an RFC 4028 session towards the core, which its answer or the far end's own sets anew."""
     PAGE_SESSION = "page_session"
     """The same towards the page."""
     AWAY = "away"
@@ -45,6 +45,7 @@ WAITS: Final[Mapping[Due, Wait]] = MappingProxyType(
         Due.TOO_LONG: Wait.LIFETIME,
         Due.SESSION_REFRESH: Wait.SESSION,
         Due.SESSION_EXPIRED: Wait.SESSION,
+        Due.TARGET_REFRESH: Wait.SESSION,
         Due.PAGE_SESSION_EXPIRED: Wait.PAGE_SESSION,
         Due.FLOW_RECOVERY: Wait.AWAY,
         Due.TELL_PAGE: Wait.TELL,

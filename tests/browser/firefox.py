@@ -184,7 +184,8 @@ class Firefox:
                 stderr=output,
                 env={"HOME": str(self._profile), "PATH": "/usr/bin:/bin"},
             )
-        self._line = connect(f"{self._address(log)}/session", max_size=None, compression=None)
+        address = f"{self._address(log)}/session"
+        self._line = connect(address, max_size=None, compression=None, legacy=True)
         self.command("session.new", capabilities={"alwaysMatch": {"acceptInsecureCerts": True}})
         self.command("session.subscribe", events=["log.entryAdded"])
 

@@ -92,6 +92,7 @@ def identities(data: bytes) -> None:
     is_emergency(value, _PLAN)
     refused(lambda: dialled_from_uri(value, _PLAN))
     refused(lambda: dialled_from_uri(value, _PLAN, trusted=True))
+    refused(lambda: dialled_from_uri(value, _PLAN, realm="ims.example"))
     refused(lambda: _RULES.check_uri(value))
     refused(lambda: _RULES.check(request_of(value)))
     user_of(value)

@@ -5,7 +5,7 @@ import type { Desk } from "./desk.ts";
 import { h } from "./dom.ts";
 import { membersOf, type Members } from "./members.ts";
 import { faultOf, problemsOf, textOfTable, type Problem } from "./routing-text.ts";
-import { rowsOf, WITHOUT_TABLE, type RoutingTable } from "./routing-words.ts";
+import { isNone, rowsOf, versionText, WITHOUT_TABLE, type RoutingTable } from "./routing-words.ts";
 import { countText } from "./words.ts";
 
 /** What the service takes; larger tables are loaded by command. */
@@ -67,8 +67,8 @@ export function loadForm({ desk, table, read, take, done }: Loading): HTMLElemen
       const before = seen.version;
       seen = await read();
       show(
-        `Nothing was loaded now: version ${before} has been replaced meanwhile, by somebody else, or by yourself if an answer got lost. Version ` +
-          `${seen.version} counts now, and is shown below; your text stays here. Take over what has changed, and load it again: it then takes ` +
+        `Nothing was loaded now: version ${before} has been replaced meanwhile, by somebody else, or by yourself if an answer got lost. ` +
+          `${versionText(seen)} It is shown below; your text stays here. Take over what has changed, and load it again: it then takes ` +
           "the place of that version.",
       );
     } else throw error;
@@ -82,7 +82,7 @@ export function loadForm({ desk, table, read, take, done }: Loading): HTMLElemen
     show("");
     try {
       const loaded = await take(await desk.ask("PUT", "/operator/routes", document, { "if-match": `"${seen.version}"` }));
-      done(`The table is loaded: version ${loaded.version} counts.`);
+      done(`The table is loaded. ${versionText(loaded)}`);
     } catch (error) {
       await refused(error, text);
     }
@@ -122,17 +122,18 @@ export function loadForm({ desk, table, read, take, done }: Loading): HTMLElemen
 
 /** What the form begins with, and what is said of it. */
 function startOf(table: RoutingTable): readonly [string, string] {
-  if (table.version === 0) return [`This one sends names and +E.164 numbers to the core. ${NO_PLAN}`, textOfTable(FIRST_TABLE)];
+  if (isNone(table)) return [`This one sends names and +E.164 numbers to the core. ${NO_PLAN}`, textOfTable(FIRST_TABLE)];
   if (rowsOf(table).length > MOST_ROWS) return ["The one that counts is too long to be changed here.", ""];
   return ["Here is the one that counts.", textOfTable(table.document)];
 }
 
 function questionOf(seen: RoutingTable, document: Members): string {
-  const rows = countText(rowsOf({ version: 0, document }).length, "row");
+  const next = { version: 0, document };
+  const rows = `${countText(rowsOf(next).length, "row")}.${isNone(next) ? ` It is empty, and counts as none. ${WITHOUT_TABLE}` : ""}`;
   const who = "New calls go by it as soon as the gateways have it, mostly within seconds. Your name goes into the audit log.";
   const plans = Object.keys(membersOf(document["plans"])).length === 0 ? `${NO_PLAN} ` : "";
-  if (seen.version === 0) return `${WITHOUT_TABLE} The table has ${rows}. ${plans}${who}`;
-  return `Version ${seen.version} with ${countText(rowsOf(seen).length, "row")} counts now; the new table has ${rows}. ${who}`;
+  if (isNone(seen)) return `${WITHOUT_TABLE} The table has ${rows} ${plans}${who}`;
+  return `Version ${seen.version} with ${countText(rowsOf(seen).length, "row")} counts now; the new table has ${rows} ${who}`;
 }
 
 function lineButton(area: HTMLTextAreaElement, line: number): HTMLElement {

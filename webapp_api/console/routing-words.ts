@@ -12,13 +12,24 @@ export const WITHOUT_TABLE = "Every call goes to the core, or without a core to 
 
 /** The routing table as the service gives it. */
 export interface RoutingTable {
-  /** 0: there is none (WITHOUT_TABLE). */
+  /** 0: none has been loaded. */
   readonly version: number;
   readonly document: Members;
 }
 
 export function tableFrom(answer: Members): RoutingTable {
   return { version: numberOf(answer, "version"), document: membersOf(answer["table"]) };
+}
+
+/** Whether there is no table, or nothing in it, which the gateways take for none (WITHOUT_TABLE). */
+export function isNone({ document }: RoutingTable): boolean {
+  return Object.values(document).every((part) => Object.keys(Object(part)).length === 0);
+}
+
+/** Which table counts. */
+export function versionText(table: RoutingTable): string {
+  if (table.version === 0) return "There is no table.";
+  return isNone(table) ? `Version ${table.version} is empty, and counts as none.` : `Version ${table.version} counts.`;
 }
 
 export function rowsOf(table: RoutingTable): Members[] {

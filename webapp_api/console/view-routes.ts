@@ -8,7 +8,8 @@ import { hashOf, type Route } from "./route.ts";
 import { explainForm } from "./routing-explain.ts";
 import { loadForm } from "./routing-load.ts";
 import {
-  alarmsText, anyText, classText, hoursText, limitsText, partsOf, ratesText, rowsOf, shortCodesText, tableFrom, targetText, WITHOUT_TABLE, type RoutingTable,
+  alarmsText, anyText, classText, hoursText, isNone, limitsText, partsOf, ratesText, rowsOf, shortCodesText, tableFrom, targetText, versionText, WITHOUT_TABLE,
+  type RoutingTable,
 } from "./routing-words.ts"; // prettier-ignore
 
 const EVERY_MS = 60_000;
@@ -23,7 +24,7 @@ export function routesView(desk: Desk, route: Route): View {
   const rows = h("div", { id: "rows", hidden: true }, h("h2", { class: "visually-hidden" }, "Rows"), list.element);
   const render = (): void => {
     if (known === undefined) return;
-    const text = known.version === 0 ? `There is no table. ${WITHOUT_TABLE}` : `Version ${known.version} counts.`;
+    const text = `${versionText(known)}${isNone(known) ? ` ${WITHOUT_TABLE}` : ""}`;
     if (version.textContent !== text) version.textContent = text;
   };
   let asked = 0;

@@ -20,6 +20,7 @@ from webapp_api.gwctl.place import Place, pass_place
 from webapp_api.gwctl.program import Answer, Group, command, to_json
 from webapp_api.services import Services
 
+NO_TABLE: Final = "there is no table: every call goes to the core, or without one to users alone"
 WHAT_COUNTS: Final = "rows that refuse, limits and denied numbers count, rates do not"
 """For calls between users of a gateway without an IMS core."""
 NOT_LOOKED_AT: Final = "not looked at: gateway_denied_numbers and gateway_callable_domains of the gateways"
@@ -87,9 +88,13 @@ def load_routes(place: Place, file: Path) -> Answer:
     store = place.services.routes
     try:
         document = document_from_json(file.read_bytes())
+        is_empty = document == RoutingDocument()
         version, known = store.get()
         if version and known == document:
-            return Answer(Version(version, False), [f"version {version} counts already"])
+            counts = (
+                f"version {version} is empty, as it was" if is_empty else f"version {version} counts already"
+            )
+            return Answer(Version(version, False), [counts])
         version = store.put(document)
     except TableError as error:
         raise click.ClickException("the old table stays:\n" + "\n".join(error.problems)) from error
@@ -97,7 +102,8 @@ def load_routes(place: Place, file: Path) -> Answer:
         raise click.ClickException(
             "somebody else has replaced the table meanwhile; look at it and try again"
         ) from error
-    return Answer(Version(version, True), [f"version {version} counts"])
+    counts = f"version {version} is empty, and {NO_TABLE}" if is_empty else f"version {version} counts"
+    return Answer(Version(version, True), [counts])
 
 
 @command(routes, "check", CheckedTable, "routes check table.json")
@@ -149,8 +155,7 @@ def _explain(services: Services, number: str, realm: str, user_class: str, now: 
     user = "" if emergency else services.accounts.named_by(uri, realm, plan)
     at_home = [f"without an IMS core: to the pages of {user}, by no trunk; {WHAT_COUNTS}"] if user else []
     if document == RoutingDocument():
-        says = "there is no table: every call goes to the core, or without one to users alone"
-        raise click.ClickException("\n".join((says, *at_home)))
+        raise click.ClickException("\n".join((NO_TABLE, *at_home)))
     if emergency:
         found = explanation(document, realm, user_class, service_of(uri), now)
         told = _explained(version, number, found, emergency=True)

@@ -10,7 +10,7 @@ export interface LoggedCall {
   readonly direction: "out" | "in";
   /** What to show; the address when there is no name. */
   readonly name: string;
-  /** What to dial to call back; "" when the caller withheld it. */
+  /** What to dial to call back; "" when the caller withheld it, or part of it is masked. */
   readonly address: string;
   /** Milliseconds since the epoch. */
   readonly atMs: number;
@@ -74,7 +74,9 @@ function loggedFromEntry(entry: unknown): LoggedCall[] {
   const { call_id: callId, peer, direction, began_at: beganAt, duration_s: talkS, answered_at: answeredAt } = entry;
   if (typeof callId !== "string" || typeof peer !== "string" || typeof beganAt !== "number") return [];
   const isWithheld = /^sips?:anonymous@|@anonymous\.invalid\b/i.test(peer);
-  const address = isWithheld ? "" : addressText(peer);
+  const shown = addressText(peer);
+  // What followed a service code is in no history: it may be a PIN.
+  const address = isWithheld || /\*{4}(?:@|$)/.test(shown) ? "" : shown;
   const out = direction === "out";
   const status = typeof entry["status"] === "number" ? entry["status"] : 0;
   const isDeclined = entry["by"] === "page" && (status === 486 || status >= 600);
@@ -84,7 +86,7 @@ function loggedFromEntry(entry: unknown): LoggedCall[] {
     {
       callId,
       direction: out ? "out" : "in",
-      name: isWithheld ? "Anonymous" : address === "" ? "Unknown" : address,
+      name: isWithheld ? "Anonymous" : shown === "" ? "Unknown" : shown,
       address,
       atMs: beganAt * 1000,
       talkS: typeof talkS === "number" ? Math.round(talkS) : 0,

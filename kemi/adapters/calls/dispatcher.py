@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 
 from kemi.adapters.calls.executor import Executor
@@ -80,7 +81,7 @@ class Dispatcher:
         actions = handle(record, event, self._settings)
         progress = history.progress(record, event, before[0])
         if progress is not None:
-            actions = [*actions, progress]
+            actions = [*actions, replace(progress, at=time.time())]
         if before[0] is not record.dialog:
             if record.dialog is Dialog.CONFIRMED:
                 record.answered_at = time.time()

@@ -395,7 +395,7 @@ class Executor:
         self._notes.ended(action, time.time())
 
     def _record_progress(self, action: act.RecordProgress) -> None:
-        self._progress.progress(action, time.time())
+        self._progress.progress(action, action.at)
 
     def _tell_digit(self, action: act.TellDigit) -> None:
         self._progress.digit(action, time.time())

@@ -283,7 +283,8 @@ class NewCalls:
             self._denied(request, registration, error)
             raise
         if way is not None:
-            self._check_meanings(way.number, request, registration)
+            for number in filter(None, (way.number, way.as_number)):
+                self._check_meanings(number, request, registration)
         return way and self._known(way)
 
     def _admit(self, request: Request, registration: Registration, ways: list[Way], *, begins: bool) -> None:

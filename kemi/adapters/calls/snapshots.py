@@ -134,10 +134,10 @@ class CallSnapshots:
         return dropped
 
     def adopt(self, key: str, text: str) -> bool:
-        """Take over a call of another gateway; the core hears by a refresh where it is now."""
+        """Take over a call of another gateway; the core hears by a target refresh where it is now."""
         if not self._restore(key, text):
             return False
-        self._schedule.put(key, Due.SESSION_REFRESH, 0.0)
+        self._schedule.put(key, Due.TARGET_REFRESH, 0.0)
         self._changed.set(key, "1")
         return True
 

@@ -2,7 +2,7 @@
 
 Housekeeping's part of passing_on.py.  While a page is away, its binding is looked for at the other gateways: often for
 as long as requests may wait for it, then now and then.  Found there it ends here, without a word to the core, and
-the page's answered calls are handed over: that gateway tells the core by a refresh where they are now.
+the page's answered calls are handed over: that gateway tells the core by a target refresh where they are.
 
 A page that changes its network may leave a connection behind that stands for half a minute more.  So pages with calls
 are looked for, too, now and then; found at another gateway, such a page's connection here is ended.

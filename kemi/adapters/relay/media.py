@@ -14,7 +14,7 @@ from kemi.adapters.relay.families import check_families, check_moved
 from kemi.adapters.relay.key_frames import ask_for_key_frames
 from kemi.adapters.relay.knocking import knock_at
 from kemi.adapters.relay.relay_nodes import RelayNodes
-from kemi.adapters.relay.relay_sessions import named, running, taking
+from kemi.adapters.relay.relay_sessions import answering, named, running, taking
 from kemi.adapters.relay.repertoires import Repertoires, answered_codecs, needs_offer, without_ptime
 from kemi.adapters.relay.site_profiles import SiteProfiles
 from kemi.core.call import actions as act
@@ -243,7 +243,7 @@ class MediaRelay:
             profile = self._profiles.of(
                 action.node, action.terms, medium.kind, medium.wic_line, medium.ims_line
             )
-            sequence = restart_ice(session, profile, medium.ims_line)
+            sequence = restart_ice(answering(session), profile, medium.ims_line)
             offers[medium.kind] = without_ptime(self._change(action, session, medium, sequence))
         return IceRestarted(offers, action.bearer)
 
@@ -271,7 +271,7 @@ class MediaRelay:
         first: bool = False,
     ) -> Sequence[str]:
         return reoffer_from_ims(
-            session,
+            answering(session),
             self._profiles.of(action.node, action.terms, medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kemi.core.call import actions as act
-from kemi.core.sdp.interwork import without_events
+from kemi.core.sdp.interwork import with_events_of_its_clock, without_events
 from rtpengine.sessions import MediaSession, WicTransport
 
 
 def running(call_id: str, transport: str, kind: str, wic_line: str) -> MediaSession:
     """Return a session of a running call, which has no transport of its own choosing where the core called."""
     return MediaSession(call_id, kind, wic_line, WicTransport(transport or WicTransport.SHARED))
+
+
+def answering(session: MediaSession) -> MediaSession:
+    """Return it with the page's line as it answers IMS."""
+    return replace(session, wic_offer=with_events_of_its_clock(session.wic_offer))
 
 
 def taking(medium: act.MediumChange) -> act.MediumChange:

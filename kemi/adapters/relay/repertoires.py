@@ -58,8 +58,7 @@ def needs_offer(kind: str, ims_line: str, relay_offer: str) -> bool:
     """Whether the relay has to hear what the far end speaks as an offer, too, after it has heard it as an answer.
 
     Payload types of the far end's own: as an answer the relay takes them for audio only, and of several codecs it may
-    take another one than before.  As an offer it understands them, but leaves out telephone-events where the page has
-    none of the clock of its own codec (Firefox: 8000 alone), so that digits would be lost.
+    take another one than before.  As an offer it understands them.
     """
     said, offered = (
         {pair for pair in repertoire(line).encodings_by_type if kind != "audio" or not _is_event(pair[1])}

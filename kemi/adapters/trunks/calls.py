@@ -29,6 +29,7 @@ from kemi.core.edits import MessageEdits
 from kemi.core.entry_points import UNAVAILABLE, attempt_key
 from kemi.core.errors import GatewayError, RemoteProtocolError, SipReject, Termination
 from kemi.core.extensions import check_proxy_require
+from kemi.core.identity import ANONYMOUS
 from kemi.core.messages import Request, Side, uri_from_address
 from kemi.core.metrics import catalogue as series
 from kemi.core.metrics import of_calls
@@ -131,9 +132,14 @@ class TrunkCalls:
         return call is not None and call.source == ksr.source_address()
 
     def _sender(self) -> Trunk | None:
+        """Return whose message this is: the source tells, and the Contact that is called where the source does not, or
+        several trunks of a carrier have it in common, as several accounts there."""
         found = self._source()
-        if found is None and self._by_user:
-            return self._by_user.get(incoming.user_of(ksr.text("$ru")))
+        called = self._by_user.get(incoming.user_of(ksr.text("$ru"))) if self._by_user else None
+        if called is None or (found is not None and ksr.text("$tt")):
+            return found
+        if found is None or self._sources.are_neighbours(found.name, called.name):
+            return called
         return found
 
     def _source(self) -> Trunk | None:
@@ -167,9 +173,10 @@ class TrunkCalls:
         check_proxy_require(request)
         if not request.from_tag or not request.contact:
             raise RemoteProtocolError("an INVITE needs a tag in From and a Contact (RFC 3261 §8.1.1)")
-        NOTES.passes(request.call_id, trunk.name, request.from_uri, request.request_uri, request.from_tag)
-        way = self._way(trunk, request)
         caller = incoming.caller_of(request, trunk)
+        told = ANONYMOUS if caller.withheld else request.from_uri
+        NOTES.passes(request.call_id, trunk.name, told, request.request_uri, request.from_tag)
+        way = self._way(trunk, request)
         shown = incoming.from_value(request, caller, trunk)
         call = TrunkCall(
             trunk=trunk.name,
@@ -182,7 +189,7 @@ class TrunkCalls:
         )
         if self._calls.of_call_id(request.call_id) or not self._store.begin(request.call_id, call):
             raise SipReject("this call is here already", status=482, reason_phrase="Loop Detected")
-        NOTES.passes(request.call_id, trunk.name, request.from_uri, way.request_uri, request.from_tag)
+        NOTES.passes(request.call_id, trunk.name, told, way.request_uri, request.from_tag)
         try:
             self._admit(trunk, request.call_id)
             if transactions.new_transaction() is None:

@@ -310,6 +310,8 @@ class RecordProgress(Action):
     from_page: bool
     state: str
     """started, ringing or answered; or elsewhere: the caller's CANCEL says that another device has answered."""
+    at: float = 0.0
+    """When it was: who carries this out may be overtaken by who carries out the next step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Due(enum.StrEnum):
     TOO_LONG = "too_long"
     SESSION_REFRESH = "session_refresh"
     SESSION_EXPIRED = "session_expired"
+    TARGET_REFRESH = "target_refresh"
     PAGE_SESSION_EXPIRED = "page_session_expired"
     RECOVERY = "recovery"
     ICE_RESTART = "ice_restart"

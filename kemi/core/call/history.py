@@ -55,7 +55,8 @@ def progress(record: CallRecord, event: events.Event, before: Dialog) -> act.Rec
 
 def peer_of(record: HasFarEnd) -> str:
     """Return the far end's one address: the first that the core asserts (RFC 3325 §9.1 allows two), else whom the page
-    calls, or who calls it.  Digits to be dialled after the answer are no part of it: they may be a PIN.
+    calls, or who calls it.  Digits to be dialled after the answer are no part of it, nor what follows a service code:
+    they may be a PIN.
 
     Whom it calls is its Request-URI: what it writes in To leads nowhere (RFC 3261 §8.1.1.2).  Who does not want to be
     known is nobody, as to the page (TS 24.607 §4.5.2).

@@ -298,7 +298,7 @@ class CallRecord:
     recovery: Recovery | None = None
     """The media node is dead."""
     ice_before: str = ""
-    """The page's ICE when its connection was lost, until it has begun anew (renegotiation/ice_restart.py)."""
+    """The page's ICE when its connection was lost, or a restart refused, until it has begun anew (ice_restart.py)."""
     ims_offer: str = ""
     wic_answer: str = ""
     """Repeated in the 2xx for pages without reliable provisional responses."""

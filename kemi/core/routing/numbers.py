@@ -71,6 +71,8 @@ class Dialled:
     """+E.164, a local number, or sip:NAME@DOMAIN."""
     parameters: tuple[str, ...] = ()
     """Portability and carrier parameters that may pass, as ``npdi`` and ``rn=+4930…``."""
+    as_number: str = ""
+    """What the digits of another domain's user would be here, as +E.164: barring counts for that as well."""
 
     @property
     def is_global(self) -> bool:
@@ -99,10 +101,15 @@ class ServiceCode(BadNumber):
         self.number = number
 
 
-def dialled_from_uri(uri: str, plan: DialPlan, *, trusted: bool = False) -> Dialled:
+def dialled_from_uri(uri: str, plan: DialPlan, *, trusted: bool = False, realm: str = "") -> Dialled:
     """Read a Request-URI; raise BadNumber.
 
-    ``trusted``: portability parameters of the core pass, those of pages never (RFC 4694 §6).
+    Args:
+        uri: as it came.
+        plan: of whoever calls.
+        trusted: portability parameters of the core pass, those of pages never (RFC 4694 §6).
+        realm: whose plan that is: without user=phone, digits at another domain are a user there (RFC 3261 §19.1.1).
+            Default: any domain's digits are a number of the plan.
     """
     scheme, _, rest = uri.strip().partition(":")
     scheme = scheme.lower()
@@ -118,11 +125,24 @@ def dialled_from_uri(uri: str, plan: DialPlan, *, trusted: bool = False) -> Dial
     name = user.partition(":")[0]
     number = unquote(name)
     digits = number.partition(";")[0].translate(_SEPARATORS)
-    if is_phone or _GLOBAL.fullmatch(digits) or _LOCAL.fullmatch(digits):
+    is_number = is_phone or _GLOBAL.fullmatch(digits) or _LOCAL.fullmatch(digits)
+    elsewhere = not is_phone and _is_elsewhere(host, realm)
+    if is_number and not elsewhere:
         return _from_tel(number, plan, trusted)
     if not _USER.fullmatch(name) or not _HOST.fullmatch(host):
         raise BadNumber("this is no sip: address (RFC 3261 §19.1)")
-    return Dialled(f"sip:{name}@{host.lower()}")
+    as_number = ""
+    if is_number:
+        with suppress(BadNumber):
+            as_number = _from_tel(number, plan, trusted=False).number
+    return Dialled(f"sip:{name}@{host.lower()}", as_number=as_number if as_number.startswith("+") else "")
+
+
+def _is_elsewhere(host: str, realm: str) -> bool:
+    """Whether a host is another domain: neither the realm, nor below it, nor a machine's address."""
+    domain = host.lower().partition(":")[0].rstrip(".")
+    is_address = host.startswith("[") or domain.rpartition(".")[2].isdecimal()
+    return bool(realm) and not is_address and not f".{domain}".endswith(f".{realm.lower()}")
 
 
 def may_be_emergency(uri: str) -> bool:

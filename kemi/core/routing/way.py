@@ -64,6 +64,8 @@ class Way:
     """Whose limits count for this call."""
     is_emergency: bool = False
     """An emergency call: no limits count, and it goes out with PRIORITY_LINES of kemi/core/emergency.py."""
+    as_number: str = ""
+    """What is barred beside ``number``: ``Dialled.as_number``."""
 
 
 def way_of(
@@ -89,10 +91,11 @@ def way_of(
         return None
     unknown: ServiceCode | None = None
     try:
-        dialled = dialled_from_uri(uri, plan)
+        dialled = dialled_from_uri(uri, plan, realm=realm)
     except ServiceCode as error:
         dialled, unknown = Dialled(error.number), error
-    rows = find(index, Query(realm, user_class, dialled.number, now), spin)
+    query = Query(realm, user_class, dialled.number, now)
+    rows = barring(index, query, dialled, spin) or find(index, query, spin)
     if unknown is not None and not is_for_codes(rows):
         raise unknown
     if not rows:
@@ -106,10 +109,23 @@ def way_of(
     permission = permission_of(permissions or {}, user_class)
     cost = CostClass.INTERNAL
     if row.to in (Target.CORE, Target.TRUNK):
-        cost = may_call(permission, plan, dialled.number, by_trunk=any(trunks))
+        called = filter(None, (dialled.number, dialled.as_number))
+        cost = dearest([may_call(permission, plan, one, by_trunk=any(trunks)) for one in called])
     if any(trunks) and dialled.number.startswith("sip:"):
         raise SipReject("a trunk is called by numbers only", status=404, reason_phrase="Not Found")
     return _way(row, trunks, conferences, uri, dialled, cost, permission)
+
+
+def barring(index: RouteIndex, query: Query, dialled: Dialled, spin: float) -> list[Route]:
+    """Return the rows that refuse digits at another domain as the number they are here; none where there is a row
+    for that domain itself, which is nearer.
+
+    ``query``: for ``dialled``.
+    """
+    if not dialled.as_number or any(row.number != ANY for row in find(index, query, spin)):
+        return []
+    rows = find(index, replace(query, number=dialled.as_number), spin)
+    return rows if rows and rows[0].to is Target.REFUSE else []
 
 
 def is_for_codes(rows: Sequence[Route]) -> bool:
@@ -160,7 +176,10 @@ def _way(
         uri = conferences[row.name]
     elif row.to is Target.USER:
         uri = row.name
-    return Way(row.id, uri, row.profile, trunks, dialled.number, parameters, cost, permission)
+    return Way(
+        *(row.id, uri, row.profile, trunks, dialled.number, parameters, cost, permission),
+        as_number=dialled.as_number,
+    )
 
 
 def may_call(permission: Permission, plan: DialPlan, number: str, *, by_trunk: bool) -> CostClass:

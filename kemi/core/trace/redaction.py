@@ -46,6 +46,9 @@ _HIDDEN: Final = (
 """Parameters of URIs; postd is what is dialled once the far end has answered (RFC 2806 §2.2)."""
 _PASSWORD: Final = re.compile(r"^(sips?:[^@:]*):[^@]*(?=@)", re.IGNORECASE)
 _PARAMETERS: Final = re.compile(rf"[;?&](?:{_HIDDEN})(?:=|%3d)[^;@]*", re.IGNORECASE)
+_SERVICE_CODE: Final = r"(?:[*#]|%2[aA3])+\d+"
+_AFTER_CODE: Final = re.compile(rf"^((?:sips?|tel):{_SERVICE_CODE})(?:\*|%2a)[^;?@]*", re.IGNORECASE)
+"""What follows a service code may be a PIN (TS 22.030 §6.5.2: *SC*SI#), dialled for USSD or for a service."""
 
 
 class _Secret:
@@ -136,9 +139,8 @@ _SECRETS: Final = (
         "token=", "authorization=", "password=", "passwd=", "pwd=", "pin=", "secret=", "key=", "postd=", "ck=", "ik=",
         "nonce=", "response=", "%3d",
     ),
-    # What follows a service code may be a PIN (TS 22.030 §6.5.2: *SC*SI#), dialled for USSD or for a service.
     _Secret(
-        r"(:(?<=(?i:sip|ips|tel):)(?:[*#]|%2[aA3])+\d+)(?:\*|%2[aA])[^;?@>\s\"]*",
+        rf"(:(?<=(?i:sip|ips|tel):){_SERVICE_CODE})(?:\*|%2[aA])[^;?@>\s\"]*",
         rf"\g<1>*{MASK}",
         ":*", ":#", ":%2a", ":%23",
     ),
@@ -195,8 +197,11 @@ def redact_sdp(sdp: str) -> str:
 
 
 def address_of(uri: str) -> str:
-    """Return a URI without its password and secret parameters: whoever calls it back has no use for a mask."""
-    return _PARAMETERS.sub("", _PASSWORD.sub(r"\1", uri))
+    """Return a URI without its password and secret parameters: whoever calls it back has no use for a mask.
+
+    One stands for what follows a service code: without it that would be another code.
+    """
+    return _AFTER_CODE.sub(rf"\1*{MASK}", _PARAMETERS.sub("", _PASSWORD.sub(r"\1", uri)))
 
 
 def name_of(uri: str) -> str:

@@ -58,9 +58,11 @@ def _history(hops: Iterable[tuple[str, str, bool]], target: str) -> str:
     """Return entries for URIs a call was for, each with why it left and whether it is private, the oldest first."""
     entries, index, cause = [], "1", 0
     for uri, reason, private in [*hops, (target, "", False)]:
+        can_say = uri.lower().startswith("sip")  # no other URI has header fields
+        shown = uri if can_say or not private else ANONYMOUS
         caused = f";cause={cause}" if cause else ""
         hidden = "?Privacy=history" if private else ""
-        entries.append(f"<{uri}{caused}{hidden}>;index={index}")
+        entries.append(f"<{shown}{caused}{hidden}>;index={index}")
         index += ".1"
         cause = CAUSES.get(reason.lower(), CAUSES["unknown"])
     return ", ".join(entries)

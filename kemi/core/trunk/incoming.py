@@ -206,9 +206,9 @@ def caller_of(request: Request, trunk: Trunk) -> Caller:
         "anonymous",
         "restricted",
     )
+    restricted = withholds_identity(request.headers) or "Remote-Party-ID" in private_headers(request.headers)
     return Caller(
-        next((number for uri in uris if (number := _number_of(uri, trunk))), ""),
-        anonymous or withholds_identity(request.headers),
+        next((number for uri in uris if (number := _number_of(uri, trunk))), ""), anonymous or restricted
     )
 
 
@@ -221,8 +221,10 @@ def _number_of(uri: str, trunk: Trunk) -> str:
 
 
 def _global_uri(uri: str, trunk: Trunk) -> str:
-    """Return a URI of a trunk with its number as +E.164, as From has the caller's; what is none stays as it is."""
-    number = "" if user_of(uri).startswith("+") else _number_of(uri, trunk)
+    """Return a URI of a trunk with its number as +E.164, as From has the caller's; what is none, or is in a sip: URI
+    so already, stays as it is."""
+    is_read = uri.lower().startswith("sip") and user_of(uri).startswith("+")
+    number = "" if is_read else _number_of(uri, trunk)
     return f"sip:{number}@{trunk.host};user=phone" if number else uri
 
 

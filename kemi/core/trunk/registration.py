@@ -7,7 +7,7 @@
 | asking | challenged | asking, at once; waiting where the password was refused |
 | asking | too_brief | asking, at once, for as long as the trunk wants (423) |
 | asking | refused | waiting: a longer time, nothing will be otherwise soon |
-| asking | unreachable | asking at the next next hop, at once; waiting after the last one |
+| asking | unreachable | asking at the next next hop that may be asked, at once; waiting after the last one |
 | any but gone | leave | leaving: REGISTER with Expires 0; gone where there is nothing to leave |
 | leaving | challenged | leaving, at once |
 | leaving | granted, refused, unreachable, too_brief | gone |
@@ -122,7 +122,9 @@ class Registration:
     hop: int = 0
     """Which next hop we are at."""
     tried: int = 0
-    """Next hops that failed in this round."""
+    """Next hops that failed in this round, or were left alone."""
+    not_before: dict[int, float] = field(default_factory=dict)
+    """Next hop -> when it may be asked again, of those that have said (RFC 3261 §20.33)."""
     rounds: int = 0
     """In which nobody answered, in a row."""
     refusals: int = 0
@@ -297,14 +299,20 @@ def _unreachable(registration: Registration, trunk: Trunk, answer: Answer, now: 
     if registration.state is State.LEAVING:
         move(registration, Event.UNREACHABLE, now)
         return False
-    registration.hop = (registration.hop + 1) % len(trunk.uris)
+    hops = len(trunk.uris)
+    registration.not_before[registration.hop] = now + min(answer.retry_after_s, MOST_RETRY_S)
     registration.challenge = None
-    registration.tried += 1
-    if registration.tried < len(trunk.uris):
-        return True
+    while registration.tried < hops:
+        registration.hop = (registration.hop + 1) % hops
+        registration.tried += 1
+        if registration.tried < hops and registration.not_before.get(registration.hop, 0.0) <= now:
+            return True
     wait_s = min(RETRY_S * 2**registration.rounds, MOST_RETRY_S) * (0.5 + jitter / 2)
     registration.rounds += 1
-    _wait(registration, now, min(max(wait_s, answer.retry_after_s), MOST_RETRY_S))
+    in_order = [(registration.hop + further) % hops for further in range(hops)]
+    asked_at = {hop: max(now + wait_s, registration.not_before.get(hop, 0.0)) for hop in in_order}
+    registration.hop = min(in_order, key=asked_at.__getitem__)
+    _wait(registration, now, min(asked_at[registration.hop] - now, MOST_RETRY_S))
     move(registration, Event.UNREACHABLE, now)
     return False
 

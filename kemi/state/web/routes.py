@@ -17,7 +17,7 @@ from kemi.core.routing.lookup import Query, Verdict, explain, find
 from kemi.core.routing.numbers import Dialled, DialPlan, ServiceCode, dialled_from_uri
 from kemi.core.routing.permissions import CallDenied, limits_in_words, permission_of
 from kemi.core.routing.table import Route, Target
-from kemi.core.routing.way import is_for_codes, may_call
+from kemi.core.routing.way import barring, is_for_codes, may_call
 from kemi.state import keys
 from kemi.state.route_index import RouteFile
 from kemi.state.routing_document import RoutingDocument, check_document
@@ -122,14 +122,23 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 def dialled_by_table(document: RoutingDocument, realm: str, user_class: str, uri: str, now: float) -> Dialled:
-    """Return whom a call is for, as gateways read it; raise BadNumber, as of a service code that no row is for."""
+    """Return whom a call is for, as gateways read it; raise BadNumber, as of a service code that no row is for.
+
+    Of digits at another domain that is the number they are here, where a row refuses it.
+    """
     try:
-        return dialled_from_uri(uri, document.plans.get(realm, DialPlan()))
+        dialled = dialled_from_uri(uri, document.plans.get(realm, DialPlan()), realm=realm)
     except ServiceCode as error:
         with RouteFile.in_memory(document.routes) as index:
             if not is_for_codes(find(index, Query(realm, user_class, error.number, now), 0.0)):
                 raise
         return Dialled(error.number)
+    if dialled.as_number:
+        query = Query(realm, user_class, dialled.number, now)
+        with RouteFile.in_memory(document.routes) as index:
+            if barring(index, query, dialled, 0.0):
+                return Dialled(dialled.as_number)
+    return dialled
 
 
 def explanation(

@@ -224,4 +224,5 @@ def _connected(port: int) -> ClientConnection:
         subprotocols=[Subprotocol("janus-protocol")],
         compression=None,
         ping_interval=None,
+        legacy=True,
     )

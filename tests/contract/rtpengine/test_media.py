@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from kemi.adapters.relay.repertoires import far_speech
+from kemi.adapters.relay.repertoires import answered_codecs, far_speech
 from kemi.core.sdp.interwork import ims_answer_media, repertoire, widened_offer
 from rtpengine.capabilities import capabilities
 from rtpengine.ng.commands import MediaOptions, PlayDtmf
@@ -108,20 +108,22 @@ class Call:
         *,
         digits: bool = True,
         offered: tuple[str, ...] = DEFAULT_IMS_AUDIO_CODECS,
+        wic_offer: Callable[[str, int], str] = plain_offer,
     ) -> None:
         """Reserve, with the placeholder the gateway takes for this transport."""
         self.client, self.digits, self.offered = client, digits, offered
         self.profile = plain_profile(PLACEHOLDER, digits=digits, offered=offered)
         self.wic, self.reverse = (peers.enter_context(RtpPeer(WIC_ADDRESS)) for _ in range(2))
         self.ims = peers.enter_context(RtpPeer("127.0.0.9"))
-        self.session = MediaSession(name, "audio", plain_offer(WIC_ADDRESS, self.wic.port), transport)
+        self.session = MediaSession(name, "audio", wic_offer(WIC_ADDRESS, self.wic.port), transport)
 
         assumed = OPUS if transport is SHARED else PCMA
 
         def placeholder(offer: str) -> str:
             return answer_to(offer, *assumed.rtpmaps, host=IMS_ADDRESS)
 
-        widened = self.widened(placeholder, f"{name}-other") if transport is SHARED else None
+        widens = transport is SHARED and wic_offer is plain_offer
+        widened = self.widened(placeholder, f"{name}-other") if widens else None
         self.reserved: Reservation = run(
             reserve(self.session, self.profile, placeholder, reverse=True, widened_offer=widened), client
         )
@@ -177,7 +179,7 @@ class Call:
             answer,
             self.reverse_answer,
             daemon_version=version or daemon_version(),
-            answered=frozenset(encoding.partition("/")[0] for encoding in repertoire(answer).encodings),
+            answered=answered_codecs(self.session.wic_offer, answer),
         )
         run(steps, self.client)
 

@@ -193,6 +193,15 @@ class TestWeb:
 
 
 class TestCommands:
+    def test_an_empty_table_is_none(self, operator: Operator, file: Path, tmp_path: Path) -> None:
+        assert operator("routes", "load", str(file)).stdout.endswith(" counts\n")
+        empty = tmp_path / "empty.json"
+        empty.write_text('{"routes": []}')
+        assert (
+            " is empty, and there is no table: every call " in operator("routes", "load", str(empty)).stdout
+        )
+        assert operator("routes", "load", str(empty)).stdout.endswith(" is empty, as it was\n")
+
     def test_a_table_is_loaded_shown_and_explained(
         self, operator: Operator, file: Path, tmp_path: Path, store: redis.Redis
     ) -> None:
@@ -233,6 +242,32 @@ class TestCommands:
         at = ("--realm", "home.example", "--at", "2026-11-26T12:00")
         told = operator("routes", "explain", number, *at).stdout.splitlines()
         assert told[1:3] == [f"rates: {whether}", NOT_LOOKED_AT]
+
+    @pytest.mark.parametrize(
+        ("user", "means", "whether"),
+        [
+            ("0301234567", "sip:0301234567@other.example", "national, allowed by the table"),
+            ("0900123456", "+49900123456", "premium, refused by the table"),
+            (
+                "0301234567;phone-context=x",
+                "sip:0301234567;phone-context=x@other.example",
+                "national, allowed by the table",
+            ),
+        ],
+    )
+    def test_digits_at_another_domain_are_told_to_be_its_user_or_why_they_are_refused(
+        self, operator: Operator, file: Path, user: str, means: str, whether: str
+    ) -> None:
+        rows = [
+            {"id": "all", "number": "*", "to": "core"},
+            {"id": "no", "number": "+49900*", "to": "refuse", "status": 403},
+        ]
+        file.write_text(json.dumps({"plans": {"home.example": {"country": "DE"}}, "routes": rows}))
+        operator("routes", "load", str(file))
+        uri = f"sip:{user}@other.example"
+        told = operator("routes", "explain", uri, "--realm", "home.example").stdout.splitlines()
+        assert told[0].endswith(f"{uri} in home.example is {means}")
+        assert told[1] == f"rates: {whether}"
 
     @pytest.mark.parametrize(
         ("number", "why"),

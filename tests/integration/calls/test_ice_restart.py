@@ -11,7 +11,7 @@ from kemi.core.sdp.model import SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 from tests.integration.calls.incoming import PageCall, ringing
 from tests.integration.calls.stage import Call, Stage
-from tests.integration.calls.test_page_offers import local
+from tests.integration.calls.test_page_offers import NEW_ICE, local
 from tests.peers.call_plan import CallPlan, OfferReply, refused
 from tests.peers.sdp import offer_again
 from tests.peers.websocket import Loss, PageSocket
@@ -93,6 +93,20 @@ async def test_a_page_that_restarts_ice_itself_is_left_alone(stage: Stage) -> No
     assert (await call.wic.reinvite(own)).status == 200
     await asyncio.sleep(2 * WAIT_S)
     assert len(offers(call)) == before
+    await call.hang_up()
+
+
+async def test_a_page_whose_own_restart_met_a_relay_that_slept_is_offered_one(stage: Stage) -> None:
+    page = await stage.page()
+    call = await stage.answered(page)
+    before = offers(call)
+    with stage.relay_asleep():
+        assert (await call.wic.reinvite(offer_again(local(call), ice=NEW_ICE))).status == 503
+    await stage.logged(call.call_id, "event=relay_told")
+    offer = await offered(call, len(before))
+    assert ice(offer).isdisjoint(ice(before[-1]))
+    await stage.logged(call.call_id, "event=ice_restarted")
+    assert (await call.wic.info()).status == 200
     await call.hang_up()
 
 

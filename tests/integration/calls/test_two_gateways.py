@@ -14,12 +14,15 @@ from websockets.exceptions import InvalidStatus
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.stage import ALICE, Stage, until
 from tests.integration.calls.test_ice_restart import ice, offered, offers
-from tests.integration.calls.test_page_offers import change, directions, local
+from tests.integration.calls.test_page_offers import change, directions, local, requests_at_core
 from tests.integration.calls.test_restart import restart, settled
 from tests.integration.calls.test_takeover import change_at_last
 from tests.integration.calls.two_gateways import comes_to, first_gateway, second_gateway
 from tests.lab.lab import Lab
+from tests.peers.core_script import CoreScript, Final
+from tests.peers.device_sdp import DeviceMedia
 from tests.peers.sdp import offer_again
+from tests.peers.sip import SipRequest
 from tests.peers.udp import Address
 from tests.peers.wic import ScriptedWic
 
@@ -156,6 +159,28 @@ async def test_a_call_goes_with_its_page(stage: Stage, other: Lab) -> None:
     assert resumed.status == 200
     assert (await call.ims.info("text/plain", "found you")).status == 200
     assert (await call.wic.info()).status == 200
+    await call.hang_up()
+
+
+@pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
+async def test_the_far_end_hears_at_once_where_its_call_is(stage: Stage, other: Lab, method: str) -> None:
+    """It has no session timer, and the page says nothing."""
+    allow = ("Allow", f"INVITE, ACK, CANCEL, BYE, INFO, {method}")
+    stage.core.script = CoreScript((Final(200, DeviceMedia(), headers=(allow,)),))
+    page = await stage.page()
+    call = await stage.answered(page)
+    await settled(stage, call.call_id)
+    await lost(stage, page)
+    await comes_to(other, page)
+    there = f":{other.info.gateway.sip_port}"
+
+    def told() -> list[SipRequest]:
+        requests = requests_at_core(call, method)
+        return [request for request in requests if (request.contact_uri or "").endswith(there)]
+
+    await until(lambda: len(told()) > 0, lambda: "nobody told the far end", 15)
+    assert "Session-Expires" not in {name for name, _ in told()[0].headers}
+    assert (await call.ims.info("text/plain", "found you")).status == 200
     await call.hang_up()
 
 

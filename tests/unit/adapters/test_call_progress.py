@@ -11,13 +11,17 @@ import msgspec
 import pytest
 
 from kemi.adapters.calls import progress as call_progress
+from kemi.adapters.calls.dispatcher import Dispatcher
+from kemi.adapters.calls.executor import Executor
 from kemi.adapters.calls.progress import CallProgress, ProgressNotes
 from kemi.adapters.housekeeping import Housekeeping
 from kemi.adapters.notices import Notices
-from kemi.core.call.actions import RecordProgress, TellDigit
+from kemi.core.call.actions import Action, RecordProgress, TellDigit
 from tests.fakes.table import MemoryTable
 from tests.unit.adapters import test_call_history as history
 from tests.unit.adapters.test_shared_state import finished_call
+from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.ladder import CALL_ID, Call
 
 STEP = RecordProgress("key", "call-id", "sip:alice@ims.example", "sip:bob@ims.example", True, "started")
 
@@ -55,6 +59,24 @@ def test_each_step_is_told_once_and_in_order() -> None:
     world.note("ringing", at=4.0)
     assert world.told() == []
     assert world.reached == [("started", 1.0), ("ringing", 2.0), ("answered", 3.0)]
+
+
+def test_a_slow_worker_with_a_180_does_not_take_its_ringing_away() -> None:
+    """Another one has the 200 behind it in hand meanwhile, and is faster."""
+    world, call = World(), Call.forwarded()
+    executor = Executor.__new__(Executor)
+    executor._progress = world.notes
+
+    def perform(_key: str, action: Action) -> None:
+        if isinstance(action, RecordProgress):
+            if action.state == "ringing":
+                worker.dispatch(CALL_ID, call.ims_reply(200, body=sdp.core_answer()))
+            executor._record_progress(action)
+
+    calls = SimpleNamespace(change=lambda _key, step: step(call.record))
+    worker = Dispatcher(call.settings, calls, SimpleNamespace(perform=perform))  # type: ignore[arg-type]
+    worker.dispatch(CALL_ID, call.ims_reply(180))
+    assert [one["type"] for one in world.told()] == ["call_ringing", "call_answered"]
 
 
 @pytest.mark.parametrize(

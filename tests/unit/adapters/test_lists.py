@@ -122,6 +122,16 @@ class TestWhoIsTold:
         assert sent(kamailio, page, message) == [403]
         assert kamailio.tables["counter"] == {"denied.site_policy": "1"}
 
+    def test_of_digits_at_another_domain_that_are_such_a_number_here(
+        self, kamailio: FakeKamailio, page: Gateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        way = Way("r", BOB, "", number="sip:00979123456789@partner.example", as_number="+979123456789")
+        monkeypatch.setattr(RouteReader, "way", lambda *_: way)
+        message = naming("INVITE", [])
+        message.body = ""
+        assert sent(kamailio, page, message) == [403]
+        assert kamailio.tables["counter"] == {"denied.site_policy": "1"}
+
 
 class TestLimits:
     """The calls of one request are counted together."""

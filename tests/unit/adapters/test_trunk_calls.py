@@ -24,6 +24,7 @@ from tests.fakes.sip import FakeMessage
 from tests.unit.adapters.conftest import AbsentRedis
 from tests.unit.adapters.played import MESSAGE
 from tests.unit.adapters.relay import ScriptedRelay
+from tests.unit.adapters.test_traces import Site
 from tests.unit.site import SETTINGS_TEXT
 
 TRUNK = """
@@ -159,6 +160,19 @@ def test_a_call_that_cannot_even_be_sent_takes_nobody_s_place(world: World) -> N
     refused = "\n".join(world.kamailio.replies[-1].headers)
     assert "Reason: Q.850;cause=34" in refused
     assert "Retry-After" not in refused
+
+
+@pytest.mark.parametrize("privacy", ["none", "id"])
+def test_heads_of_traces_name_no_caller_who_withholds_a_number(
+    world: World, monkeypatch: pytest.MonkeyPatch, privacy: str
+) -> None:
+    traces = Site()
+    monkeypatch.setattr("kemi.adapters.trunks.calls.NOTES", traces.worker)
+    line = "INVITE sip:+4930123@192.0.2.1 SIP/2.0"
+    world._came(message(line, "c1", "INVITE", CARRIER, further=f"Privacy: {privacy}\n"))
+    traces.work()
+    hidden = {portion.head.peer == "sip:anonymous@anonymous.invalid" for portion in traces.redis["c1"]}
+    assert hidden == {privacy == "id"}
 
 
 @pytest.mark.parametrize("rings", [False, True])

@@ -63,6 +63,7 @@ def test_a_gateway_of_an_older_release_tells_no_legs() -> None:
             {"incoming": Incoming(), "remote_identity": "sip:bob@x tel:+49302"}, "sip:bob@x", id="asserted"
         ),
         pytest.param({"dialled": "tel:0301"}, "tel:0301", id="called by another number than it is sent to"),
+        pytest.param({"dialled": "tel:*33*4711%23"}, "tel:*33****", id="service code with a PIN"),
         pytest.param({"remote_identity": "sip:bob@x"}, "sip:bob@x", id="who answers"),
         pytest.param({}, "tel:+49302", id="of the release before"),
     ],
@@ -72,6 +73,6 @@ def test_the_peer_is_whom_the_history_will_name(changes: dict[str, Any], peer: s
     call.request_uri = "tel:+49302"
     (told_of,) = calls_from_texts({"gw1": told(call)}, "q")["gw1"].calls
     assert told_of.peer == told_of.far.party == peer_of(call) == peer
-    for party in (peer, "+49301", "+49302", "bob"):  # what is not told is not found either
+    for party in (peer, "+49301", "+49302", "bob", "4711"):  # what is not told is not found either
         text = answer_text("q", CallQuestion(party=party), [record_to_text(call)], lambda _: {}, 1.0)
         assert calls_from_texts({"gw1": text}, "q")["gw1"].total == int(party in peer)

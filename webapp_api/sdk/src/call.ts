@@ -204,7 +204,8 @@ export abstract class Call {
 
   /**
    * Send from another microphone or camera; what was muted stays so. UsageError when nothing of `kind` is sent,
-   * CallEndedError when the call is over before the device is there.
+   * CallEndedError when the call is over before the device is there. Of several at once the one asked for last stays:
+   * another one's device is given back as soon as it comes too late or is replaced, and its promise resolves, too.
    */
   useDevice(kind: MediaKind, constraints: MediaTrackConstraints): Promise<void> {
     return this.#changes.useDevice(kind, constraints);

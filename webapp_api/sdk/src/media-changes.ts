@@ -29,6 +29,11 @@ export class MediaChanges {
   readonly #muted = new Set<string>();
   /** Names the video that is being added; removing video takes the name away. */
   #adding: symbol | undefined;
+  /** How many devices were asked for, and of each kind the number of the one that is used. */
+  #asked = 0;
+  readonly #used = new Map<MediaKind, number>();
+  /** One device is put on a line at a time. */
+  #turn: Promise<void> = Promise.resolve();
   /** What the far side did not take. */
   #refused: MediaStreamTrack | undefined;
 
@@ -145,12 +150,21 @@ export class MediaChanges {
     this.#dropCamera();
   }
 
-  /** Nothing is agreed anew: the line sends from another device. */
+  /** Nothing is agreed anew: the line sends from another device. One asked for later stays, also if it came first. */
   async useDevice(kind: MediaKind, constraints: MediaTrackConstraints): Promise<void> {
     this.#needGoingOn();
+    this.#asked += 1;
+    const number = this.#asked;
     const device = await acquireLocalMedia({ audio: false, [kind]: constraints });
-    try {
+    const used = this.#turn.then(async () => {
+      this.#needGoingOn();
+      if (number < (this.#used.get(kind) ?? 0)) return releaseLocalMedia(device);
       await this.#sendFrom(kind, device.stream.getTracks()[0]);
+      this.#used.set(kind, number);
+    });
+    this.#turn = used.catch(() => undefined);
+    try {
+      await used;
     } catch (error) {
       releaseLocalMedia(device);
       throw error;

@@ -19,6 +19,9 @@ const DOCUMENT = {
   profiles: [],
 };
 
+/** As the service gives it: nothing is left out. */
+const EMPTY = { routes: [], plans: {}, trunk_groups: {}, conferences: {}, permissions: {}, profiles: [] };
+
 test("a table becomes a text with a row a line, and the same table again", () => {
   const text = textOfTable(DOCUMENT);
   assert.deepEqual(JSON.parse(text), DOCUMENT);
@@ -153,9 +156,9 @@ test("the table that is shown is edited and loaded when the operator means it, i
   assert.equal(loading.asked.length, 1, "the operator has said no");
   loading.says = true;
   await loading.load('{"routes": []}');
-  assert.match(loading.questions[1]?.text ?? "", /^Version 7 with 2 rows counts now; the new table has 0 rows\. /);
+  assert.match(loading.questions[1]?.text ?? "", /^Version 7 with 2 rows counts now; the new table has 0 rows\. It is empty, and counts as none\. Every call goes to /);
   assert.deepEqual(loading.asked.slice(1), [["PUT", { routes: [] }, { "if-match": '"7"' }]]);
-  assert.deepEqual(loading.told, ["The table is loaded: version 9 counts."]);
+  assert.deepEqual(loading.told, ["The table is loaded. Version 9 counts."]);
   assert.equal(loading.page.byId("table-text"), undefined);
   assert.match(loading.page.text, /^Version 9 counts\./);
 });
@@ -166,6 +169,20 @@ test("the first table begins with a row for everything", async () => {
   await loading.load();
   assert.match(loading.questions[0]?.text ?? "", /^Every call goes to the core, or without a core to users alone\. The table has 1 row\. Other numbers, .* get 404 /);
   assert.deepEqual(loading.asked[1], ["PUT", { routes: [{ id: "all", number: "*", to: "core" }] }, { "if-match": '"0"' }]);
+});
+
+test("an empty table is none: it is not said to count, and is not what the next one begins with", async () => {
+  const loading = new Loading(7);
+  loading.put = () => Promise.resolve({ version: 9, table: EMPTY });
+  await loading.open();
+  await loading.load("{}");
+  assert.deepEqual(loading.told, ["The table is loaded. Version 9 is empty, and counts as none."]);
+  assert.match(loading.page.text, /^Version 9 is empty, and counts as none\. Every call goes to the core, or without a core to users alone\./);
+  (loading.page.find("Load another table") ?? assert.fail()).click();
+  assert.deepEqual(JSON.parse(loading.text.value), { routes: [{ id: "all", number: "*", to: "core" }] });
+  await loading.load();
+  assert.match(loading.questions[1]?.text ?? "", /^Every call goes to the core, .* The table has 1 row\. Other numbers, /);
+  assert.deepEqual(loading.asked.at(-1)?.[2], { "if-match": '"9"' });
 });
 
 test("what is no JSON is not sent, what the service refuses is told by line, and the text stays", async () => {
@@ -189,7 +206,7 @@ test("a table that somebody else has replaced is not overwritten before the oper
   await loading.open();
   loading.put = () => Promise.reject(new ApiError(412, "Somebody has replaced the table meanwhile; read it again."));
   const said = await loading.load('{"routes": []}');
-  assert.match(said, /^Nothing was loaded now: version 7 has been replaced meanwhile, by somebody else, .* lost\. Version 8 counts now/);
+  assert.match(said, /^Nothing was loaded now: version 7 has been replaced meanwhile, by somebody else, .* lost\. Version 8 counts\. It is shown below/);
   assert.match(loading.page.text, /^Version 8 counts\./);
   assert.equal(loading.text.value, '{"routes": []}');
   loading.put = () => Promise.resolve({ version: 9, table: DOCUMENT });

@@ -150,22 +150,51 @@ describe("another device", () => {
     }
   });
 
-  test("is muted by who mutes the one that came while the line took it", async () => {
+  test("that was asked for last stays while the line takes the one before, and is muted by who mutes that", async () => {
     const [microphone, second, third] = [new Track("audio"), new Track("audio"), new Track("audio")];
     const call = new RunningCall(microphone);
     let taken: () => void = () => undefined;
     call.attach = () => new Promise((resolve) => (taken = resolve));
     const changed = call.changes.useDevice("audio", {});
+    call.give(second);
+    await new Promise((resolve) => setImmediate(resolve));
+    const last = call.changes.useDevice("audio", {});
     call.give(third);
     await new Promise((resolve) => setImmediate(resolve));
-    call.attach = () => Promise.resolve();
-    const between = call.changes.useDevice("audio", {});
-    call.give(second);
-    await between;
     call.changes.mute("audio", true);
+    call.attach = () => Promise.resolve();
     taken();
-    await changed;
-    assert.deepEqual([call.changes.muted("audio"), third.enabled, second.stopped], [true, false, true]);
+    await Promise.all([changed, last]);
+    assert.deepEqual([call.changes.muted("audio"), third.enabled, third.stopped], [true, false, false]);
+    assert.deepEqual([microphone.stopped, second.stopped, call.sent.get("audio")], [true, true, third]);
+    assert.deepEqual(call.media.stream.getTracks(), [third]);
+  });
+
+  test("that was asked for last stays when it comes first: the other one is given back", async () => {
+    const [microphone, late, last] = [new Track("audio"), new Track("audio"), new Track("audio")];
+    const call = new RunningCall(microphone);
+    const first = call.changes.useDevice("audio", {});
+    const giveLate = call.give;
+    const second = call.changes.useDevice("audio", {});
+    call.give(last);
+    await second;
+    giveLate(late);
+    await first;
+    assert.deepEqual([microphone.stopped, late.stopped, last.stopped, call.sent.get("audio")], [true, true, false, last]);
+    assert.deepEqual(call.media.stream.getTracks(), [last]);
+  });
+
+  test("that is not to be had takes no other one's place", async () => {
+    const [microphone, other] = [new Track("audio"), new Track("audio")];
+    const call = new RunningCall(microphone);
+    const first = call.changes.useDevice("audio", {});
+    const give = call.give;
+    const failed = assert.rejects(call.changes.useDevice("audio", {}), { kind: "usage" });
+    call.give();
+    await failed;
+    give(other);
+    await first;
+    assert.deepEqual([microphone.stopped, other.stopped, call.sent.get("audio")], [true, false, other]);
   });
 
   test("for a call that ends while the person is asked is given back", async () => {

@@ -130,6 +130,8 @@ for (const [peer, name, address] of [
   ["sip:600;phone-context=ims.example.com@ims.example.com;user=phone", "600", "600"],
   ["sip:600@ims.example.com", "600@ims.example.com", "600@ims.example.com"],
   ["sip:*21%23@ims.example.com", "*21%23@ims.example.com", "*21%23@ims.example.com"],
+  ["sip:*21****@ims.example.com;user=phone", "*21****@ims.example.com", ""],
+  ["tel:*33****;phone-context=ims.example.com", "*33****", ""],
   ["sip:bob@ims.example.com;transport=tcp", "bob@ims.example.com", "bob@ims.example.com"],
   ["", "Unknown", ""],
 ] as const) {

@@ -211,8 +211,8 @@ def on_timer(record: CallRecord, event: TimerFired, settings: CallSettings) -> l
         return on_answer_timeout(record)
     if refresh.may_be_refreshed(record, event.due):
         return [act.Schedule(record.key, event.due, refresh.LOOK_AGAIN_S)]
-    if event.due is Due.SESSION_REFRESH:
-        return refresh.on_refresh_due(record, settings)
+    if event.due in refresh.DUES:
+        return refresh.on_refresh_due(record, event.due, settings)
     if event.due is Due.SESSION_EXPIRED:
         return refresh.on_session_expired(record, settings, reach_page=event.flow_alive)
     if event.due is Due.PAGE_SESSION_EXPIRED:

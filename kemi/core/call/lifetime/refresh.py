@@ -2,6 +2,8 @@
 
 A refresh changes nothing: UPDATE without a description where the far end takes one, else a re-INVITE with the
 description it has already.  The relay hears of it only where the answer is another one than before (RFC 3264 §8).
+
+The same request says where a call is now that has come from another gateway, whether its session expires or not.
 """
 
 from __future__ import annotations
@@ -34,7 +36,11 @@ _CALL_IS_GONE: Final = frozenset({408, 481})
 """RFC 3261 §12.2.1.2."""
 LOOK_AGAIN_S: Final = 1.0
 """So often a session whose time is up is looked at while an offer is open that may refresh it."""
-_CORE_CLOCK: Final = frozenset({Due.SESSION_REFRESH, Due.SESSION_EXPIRED})
+_TARGET_AGAIN_S: Final = 10.0
+"""After this time a far end that refused is told again where its call is."""
+DUES: Final = frozenset({Due.SESSION_REFRESH, Due.TARGET_REFRESH})
+"""What on_refresh_due is for."""
+_CORE_CLOCK: Final = DUES | {Due.SESSION_EXPIRED}
 _PAGE_CLOCK: Final = frozenset({Due.PAGE_SESSION_EXPIRED})
 _SAYS_NOTHING_OF_UPDATE: Final = frozenset({401, 407, 422, 491})
 """Refusals after which the method is the same; so it is where Retry-After says when to come again."""
@@ -48,11 +54,22 @@ def may_be_refreshed(record: CallRecord, due: Due) -> bool:
     return due in (_CORE_CLOCK if opened.former.tag else _PAGE_CLOCK)
 
 
-def on_refresh_due(record: CallRecord, settings: CallSettings) -> list[act.Action]:
-    """Refresh the session with the core."""
+def on_refresh_due(record: CallRecord, due: Due, settings: CallSettings) -> list[act.Action]:
+    """Refresh the session with the core, where that is ours to do; or tell the core where the call is now, whoever
+    refreshes its session, if it has one (RFC 3261 §12.2, RFC 3311 §5.1)."""
     session = record.ims_session
-    if session is None or not session.we_refresh or record.dialog is not Dialog.CONFIRMED:
+    if record.dialog is not Dialog.CONFIRMED:
         return []
+    if due is Due.TARGET_REFRESH:
+        if record.exchange is not None and not takes_update(record):
+            return [act.Schedule(record.key, due, LOOK_AGAIN_S)]
+        session = record.ims_session = session or SessionTimer(0, we_refresh=False)
+    elif session is None or not session.we_refresh:
+        return []
+    return _refresh(record, session, settings)
+
+
+def _refresh(record: CallRecord, session: SessionTimer, settings: CallSettings) -> list[act.Action]:
     method = "UPDATE" if takes_update(record) else "INVITE"
     if method == "INVITE" and record.exchange is not None:
         return [_again(record, session)]  # one INVITE at a time (RFC 3261 §14.1)
@@ -118,15 +135,20 @@ def on_refresh_answered(
         return end(record, settings, f"the far end answered our refresh with {event.status}", reach_page=True)
     session.refresh_cseq = 0
     session.failures += 1
+    if session.failures > MAX_FAILURES and not session.we_refresh:
+        session.failures = 0
+        record.ims_session = session if session.interval_s else None
+        note = act.Note("target_refresh_refused", logging.WARNING, {"status": event.status})
+        return [note, *session_timer.core_clock(record)]
     if session.failures > MAX_FAILURES:
         return end(record, settings, "our refreshes were refused", reach_page=True)
     if event.status == 422 and event.reply is not None:
         record.min_se_s = max(record.min_se_s, session_timer.min_se_of(event.reply))
         session.interval_s = max(session.interval_s, record.min_se_s)
-        return on_refresh_due(record, settings)
+        return _refresh(record, session, settings)
     if event.status in METHOD_NOT_TAKEN and event.method == "UPDATE":
         record.legs[record.confirmed_tag].takes_update = False
-        return on_refresh_due(record, settings)
+        return _refresh(record, session, settings)
     if event.status not in _SAYS_NOTHING_OF_UPDATE and event.retry_after_s is None:
         record.legs[record.confirmed_tag].takes_update = False  # perhaps none without a description
     return [_again(record, session, event)]
@@ -177,11 +199,13 @@ def _again(
     record: CallRecord, session: SessionTimer, event: OwnRequestAnswered | None = None
 ) -> act.Schedule:
     """Come back a little later; after glare at a time of our own (RFC 3261 §14.1)."""
-    delay_s = session_timer.time_for_retries_s(session) / (MAX_FAILURES + 1)
+    due, delay_s = Due.TARGET_REFRESH, _TARGET_AGAIN_S
+    if session.we_refresh:
+        due, delay_s = Due.SESSION_REFRESH, session_timer.time_for_retries_s(session) / (MAX_FAILURES + 1)
     if event is not None and event.status == 491:
         owns_call_id = record.incoming is None
         glare_s = 2.1 + event.jitter * 1.9 if owns_call_id else event.jitter * 2.0
         delay_s = min(delay_s, round(glare_s, 2))
     elif event is not None and event.retry_after_s is not None:
         delay_s = min(delay_s, event.retry_after_s)
-    return act.Schedule(record.key, Due.SESSION_REFRESH, delay_s)
+    return act.Schedule(record.key, due, delay_s)

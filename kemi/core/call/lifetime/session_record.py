@@ -10,6 +10,7 @@ class SessionTimer:
     """A session with one side that ends unless it is refreshed (RFC 4028)."""
 
     interval_s: int
+    """0: nothing expires, and a target refresh of ours is not answered yet."""
     we_refresh: bool
     failures: int = 0
     """How often our refresh was refused since the last one that was not."""

@@ -40,7 +40,7 @@ def offer_to_core(record: CallRecord, settings: CallSettings) -> tuple[str, ...]
 def request_to_core(record: CallRecord, settings: CallSettings) -> tuple[str, ...]:
     """Return the lines of an UPDATE or re-INVITE to the core: any of them is a refresh (RFC 4028 §7.4)."""
     session = record.ims_session
-    if session is None:
+    if session is None or not session.interval_s:
         return ()
     refresher = "uac" if session.we_refresh else "uas"
     min_se_s = max(record.min_se_s, settings.min_se_s)

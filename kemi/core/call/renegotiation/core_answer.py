@@ -27,6 +27,7 @@ from kemi.core.call.media.running import (
 )
 from kemi.core.call.own_request import learn_target, own_request_to_ims
 from kemi.core.call.record import CallRecord, Exchange, Medium, Offerer
+from kemi.core.call.renegotiation.ice_restart import expect_where_refused
 from kemi.core.call.renegotiation.page_change import (
     description_for_page,
     open_exchange,
@@ -183,7 +184,8 @@ def _on_relay_failed(
     """The core has taken the offer but the relay cannot follow: refuse it all the same, media go on as they were."""
     if record.ended or record.exchange is None:
         return [_forward(record, reply, settings, "")]
-    return [failed_note(record, event), *_refuse_for_core(record, reply, event.error)]
+    restart = expect_where_refused(record, settings)
+    return [failed_note(record, event), *_refuse_for_core(record, reply, event.error), *restart]
 
 
 def _refuse_for_core(record: CallRecord, reply: Reply, error: GatewayError) -> list[act.Action]:

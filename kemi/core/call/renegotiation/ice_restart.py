@@ -15,7 +15,8 @@ There is no way back: with the first command the relay forgets its former creden
 (RFC 7675) is refused, so that its media end within half a minute.  Where the page or the relay does not follow in the
 end, the call is over, with a reason, rather than up and silent.
 
-So is a relay made known to the page that has taken a restart of the page's too late, and was told what held before.
+The same is done for a page whose own restart was refused for a relay that was too slow, once that works again: the page
+has perhaps another network, or the relay has taken the restart all the same, and was told what held before.
 
 Not for a page with a line that has a transport of its own, for which the relay cannot begin; clients that have such
 lines are those that know.
@@ -73,6 +74,15 @@ def expect(record: CallRecord, settings: CallSettings, *, is_back: bool = False)
     return [act.Schedule(record.key, Due.ICE_RESTART, settings.ice_restart_s if is_back else LOOK_AGAIN_S)]
 
 
+def expect_where_refused(record: CallRecord, settings: CallSettings) -> list[act.Action]:
+    """The relay has failed at the page's open offer: one that begins ICE anew is to be made up for, unless the page has
+    tried once more by then."""
+    offered = {} if record.exchange is None else {one.kind: one.wic_offer for one in record.exchange.media}
+    before = ((offered.get(one.kind, one.wic_offer), one.wic_offer) for one in record.media if one.active)
+    begins = any(_ufrag(new) != _ufrag(old) for new, old in before)
+    return expect(record, settings, is_back=True) if begins else []
+
+
 def expect_where_unknown(
     record: CallRecord, renewed: Mapping[str, Renewed], settings: CallSettings
 ) -> list[act.Action]:
@@ -93,7 +103,8 @@ def on_due(record: CallRecord, event: TimerFired, settings: CallSettings) -> lis
     if not _can_restart(record) or record.ice_before != _ice(record):
         record.ice_before = ""
         return []
-    if event.flow_alive and not is_new and is_idle(record):
+    works = not record.relay_behind and not record.relay_attempts  # or it is told first what holds
+    if event.flow_alive and not is_new and works and is_idle(record):
         return _begin(record)
     pause_s = settings.ice_restart_s if is_new else LOOK_AGAIN_S
     return [act.Schedule(record.key, Due.ICE_RESTART, pause_s)]
@@ -112,8 +123,11 @@ def _can_restart(record: CallRecord) -> bool:
 
 def _ice(record: CallRecord) -> str:
     """Return what the page's ICE is known by."""
-    lines = (sdp_from_text(medium.wic_offer).media[0] for medium in record.media if medium.active)
-    return " ".join(line.ice_ufrag or "" for line in lines)
+    return " ".join(_ufrag(medium.wic_offer) for medium in record.media if medium.active)
+
+
+def _ufrag(wic_line: str) -> str:
+    return (sdp_from_text(wic_line).media[0].ice_ufrag or "") if wic_line else ""
 
 
 # ---------------------------------------------------------------- the offer

@@ -35,6 +35,7 @@ from kemi.core.call.media.running import (
 from kemi.core.call.media.session import offer_to_text
 from kemi.core.call.page_target import page_target
 from kemi.core.call.record import CallRecord, Exchange, Offerer
+from kemi.core.call.renegotiation.ice_restart import expect_where_refused
 from kemi.core.call.renegotiation.page_change import (
     description_for_page,
     open_exchange,
@@ -178,7 +179,9 @@ def _on_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -
     """The relay refused before anybody was told anything: so do we, and the call goes on as before."""
     if record.exchange is None:  # hung up meanwhile
         return [NO_DIALOG]
-    return [failed_note(record, event), *exchange.rollback(record), _refuse(event.error, settings)]
+    restart = expect_where_refused(record, settings)
+    back = exchange.rollback(record)
+    return [failed_note(record, event), *back, _refuse(event.error, settings), *restart]
 
 
 # ---------------------------------------------------------------- asked of the core

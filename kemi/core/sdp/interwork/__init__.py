@@ -9,6 +9,7 @@ from kemi.core.sdp.interwork.relay import (
     relay_offer,
     repertoire,
     widened_offer,
+    with_events_of_its_clock,
     without_events,
 )
 from kemi.core.sdp.interwork.wic import (
@@ -37,5 +38,6 @@ __all__ = [
     "reverse_offer",
     "wic_answer",
     "widened_offer",
+    "with_events_of_its_clock",
     "without_events",
 ]

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from kemi.core.errors import MediaUnavailable
 from kemi.core.sdp.build import codec_to_lines, media_description
-from kemi.core.sdp.codecs import AUXILIARY, TELEPHONE_EVENT
+from kemi.core.sdp.codecs import AUXILIARY, PASSING_AUDIO, TELEPHONE_EVENT
 from kemi.core.sdp.index import CODEC_LINES
 from kemi.core.sdp.interwork.orientation import orientation_lines
 from kemi.core.sdp.judge import MediumPlan
@@ -33,6 +33,7 @@ from kemi.core.sdp.text import sdp_from_text
 _PASSING_FEEDBACK: Final = frozenset({"nack", "nack pli", "ccm fir", "ccm tmmbr"})
 _DIRECTION: Final = re.compile(r"^a=(?:sendonly|recvonly|inactive)(?=\r?$)", re.MULTILINE)
 _ORIGIN: Final = re.compile(r"\S+ \d+ \d+ IN IP[46] \S+ *", re.ASCII)
+_DYNAMIC: Final = range(96, 128)
 _DISCARD_PORT: Final = 9
 _PREFERRED_HASH: Final = "sha-256"
 _PLACEHOLDER_CODEC: Final = "pcma"
@@ -154,6 +155,31 @@ def without_events(line: str) -> str:
         if not text.startswith(CODEC_LINES) or text.partition(":")[2].partition(" ")[0] not in events
     ]
     formats = [number for number in media.formats if number not in events]
+    return one_line_text(
+        description.session, media_description(media.kind, media.port, media.proto, formats, body)
+    )
+
+
+def with_events_of_its_clock(line: str) -> str:
+    """Give a client's line telephone-events at the clock of its codec where it has them at another one alone, as
+    Firefox at 8 kHz beside Opus.
+
+    For the relay, of a line that answers IMS: what the client's codec has no events for, rtpengine takes out of its own
+    answer, so that IMS would hear of none any more.  The client is not told; its own events go on as they are.
+    """
+    if TELEPHONE_EVENT not in line:
+        return line
+    description = sdp_from_text(line)
+    media = description.media[0]
+    speech = next((codec for codec in media.codecs if codec.name not in AUXILIARY), None)
+    if speech is None or speech.name in PASSING_AUDIO:
+        return line
+    clocks = {codec.clock_rate for codec in media.codecs if codec.name == TELEPHONE_EVENT}
+    free = next((str(one) for one in reversed(_DYNAMIC) if str(one) not in media.formats), None)
+    if speech.clock_rate in clocks or not clocks or free is None:
+        return line
+    body = [*media.body, f"a=rtpmap:{free} {TELEPHONE_EVENT}/{speech.clock_rate}"]
+    formats = [*media.formats, free]
     return one_line_text(
         description.session, media_description(media.kind, media.port, media.proto, formats, body)
     )

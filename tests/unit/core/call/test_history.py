@@ -99,9 +99,13 @@ def test_a_page_cannot_say_whom_its_call_was_for(dialled: str) -> None:
     [
         ("sip:+49301;postd=p4711@ims.example;user=phone", "sip:+49301@ims.example;user=phone"),
         ("sip:bob:4711@ims.example", "sip:bob@ims.example"),
+        ("sip:*33*4711*11%23@ims.example;user=phone", "sip:*33****@ims.example;user=phone"),
+        ("sip:%2A21%2A+49301%23@ims.example;user=phone", "sip:%2A21****@ims.example;user=phone"),
+        ("tel:**04*4711*4712*4712%23;phone-context=ims.example", "tel:**04****;phone-context=ims.example"),
+        ("sip:*21%23@ims.example;user=phone", "sip:*21%23@ims.example;user=phone"),
     ],
 )
-def test_what_is_dialled_once_the_far_end_has_answered_is_not_told(dialled: str, peer: str) -> None:
+def test_what_is_dialled_beside_a_number_is_not_told(dialled: str, peer: str) -> None:
     call = Call.ringing()
     call.record.dialled = dialled
     assert end_of(call, ev.ImsFailed(486)).peer == peer

@@ -8,14 +8,15 @@ from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.call.lifetime.revival import revive
 from kemi.core.call.media.relay_told import MOST_ATTEMPTS
+from kemi.core.call.renegotiation.own_offer import LOOK_AGAIN_S
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import Incoming
 from tests.unit.core.call.ladder import SETTINGS, Actions, Call
 from tests.unit.core.call.test_core_offer import HOLD, MOVED, cseq_of, page_answers, relay_knows
-from tests.unit.core.call.test_ice_restart import BACK, restarts_itself
-from tests.unit.core.call.test_page_offer import TWO_WAY, asked, done, failed, reply, running
+from tests.unit.core.call.test_ice_restart import BACK, restarts_itself, waits
+from tests.unit.core.call.test_page_offer import RESTART, TWO_WAY, asked, done, failed, reply, running
 from tests.unit.core.call.test_recovery import NODE, moved, offered, page_takes
 
 MUSIC = HOLD.replace("40000", "42000")
@@ -217,6 +218,41 @@ class TestIce:
         call, _ = self.told("another")
         restarts_itself(call)
         assert call.on(ev.TimerFired(ev.Due.ICE_RESTART)) == []
+
+    def test_one_that_the_relay_has_not_taken_is_offered_once_it_works(self) -> None:
+        """The page began anew because it had to; where it does not try again, nobody would."""
+        call = running()
+        refused = failed(call, call.on(call.wic_request("INVITE", cseq=7, body=RESTART)).only(act.RenewMedia))
+        assert (refused.reply[0], waits(refused)) == (503, [SETTINGS.ice_restart_s])
+        failed(call, refused.only(act.RenewMedia))
+        assert waits(call.on(ev.TimerFired(ev.Due.ICE_RESTART))) == [LOOK_AGAIN_S]
+        call.on(ev.TimerFired(ev.Due.TELL_RELAY))
+        self.told("relay1", call)
+        assert call.on(ev.TimerFired(ev.Due.ICE_RESTART)).names == ["RestartIce"]
+
+    def test_so_is_one_that_the_core_has_agreed_to(self) -> None:
+        call = running()
+        asked(call, RESTART.replace("a=sendrecv", "a=sendonly"))
+        answer = sdp.core_answer().replace("a=sendrecv", "a=recvonly")
+        refused = failed(call, reply(call, 200, answer).only(act.RenewMedia))
+        assert waits(refused) == [SETTINGS.ice_restart_s]
+        failed(call, reply(call, 488).only(act.RenewMedia))
+        call.on(ev.OwnRequestAnswered(Side.IMS, "INVITE", call.record.own_ims_offer, 488))
+        call.on(ev.TimerFired(ev.Due.TELL_RELAY))
+        self.told("relay1", call)
+        assert call.on(ev.TimerFired(ev.Due.ICE_RESTART)).names == ["RestartIce"]
+
+    def test_one_that_the_page_has_tried_again_is_not(self) -> None:
+        call = running()
+        failed(call, call.on(call.wic_request("INVITE", cseq=7, body=RESTART)).only(act.RenewMedia))
+        self.told("relay1", call)
+        restarts_itself(call)
+        assert call.on(ev.TimerFired(ev.Due.ICE_RESTART)) == []
+
+    def test_what_else_the_page_has_changed_in_vain_needs_none(self) -> None:
+        call = running()
+        asked(call)
+        assert waits(failed(call, reply(call, 200, sdp.core_answer()).only(act.GateMedia))) == []
 
     def test_before_the_answer_there_is_nothing_to_restart(self) -> None:
         call = Call.forwarded(TWO_WAY)

@@ -154,7 +154,7 @@ class World:
             elif self.own:
                 self.answer_own(self.own[0], 200)
             elif waking := [
-                due for due in (ev.Due.RECOVERY, ev.Due.ICE_RESTART, ev.Due.TELL_RELAY) if due in self.timers
+                due for due in (ev.Due.RECOVERY, ev.Due.TELL_RELAY, ev.Due.ICE_RESTART) if due in self.timers
             ]:
                 self.wake(waking[0])
             else:

@@ -188,6 +188,58 @@ def test_a_service_code_costs_what_the_dearest_number_in_it_does() -> None:
         assert found is not None and found.cost is cost
 
 
+PARTNER: Final = Route("partner", "sip:*@partner.example", Target.CORE)
+
+
+@pytest.mark.parametrize("user", ["0301234567", "+49301234567", "1000", "030-1234567"])
+def test_digits_at_another_domain_are_its_user(user: str) -> None:
+    plan = DialPlan(country="DE", extension_digits=4)
+    rows = [PARTNER, to(Target.TRUNK, "two"), to(Target.USER, "sip:reception@ims.example", 1, number="1000")]
+    uri = f"sip:{user}@Partner.Example:5060;transport=tcp"
+    found = way(*rows, uri=uri, plan=plan)
+    assert found is not None
+    assert (found.route, found.request_uri, found.trunks) == ("partner", uri, ())
+    assert found.number == f"sip:{user}@partner.example:5060"
+    with pytest.raises(SipReject, match="no route"):
+        way(*rows[1:], uri=uri, plan=plan)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sip:0301234567@ims.example",
+        "sips:0301234567@IMS.example.:5061",
+        "sip:0301234567@gw.ims.example",
+        "sip:0301234567@partner.example;user=phone",
+        "sip:+49301234567@partner.example;User=Phone",
+        "sip:0301234567@192.0.2.1:5060",
+        "sip:0301234567@[2001:db8::1]",
+        "tel:0301234567;phone-context=partner.example",
+    ],
+)
+def test_other_digits_are_a_number(uri: str) -> None:
+    found = way(PARTNER, to(Target.TRUNK, "two"), uri=uri)
+    assert found is not None and (found.number, found.trunks) == ("+49301234567", ("a", "b"))
+
+
+@pytest.mark.parametrize("user", ["0900123456", "+49900123456", "900123456;phone-context=+49"])
+def test_digits_at_another_domain_are_barred_like_the_number(user: str) -> None:
+    uri, everything = f"sip:{user}@elsewhere.example", to(Target.CORE, number="*")
+    premium = Route("premium", "+49900*", Target.REFUSE, status=403)
+    found = way(everything, uri=uri)
+    assert found is not None
+    assert (found.trunks, found.cost, found.as_number) == ((), CostClass.PREMIUM, "+49900123456")
+    for permission in (Permission(classes=(CostClass.NATIONAL,)), Permission(denied=("+49900",))):
+        with pytest.raises(CallDenied):
+            way(everything, uri=uri, permissions={"*": permission})
+    with pytest.raises(RefusedByRow) as refused:
+        way(everything, premium, uri=uri)
+    assert refused.value.route == "premium"
+    own = Route("own", "sip:*@elsewhere.example", Target.CORE)
+    found = way(everything, premium, own, uri=uri)  # the operator has named that domain
+    assert found is not None and found.route == "own"
+
+
 def test_names_are_no_business_of_a_trunk() -> None:
     with pytest.raises(SipReject, match="numbers only") as refused:
         way(to(Target.TRUNK, "two", number="sip:*@ims.example"), uri="sip:bob@ims.example")

@@ -10,6 +10,7 @@ from kemi.core.sdp.interwork import (
     relay_offer,
     repertoire,
     widened_offer,
+    with_events_of_its_clock,
     without_events,
 )
 from kemi.core.sdp.judge import judge_offer
@@ -258,3 +259,43 @@ def test_a_line_that_only_receives_is_told_without_events() -> None:
         "",
     ]
     assert without_events(told) == told
+
+
+def line_with(*codecs: str, formats: str) -> str:
+    head = ("v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", f"m=audio 9 RTP/AVP {formats}")
+    return "\r\n".join(
+        (*head, "c=IN IP4 0.0.0.0", *(f"a=rtpmap:{codec}" for codec in codecs), "a=sendrecv", "")
+    )
+
+
+def test_a_line_that_answers_has_events_at_the_clock_of_its_codec() -> None:
+    line = line_with("109 opus/48000/2", "127 telephone-event/8000", formats="109 127")
+    assert repertoire(with_events_of_its_clock(line)) == (
+        ("109", "127", "126"),
+        (
+            "a=rtpmap:109 opus/48000/2",
+            "a=rtpmap:127 telephone-event/8000",
+            "a=rtpmap:126 telephone-event/48000",
+        ),
+    )
+    again = with_events_of_its_clock(line)
+    assert with_events_of_its_clock(again) == again
+
+
+@pytest.mark.parametrize(
+    ("codecs", "formats"),
+    [
+        pytest.param(("109 opus/48000/2",), "109", id="none"),
+        pytest.param(
+            ("111 opus/48000/2", "110 telephone-event/48000", "126 telephone-event/8000"),
+            "111 110 126",
+            id="both",
+        ),
+        pytest.param(("8 PCMA/8000", "101 telephone-event/8000"), "8 101", id="PCMA"),
+        pytest.param(("9 G722/8000", "101 telephone-event/8000"), "9 101", id="G722"),
+        pytest.param(("96 EVS/16000", "101 telephone-event/8000"), "96 101", id="what only passes"),
+    ],
+)
+def test_others_stay_as_they_are(codecs: tuple[str, ...], formats: str) -> None:
+    line = line_with(*codecs, formats=formats)
+    assert with_events_of_its_clock(line) == line

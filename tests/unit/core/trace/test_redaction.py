@@ -300,6 +300,8 @@ def test_secrets_in_other_places(line: str) -> None:
         ("sip:conf@ims.example;token=abc;pin%3d1", "sip:conf@ims.example"),
         ("sip:[2001:db8::1]:5060;lr", "sip:[2001:db8::1]:5060;lr"),
         ("sip:+49301;npdi;rn=+49302@ims.example;pinned=1", "sip:+49301;npdi;rn=+49302@ims.example;pinned=1"),
+        ("sip:*33*4711%23@ims.example;user=phone", "sip:*33****@ims.example;user=phone"),
+        ("tel:*33****", "tel:*33****"),
         ("urn:service:sos", "urn:service:sos"),
         ("", ""),
     ],

@@ -1,11 +1,12 @@
-"""What a trunk is told of a call that the core has redirected (RFC 5806, RFC 7044), and what stays private."""
+"""What a trunk is told of a redirected call (RFC 5806, RFC 7044), what it tells, and what stays private."""
 
 from __future__ import annotations
 
 import pytest
 
+from kemi.core.identity import ANONYMOUS
 from kemi.core.messages import Reply, Side
-from kemi.core.trunk.diversion import Diversion, diversions_of, lines_for_trunk
+from kemi.core.trunk.diversion import Diversion, diversions_of, history_from_diversion, lines_for_trunk
 from kemi.core.trunk.trunk import DiversionForm, NumberForm, Trunk
 
 BOB = "tel:+4930111"
@@ -102,3 +103,29 @@ def test_a_trunk_is_told_in_its_form_and_of_nobody_who_is_private(
 )
 def test_nothing_is_said_unwanted(diversions: list[Diversion], form: DiversionForm) -> None:
     assert lines_for_trunk(diversions, trunk(form), TARGET) == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ([], ()),
+        (["not a uri"], ()),
+        (
+            ["<sip:+2@x>;reason=unconditional;privacy=full, <sip:+1@x>;reason=user-busy"],
+            (
+                "History-Info: <sip:+1@x>;index=1, <sip:+2@x;cause=486?Privacy=history>;index=1.1, "
+                "<sip:a@h;cause=302>;index=1.1.1",
+            ),
+        ),
+        (["<sip:+1@x>"], ("History-Info: <sip:+1@x>;index=1, <sip:a@h;cause=404>;index=1.1",)),
+        (
+            ["<tel:*21>;reason=user-busy;privacy=full, <tel:+1>"],
+            (
+                f"History-Info: <tel:+1>;index=1, <{ANONYMOUS};cause=404?Privacy=history>;index=1.1, "
+                "<sip:a@h;cause=486>;index=1.1.1",
+            ),
+        ),
+    ],
+)
+def test_diversion_becomes_history(values: list[str], line: tuple[str, ...]) -> None:
+    assert history_from_diversion(values, "sip:a@h") == line

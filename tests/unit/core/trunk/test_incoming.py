@@ -14,7 +14,6 @@ from kemi.core.messages import Request, Side
 from kemi.core.routing.lookup import Entry, entries_of
 from kemi.core.routing.numbers import BadNumber, DialPlan
 from kemi.core.routing.table import Route, RoutingTable, TableError, Target, check_table
-from kemi.core.trunk.diversion import history_from_diversion
 from kemi.core.trunk.incoming import (
     NOT_BELIEVED,
     NOT_FOR_TRUNKS,
@@ -305,6 +304,16 @@ def test_a_call_to_our_contact_is_for_whom_to_names() -> None:
         ({"Privacy": ["critical; header"]}, "sip:089555@x", Caller("+4989555", True)),
         ({"P-Asserted-Identity": ["<tel:+4940111>"]}, ANONYMOUS, Caller("+4940111", True)),
         ({"Privacy": ["none"]}, "sip:089555@x", Caller("+4989555", False)),
+        (
+            {"Remote-Party-ID": ["<sip:089555@x>;party=calling;privacy=off"]},
+            "sip:089555@x",
+            Caller("+4989555", False),
+        ),
+        (
+            {"Remote-Party-ID": ["<sip:089555@x>;party=calling;privacy=full"]},
+            "sip:089555@x",
+            Caller("+4989555", True),
+        ),
     ],
 )
 def test_who_calls(headers: dict[str, list[str]], from_uri: str, caller: Caller) -> None:
@@ -379,32 +388,14 @@ def test_what_a_trunk_says_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "line"),
-    [
-        ([], ()),
-        (["not a uri"], ()),
-        (
-            ["<sip:+2@x>;reason=unconditional;privacy=full, <sip:+1@x>;reason=user-busy"],
-            (
-                "History-Info: <sip:+1@x>;index=1, <sip:+2@x;cause=486?Privacy=history>;index=1.1, "
-                "<sip:a@h;cause=302>;index=1.1.1",
-            ),
-        ),
-        (["<sip:+1@x>"], ("History-Info: <sip:+1@x>;index=1, <sip:a@h;cause=404>;index=1.1",)),
-    ],
-)
-def test_diversion_becomes_history(values: list[str], line: tuple[str, ...]) -> None:
-    assert history_from_diversion(values, "sip:a@h") == line
-
-
-@pytest.mark.parametrize(
     ("form", "uri", "shown"),
     [
         (NumberForm.NATIONAL, "sip:03012345@carrier.example", "sip:+493012345@acme.example;user=phone"),
         (NumberForm.NATIONAL, "tel:00442079460000", "sip:+442079460000@acme.example;user=phone"),
         (NumberForm.DIGITS, "sip:493012345@carrier.example", "sip:+493012345@acme.example;user=phone"),
         (NumberForm.NATIONAL, "sip:+493012345@carrier.example", "sip:+493012345@carrier.example"),
-        (NumberForm.NATIONAL, "tel:+493012345", "tel:+493012345"),
+        (NumberForm.NATIONAL, "tel:+493012345", "sip:+493012345@acme.example;user=phone"),
+        (NumberForm.PLUS, "TEL:+49-30-12345", "sip:+493012345@acme.example;user=phone"),
         (NumberForm.NATIONAL, "sip:bob@carrier.example", "sip:bob@carrier.example"),
     ],
 )
@@ -415,6 +406,14 @@ def test_who_has_diverted_a_call_is_named_as_its_caller_is(form: NumberForm, uri
         request, trunk, caller_of(request, trunk), "sip:a@h", head="", record_route=(), charging="x"
     )
     assert f"History-Info: <{shown}>;index=1, <sip:a@h;cause=408>;index=1.1" in edits.insert
+
+
+def test_who_has_diverted_a_call_privately_is_so_by_a_tel_uri_too() -> None:
+    request = invite({"Diversion": ["<tel:+493012345>;reason=no-answer;privacy=full"]})
+    caller = caller_of(request, TRUNK)
+    edits = invite_edits(request, TRUNK, caller, "sip:a@h", head="", record_route=(), charging="x")
+    shown = "<sip:+493012345@acme.example;user=phone?Privacy=history>;index=1"
+    assert f"History-Info: {shown}, <sip:a@h;cause=408>;index=1.1" in edits.insert
 
 
 @pytest.mark.parametrize(

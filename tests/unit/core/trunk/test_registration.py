@@ -196,9 +196,32 @@ def test_the_next_next_hop_is_asked_and_then_we_wait_ever_longer(status: int) ->
 
 def test_retry_after_is_waited_for() -> None:
     found = asking()
-    hear(found, Answer(0))
+    hear(found, Answer(503, retry_after="300"))
     hear(found, Answer(503, retry_after="120 (repairs)"))
     assert found.due_at == NOW + 120
+    due(found, found.due_at)
+    assert register(found).next_hop == "sip:192.0.2.2;transport=tcp"
+    assert not hear(found, Answer(503, retry_after="600"), found.due_at)
+    assert found.due_at == NOW + 300
+    due(found, found.due_at)
+    assert register(found).next_hop == "sip:192.0.2.1:5070"
+    assert not hear(found, Answer(0), found.due_at)
+
+
+@pytest.mark.parametrize("answers", [(0, 503), (503, 0)])
+def test_who_has_said_when_is_left_alone_while_others_are_silent(answers: tuple[int, int]) -> None:
+    found = asking()
+    assert [hear(found, Answer(status, retry_after="900" if status else "")) for status in answers] == [
+        True,
+        False,
+    ]
+    for _ in range(3):
+        due(found, found.due_at)
+        assert register(found).next_hop == TRUNK.uris[answers.index(0)]
+        assert not hear(found, Answer(0), found.due_at)
+    due(found, NOW + 900)
+    assert hear(found, Answer(0), NOW + 900)
+    assert register(found).next_hop == TRUNK.uris[answers.index(503)]
 
 
 def test_what_was_granted_stands_while_nobody_answers_the_renewal() -> None:

@@ -1,0 +1,92 @@
+"""A call that has come from another gateway: the far end hears where it is, whoever refreshes its session, if any."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kemi.core.call import actions as act
+from kemi.core.call import events as ev
+from tests.unit.core.call.ladder import Call
+from tests.unit.core.call.sessions import answered, own_answer, waits
+from tests.unit.core.call.test_page_offer import asked, running
+
+MOVED = ev.TimerFired(ev.Due.TARGET_REFRESH)
+NONE, THEIRS, OURS = "", "1800;refresher=uas", "1800;refresher=uac"
+
+
+def call_with(session: str, *allow: str) -> Call:
+    """Return an answered call whose far end has agreed on this session."""
+    agreed = {"Session-Expires": [session]} if session else {}
+    return answered({**agreed, "Allow": list(allow)})
+
+
+@pytest.mark.parametrize(
+    ("session", "clock"),
+    [(NONE, {}), (THEIRS, {"session_expired": 1768.0}), (OURS, {"session_refresh": 900.0})],
+)
+@pytest.mark.parametrize(("allow", "method"), [("INVITE, UPDATE", "UPDATE"), ("INVITE", "INVITE")])
+def test_it_is_told_and_all_else_stays(
+    session: str, clock: dict[str, float], allow: str, method: str
+) -> None:
+    call = call_with(session, allow)
+    before = call.record.ims_session
+    request = call.on(MOVED).only(act.SendRequest)
+    assert (request.method, request.report) == (method, True)
+    assert request.body == (call.record.ims_description if method == "INVITE" else "")
+    assert any(line.startswith("Contact: <sip:ours@192.0.2.1:5060>") for line in request.headers)
+    said = [line for line in request.headers if line.startswith("Session-Expires:")]
+    assert said == ([f"Session-Expires: {session}"] if session else [])
+    assert waits(call.on(own_answer(call, 200, {"Session-Expires": [session]} if session else {}))) == clock
+    assert [one.method for one in call.actions.all(act.SendRequest)] == ["ACK"] * (method == "INVITE")
+    assert call.record.ims_session == before
+
+
+def test_the_answer_may_agree_on_a_session() -> None:
+    call = call_with(NONE, "UPDATE")
+    call.on(MOVED)
+    assert waits(call.on(own_answer(call, 200, {"Session-Expires": [OURS]}))) == {"session_refresh": 900.0}
+
+
+@pytest.mark.parametrize(("session", "clock"), [(NONE, {}), (THEIRS, {"session_expired": 1768.0})])
+def test_a_far_end_that_will_not_hear_it_keeps_its_call(session: str, clock: dict[str, float]) -> None:
+    call = call_with(session, "UPDATE")
+    before = replace(call.record.ims_session) if call.record.ims_session else None
+    for method in ("UPDATE", "INVITE", "INVITE", "INVITE"):
+        assert call.on(MOVED).only(act.SendRequest).method == method
+        assert waits(call.on(own_answer(call, 500))) == {"target_refresh": 10.0}
+    call.on(MOVED)
+    given_up = call.on(own_answer(call, 500))
+    assert (waits(given_up), given_up.all(act.SendRequest)) == (clock, [])
+    if before is not None:
+        assert call.record.ims_session is not None
+        before = replace(before, refresh_cseq=0, by_invite=True)
+    assert call.record.ims_session == before
+
+
+@pytest.mark.parametrize("status", [408, 481])
+def test_one_that_does_not_know_the_call_ends_it(status: int) -> None:
+    call = call_with(NONE, "UPDATE")
+    call.on(MOVED)
+    ended = call.on(own_answer(call, status))
+    assert [request.method for request in ended.all(act.SendRequest)][-2:] == ["BYE", "BYE"]
+
+
+def test_after_glare_a_moment_is_waited() -> None:
+    call = call_with(NONE, "UPDATE")
+    call.on(MOVED)
+    assert waits(call.on(own_answer(call, 491))) == {"target_refresh": 3.05}
+
+
+def test_an_invite_waits_until_no_other_one_is_open() -> None:
+    call = running()
+    call.record.legs[call.record.confirmed_tag].takes_update = False
+    asked(call)
+    assert waits(call.on(MOVED)) == {"target_refresh": 1.0}
+    assert call.record.ims_session is None
+
+
+def test_a_call_that_is_not_answered_is_told_of_to_nobody() -> None:
+    call = Call.ringing()
+    assert (call.on(MOVED).names, call.record.ims_session) == ([], None)
