@@ -46,6 +46,25 @@ async def test_a_one_way_page_holds_by_switching_its_receiving_line_off(
         await call.hang_up()
 
 
+async def test_a_stream_of_the_pages_own_is_muted_in_the_call_alone(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    async with one_way_call(page, gateway) as call:
+        await page.evaluate("() => window.softphone.call.mute('audio', true)")
+        assert await call.page_is_silent()
+        assert await page.evaluate("() => window.softphone.streams.getTracks()[0].enabled") is True
+
+        assert await hold(call) == {"0": "sendonly", "r0": "inactive"}
+        await call.start("resume")
+        await call.accept(await call.page_offer())
+        assert await call.results(2) == ["done", "done"]
+        assert await call.page_is_silent()
+
+        await page.evaluate("() => window.softphone.call.mute('audio', false)")
+        await call.page_is_heard()
+        await call.hang_up()
+
+
 async def two_way(page: Page, gateway: ScriptedGateway) -> tuple[RunningPeer, str]:
     """A peer with one two-way line, and its offer."""
     peer = RunningPeer(PEER_TONE_HZ)

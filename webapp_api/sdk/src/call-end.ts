@@ -56,7 +56,7 @@ export async function whileRunning<Value>(
   let forget = (): void => undefined;
   const over = new Promise<never>((_, reject) => {
     // Not at once: what ended the call, as a 481, may be what `change` fails with.
-    forget = events.on("end", () => void setTimeout(() => reject(new CallEndedError("the call is over"))));
+    forget = events.on("end", () => void setTimeout(() => reject(new CallEndedError("the call is over")), 0));
   });
   try {
     return await Promise.race([change, over]);

@@ -7,7 +7,7 @@ import { CallRecord } from "./call-record.ts";
 import { CallTransfers } from "./call-transfers.ts";
 import type { CallDependencies, CallDiagnostics, CallEvents, Held } from "./call-types.ts";
 import { DTMF_CONTENT_TYPE, Digits, dtmfRelayFromText, untilHeard, type DtmfOptions } from "./dtmf.ts";
-import { CallEndedError, IceError, PhoneError, SipError, UsageError } from "./errors.ts";
+import { CallEndedError, IceError, PhoneError, phoneErrorFromException, SipError, SocketError, UsageError } from "./errors.ts";
 import { Emitter, type Listener } from "./events.ts";
 import { releaseLocalMedia, watchDevices, type LocalMedia, type MediaRequest } from "./media.ts";
 import { mediaLinesOf, type MediaKind } from "./media-lines.ts";
@@ -194,7 +194,10 @@ export abstract class Call {
     await this.#changes.addVideo(request);
   }
 
-  /** End video in both directions; its lines stay, switched off. */
+  /**
+   * End video in both directions; its lines stay, switched off. A camera that is not there yet is given back, and its
+   * `addVideo` throws UsageError.
+   */
   removeVideo(): Promise<void> {
     return this.#changes.removeVideo();
   }
@@ -210,21 +213,32 @@ export abstract class Call {
 
   /**
    * Hand the far side on: to somebody it shall call (blind), or to the far side of another answered call of this page
-   * (attended). Resolves when they talk, and hangs up; throws SipError when they do not, and the call goes on.
+   * (attended). Resolves when they talk, and hangs up; throws SipError when they do not, SocketError
+   * without a connection, and the call goes on.
    */
   async transfer(target: string | Call): Promise<void> {
     this.#needRunning();
+    this.#needSocket();
     const other = target instanceof Call && target.state === "established" ? target.#dialog : undefined;
     await this.#transfers.start(typeof target === "string" ? target : other);
     await this.hangup();
   }
 
-  /** Stop or resume sending `kind`; the line itself stays as it is. What is not there yet will come muted. */
-  mute(kind: "audio" | "video", muted: boolean): void {
-    this.#changes.mute(kind, muted);
+  /**
+   * Stop or resume sending `kind` in this call; the line itself stays as it is. What is not there yet will come muted.
+   * The SDK's own devices are muted when this returns. A track of the application's is left alone: silence takes its
+   * place, and nothing of it is sent any more when the promise resolves.
+   */
+  async mute(kind: "audio" | "video", muted: boolean): Promise<void> {
+    try {
+      await whileRunning(this.#events, this.#changes.mute(kind, muted));
+    } catch (error) {
+      // A call that is over sends nothing.
+      if (this.end === undefined) throw phoneErrorFromException(error, "silence");
+    }
   }
 
-  /** Whether `kind` is muted. */
+  /** Whether `kind` is muted in this call; what the application does to its own tracks does not count. */
   muted(kind: "audio" | "video"): boolean {
     return this.#changes.muted(kind);
   }
@@ -241,6 +255,7 @@ export abstract class Call {
     const connection = by === "rtp" ? this.handler?.peerConnection : undefined;
     const sent = this.#digits.send(tones, options, connection, async (content) => {
       await untilHeard(this.handler?.peerConnection);
+      this.#needSocket();
       const lost = new Promise<never>((_, reject) => (this.#abandonDigit = reject));
       await Promise.race([sendInfo(this.#answered(), DTMF_CONTENT_TYPE, content), lost]);
     });
@@ -316,6 +331,7 @@ export abstract class Call {
     this.handler = new MediaSession({
       stream: this.media.stream,
       expected: this.expectedMedia,
+      silenced: (kind) => this.#changes.silenced(kind),
       iceServers: config.iceServers,
       iceGatheringTimeoutMs: config.iceGatheringTimeoutMs,
       oneWay: this.oneWay,
@@ -330,7 +346,7 @@ export abstract class Call {
 
   /** What this side sends is there. @internal */
   protected take(media: LocalMedia): void {
-    this.#changes.silence(media.stream);
+    this.#changes.silence(media);
     watchDevices((this.media = media), this.#events);
   }
 
@@ -444,6 +460,11 @@ export abstract class Call {
   #needRunning(): void {
     if (this.end !== undefined) throw new CallEndedError("the call is over");
     if (this.state !== "established") throw new UsageError("only an answered call can be changed");
+  }
+
+  /** Without a socket SIP.js makes up a 503, as if the far side had said it. */
+  #needSocket(): void {
+    if (!this.dependencies.userAgent.isConnected()) throw new SocketError("there is no connection to the gateway now");
   }
 
   /** The dialog or its media cannot go on. */

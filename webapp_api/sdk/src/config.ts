@@ -29,6 +29,9 @@ export interface LoginWays {
 
 export const DEFAULT_ICE_GATHERING_TIMEOUT_MS = 1000;
 
+/** How long an answer of the web service may take, milliseconds: a browser waits for minutes on a connection that is dead. */
+export const ANSWER_TIMEOUT_MS = 15_000;
+
 /** What an application may give by itself: only the first two are needed. */
 export type PhoneConfigInput = Pick<PhoneConfig, "wssUrl" | "domain"> & Partial<PhoneConfig>;
 
@@ -54,18 +57,21 @@ export function configFromObject(value: unknown): PhoneConfig {
   return { wssUrl, domain, iceServers, iceGatheringTimeoutMs, version, features, login: ways };
 }
 
-/** Fetch and check the configuration at `url`. */
+/** Fetch and check the configuration at `url`; throws ConfigError, also where it takes longer than 15 s. */
 export async function fetchConfig(url: string, fetcher: typeof fetch = fetch): Promise<PhoneConfig> {
+  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
   let response: Response;
+  let text: string;
   try {
-    response = await fetcher(url, { headers: { accept: "application/json" }, cache: "no-store" });
+    response = await fetcher(url, { headers: { accept: "application/json" }, cache: "no-store", signal });
+    text = await response.text();
   } catch (error) {
     throw new ConfigError(`the configuration at ${url} cannot be fetched`, { cause: error });
   }
   if (!response.ok) throw new ConfigError(`the configuration at ${url} cannot be fetched: HTTP ${response.status}`);
   let value: unknown;
   try {
-    value = await response.json();
+    value = JSON.parse(text);
   } catch (error) {
     throw new ConfigError(`the configuration at ${url} is not JSON`, { cause: error });
   }

@@ -5,10 +5,10 @@
 
 import { Call } from "./call.ts";
 import type { CallDependencies } from "./call-types.ts";
-import { endOfCancelledCall, failure, type CallEnd } from "./call-end.ts";
+import { endOfCancelledCall, failure, whileRunning, type CallEnd } from "./call-end.ts";
 import { callerFromMessage, type Caller } from "./caller.ts";
 import { RECV_INFO_HEADER } from "./dtmf.ts";
-import { phoneErrorFromException, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
+import { CallEndedError, phoneErrorFromException, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, withoutTracks, type LocalMedia, type MediaRequest } from "./media.ts";
 import { offers, splitsDirections } from "./sdp.ts";
 import { ALLOW_HEADER, reasonsFromFields, warningToText } from "./sip-headers.ts";
@@ -82,7 +82,8 @@ export class IncomingCall extends Call {
 
   /**
    * Agree on the media before the person answers, in a reliable 183 (RFC 3262): sound flows at once when they do. Nothing
-   * is captured or sent until then; a camera is added after the answer. Throws UsageError when the caller takes none.
+   * is captured or sent until then; a camera is added after the answer. Throws UsageError when the caller takes none,
+   * the error of the call, or CallEndedError, when it ends first.
    */
   async prepare(): Promise<void> {
     const { request } = this.#invitation;
@@ -92,7 +93,13 @@ export class IncomingCall extends Call {
     }
     this.expectedMedia = this.#offersAudio ? ["audio"] : [];
     this.media = { stream: new MediaStream(), borrowed: true };
-    await this.#invitation.progress({ statusCode: 183, rel100: true, extraHeaders: [ALLOW_HEADER] });
+    try {
+      await whileRunning(this, this.#invitation.progress({ statusCode: 183, rel100: true, extraHeaders: [ALLOW_HEADER] }));
+    } catch (error) {
+      if (this.end === undefined) throw phoneErrorFromException(error, "an answer");
+    }
+    // SIP.js tells of it in its own words, and after a CANCEL late or not at all.
+    if (this.end !== undefined) throw this.end.error ?? new CallEndedError("the call is over");
   }
 
   /** Refuse the call: 486 by default, 603 to decline on all devices, 480 to let others go on ringing. */

@@ -3,6 +3,7 @@
  * that `connect` needs. No SIP password is in the page. Knows the HTTP interface (/api/openapi.json), not SIP.
  */
 
+import { ANSWER_TIMEOUT_MS } from "./config.ts";
 import { LoginError } from "./errors.ts";
 import { tokenSource, type AccessToken } from "./token-source.ts";
 
@@ -30,8 +31,6 @@ export interface Login {
 }
 
 const DEFAULT_API_URL = "/api";
-/** How long an answer may take, milliseconds: a browser waits for minutes on a connection that is dead. */
-const ANSWER_TIMEOUT_MS = 15_000;
 
 /** Log in with an account of the gateway's; throws LoginError. */
 export async function login(account: { name: string; password: string }, options: WebApiOptions = {}): Promise<Login> {

@@ -5,7 +5,7 @@
 
 import type { Held } from "./call-types.ts";
 import { CallEndedError, SipError, UsageError } from "./errors.ts";
-import { acquireLocalMedia, releaseLocalMedia, withTrack, withoutTracks, type LocalMedia, type MediaRequest } from "./media.ts";
+import { acquireLocalMedia, isOwn, releaseLocalMedia, withTrack, withoutTracks, type LocalMedia, type MediaRequest } from "./media.ts";
 import type { MediaKind } from "./media-lines.ts";
 import type { MediaSession } from "./media-session.ts";
 import type { MediaChange } from "./renegotiation.ts";
@@ -25,8 +25,10 @@ export class MediaChanges {
   readonly #options: MediaChangesOptions;
   #held: Held = { local: false, remote: false };
   #videoOffered = false;
-  /** What was muted while there was none of it. */
+  /** What was muted while there was none of it that is ours: no track says so. */
   readonly #muted = new Set<string>();
+  /** Names the video that is being added; removing video takes the name away. */
+  #adding: symbol | undefined;
   /** How many devices were asked for, and of each kind the number of the one that is used. */
   #asked = 0;
   readonly #used = new Map<MediaKind, number>();
@@ -51,21 +53,31 @@ export class MediaChanges {
     return this.#options.session()?.lines.wish("video").send ?? false;
   }
 
-  mute(kind: MediaKind, muted: boolean): void {
-    const tracks = this.#tracks(kind);
-    for (const track of tracks) track.enabled = !muted;
-    if (muted && tracks.length === 0) this.#muted.add(kind);
+  /** Our tracks at once; those of the application, which other calls may send as well, when the promise resolves. */
+  async mute(kind: MediaKind, muted: boolean): Promise<void> {
+    const own = this.#own(kind);
+    for (const track of own) track.enabled = !muted;
+    const before = this.#muted.has(kind);
+    if (muted && own.length === 0) this.#muted.add(kind);
     else this.#muted.delete(kind);
+    if (before || this.#muted.has(kind)) await this.#options.session()?.lines.attach();
   }
 
   muted(kind: MediaKind): boolean {
-    const tracks = this.#tracks(kind);
-    return tracks.length === 0 ? this.#muted.has(kind) : tracks.every(({ enabled }) => !enabled);
+    const own = this.#own(kind);
+    return own.length === 0 ? this.#muted.has(kind) : own.every(({ enabled }) => !enabled);
+  }
+
+  /** Whether silence is sent in the place of what is not ours to mute. */
+  silenced(kind: MediaKind): boolean {
+    return this.#muted.has(kind) && this.#own(kind).length === 0;
   }
 
   /** Mute what comes after the person wanted it muted. */
-  silence(stream: MediaStream): void {
-    for (const track of stream.getTracks()) if (this.#muted.has(track.kind)) track.enabled = false;
+  silence(media: LocalMedia): void {
+    for (const track of media.stream.getTracks()) {
+      if (this.#muted.has(track.kind) && isOwn(media, track)) track.enabled = false;
+    }
   }
 
   async setHeld(held: boolean): Promise<void> {
@@ -73,16 +85,31 @@ export class MediaChanges {
   }
 
   async addVideo(request: Pick<MediaRequest, "video" | "streams">): Promise<void> {
-    if (this.sendsVideo) throw new UsageError("the call sends video already");
+    if (this.sendsVideo || this.#adding !== undefined) throw new UsageError("the call sends video already");
+    const adding = (this.#adding = Symbol());
+    const needWanted = (): void => {
+      if (this.#adding !== adding) throw new UsageError("the video was taken away before it was there");
+    };
+    try {
+      await this.#add(request, needWanted);
+    } finally {
+      if (this.#adding === adding) this.#adding = undefined;
+    }
+  }
+
+  async #add(request: Pick<MediaRequest, "video" | "streams">, needWanted: () => void): Promise<void> {
     const camera = await acquireLocalMedia({ video: true, ...request, audio: false });
     const track = camera.stream.getVideoTracks()[0];
-    const local = this.#options.localMedia();
+    const withCamera = (added: MediaStreamTrack): LocalMedia =>
+      withTrack(this.#options.localMedia() ?? camera, added, !camera.borrowed);
     try {
+      needWanted();
       if (track === undefined) throw new UsageError("the stream given for the call has no video");
-      const media = withTrack(local ?? camera, track, !camera.borrowed);
-      this.silence(camera.stream);
+      const media = withCamera(track);
+      this.silence(media);
       await this.#options.renegotiate({
         change: () => {
+          needWanted();
           this.#refused = undefined;
           this.#options.session()?.lines.setTrack("video", track, media.stream);
           this.#options.session()?.lines.setWish("video", { send: true, receive: true });
@@ -90,8 +117,9 @@ export class MediaChanges {
       });
       if (this.#refused === track) throw new SipError({ method: "INVITE", status: 488, reasonPhrase: "Video not taken" });
       // Another microphone, or a wish to be muted, may have come while the far side made up its mind.
-      this.silence(camera.stream);
-      this.#options.onLocalMedia(withTrack(this.#options.localMedia() ?? camera, track, !camera.borrowed));
+      const agreed = withCamera(track);
+      this.silence(agreed);
+      this.#options.onLocalMedia(agreed);
     } catch (error) {
       releaseLocalMedia(camera);
       throw error;
@@ -99,6 +127,7 @@ export class MediaChanges {
   }
 
   async removeVideo(): Promise<void> {
+    this.#adding = undefined;
     await this.#options.renegotiate({
       change: () => {
         this.#options.session()?.lines.setTrack("video", undefined);
@@ -162,6 +191,12 @@ export class MediaChanges {
     track.enabled = !this.muted(kind);
     const media = local();
     if (media !== undefined) this.#options.onLocalMedia(withTrack(withoutTracks(media, kind), track, true));
+  }
+
+  /** What of `kind` is ours, and no other call's. */
+  #own(kind: MediaKind): MediaStreamTrack[] {
+    const media = this.#options.localMedia();
+    return media === undefined ? [] : this.#tracks(kind).filter((track) => isOwn(media, track));
   }
 
   #tracks(kind: MediaKind): MediaStreamTrack[] {

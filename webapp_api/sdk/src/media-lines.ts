@@ -27,6 +27,8 @@ export interface MediaLinesOptions {
   readonly stream: MediaStream;
   /** Kinds that `setTrack` brings later; their lines are agreed on as if they were sent already. */
   readonly expected?: readonly MediaKind[];
+  /** Whether silence is sent in the place of what there is of a kind. */
+  readonly silenced: (kind: MediaKind) => boolean;
   /** Whether this side's own lines go one way. */
   readonly oneWay: boolean;
   /** Whether a picture of the far side is taken without being asked for. */
@@ -59,7 +61,10 @@ export class MediaLines {
   #stream: MediaStream;
   #wishes: Record<MediaKind, MediaWish>;
   #held = false;
-  /** What is sent in the place of each track while this side holds: silence and black pictures. */
+  readonly #silenced: (kind: MediaKind) => boolean;
+  /** The last time that lines were directed. */
+  #directed: Promise<unknown> = Promise.resolve();
+  /** What is sent in the place of each track while this side holds, or has muted it: silence and black pictures. */
   readonly #silence = new Map<MediaStreamTrack, MediaStreamTrack>();
   /** Whether the far side would take our picture, were there one. */
   #videoWelcome = false;
@@ -69,6 +74,7 @@ export class MediaLines {
     this.#oneWay = options.oneWay;
     this.#stream = options.stream;
     this.#expected = new Set(options.expected);
+    this.#silenced = options.silenced;
     for (const track of options.stream.getTracks()) this.#tracks.set(track.kind as MediaKind, track);
     this.#wishes = {
       audio: { send: this.#has("audio"), receive: true },
@@ -193,12 +199,12 @@ export class MediaLines {
     await this.#direct();
   }
 
-  /** Send what was expected, once it is there; the lines are as they were agreed. */
+  /** Send what was expected, once it is there, or silence in its place; the lines are as they were agreed. */
   async attach(): Promise<void> {
     await this.#direct();
   }
 
-  /** End what the silence of a hold is made of. */
+  /** End what silence is made of. */
   close(): void {
     this.#tracks.clear();
     this.#forgetSilence();
@@ -206,7 +212,7 @@ export class MediaLines {
 
   /** A copy keeps its device open. */
   #forgetSilence(): void {
-    const needed = this.#held ? [...this.#tracks.values()] : [];
+    const needed = [...this.#tracks].filter(([kind]) => this.#isSilent(kind)).map(([, track]) => track);
     for (const [track, silence] of this.#silence) {
       if (needed.includes(track)) continue;
       silence.stop();
@@ -214,7 +220,14 @@ export class MediaLines {
     }
   }
 
-  async #direct(): Promise<void> {
+  /** One at a time, each by the wishes of its moment: two at once would look at senders whose track is being replaced. */
+  #direct(): Promise<void> {
+    const done = this.#directed.then(() => this.#directNow());
+    this.#directed = done.catch(() => undefined);
+    return done;
+  }
+
+  async #directNow(): Promise<void> {
     for (const kind of KINDS) {
       const sender = this.#sendingLine(kind);
       for (const [transceiver, line] of this.#live(kind)) {
@@ -237,9 +250,13 @@ export class MediaLines {
     return this.#tracks.has(kind) || this.#expected.has(kind);
   }
 
+  #isSilent(kind: MediaKind): boolean {
+    return this.#held || this.#silenced(kind);
+  }
+
   #toSend(kind: MediaKind): MediaStreamTrack | null {
     const track = this.#tracks.get(kind) ?? null;
-    if (!this.#held || track === null) return track;
+    if (track === null || !this.#isSilent(kind)) return track;
     const silence = this.#silence.get(track) ?? track.clone();
     silence.enabled = false;
     this.#silence.set(track, silence);

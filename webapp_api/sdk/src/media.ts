@@ -95,6 +95,7 @@ export function watchDevices(media: LocalMedia, events: Pick<Emitter<CallEvents>
   }
 }
 
-function isOwn(media: LocalMedia, track: MediaStreamTrack): boolean {
+/** Whether the track is ours: to be stopped, and to be muted. */
+export function isOwn(media: LocalMedia, track: MediaStreamTrack): boolean {
   return media.added?.get(track) ?? !media.borrowed;
 }

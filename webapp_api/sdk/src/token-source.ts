@@ -21,7 +21,7 @@ const SHARED_FOR_S = 10;
 
 /** A function for `connect({token})` that calls `fetchToken` when it has to; an error is the caller's, and not kept. */
 export function tokenSource(
-  fetchToken: () => Promise<AccessToken>,
+  fetchToken: () => AccessToken | Promise<AccessToken>,
   clocks: readonly (() => number)[] = CLOCKS,
 ): () => Promise<string> {
   let current: { readonly token: string; readonly youngUntil: readonly number[]; readonly request: number } | undefined;

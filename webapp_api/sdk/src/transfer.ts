@@ -84,7 +84,10 @@ export class Transfer {
   constructor(options: TransferOptions) {
     this.done = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.#onProgress = options.onProgress;
-    const refused = ({ message }: IncomingResponse): void => this.#end(sipErrorFromResponse("REFER", message));
+    const refused = ({ message }: IncomingResponse): void => {
+      // The 408 that SIP.js makes up has no Via: where the far side tells how it goes, only its 202 was lost.
+      if (!this.#accepted || message.hasHeader("via")) this.#end(sipErrorFromResponse("REFER", message));
+    };
     const accepted = (): void => {
       this.#accepted = true;
       this.#wait(MOST_SILENT_S);
@@ -112,6 +115,7 @@ export class Transfer {
   /** A NOTIFY in the dialog; RFC 3515 lets it come before the 202. */
   notified({ request }: Notification): void {
     if (this.over) return;
+    this.#accepted = true;
     const told = statusFromSipfrag(request.body);
     const subscription = request.getHeader("subscription-state") ?? "";
     const terminated = /^\s*terminated\b/i.test(subscription);

@@ -157,6 +157,22 @@ describe("configuration", () => {
     ["not JSON", () => Promise.resolve(new Response("<html>"))],
     ["cannot be fetched", () => Promise.reject(new TypeError("offline"))],
   ];
+  for (const part of ["reply", "body"] as const) {
+    test(`a ${part} that does not come in time is a typed error`, async (context) => {
+      const late = new AbortController();
+      const timeout = context.mock.method(AbortSignal, "timeout", () => late.signal);
+      const fetcher: typeof fetch = (_url, init) => {
+        const aborted = new Promise<never>((_resolve, reject) => {
+          init?.signal?.addEventListener("abort", () => reject(late.signal.reason));
+        });
+        return part === "reply" ? aborted : Promise.resolve(new Response(new ReadableStream({ pull: () => aborted })));
+      };
+      const failed = assert.rejects(fetchConfig("/config.json", fetcher), { kind: "config", message: /cannot be fetched/ });
+      assert.deepEqual(timeout.mock.calls.map(({ arguments: [ms] }) => ms), [15_000]);
+      late.abort(new DOMException("signal timed out", "TimeoutError"));
+      await failed;
+    });
+  }
   for (const [words, reply] of REPLIES) {
     test(`a reply that fails is a typed error: ${words}`, async () => {
       await assert.rejects(fetchConfig("/config.json", reply), (error) => {

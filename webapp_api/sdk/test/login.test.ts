@@ -146,6 +146,10 @@ function unanswered(): { requests: Unanswered[]; fetchToken: () => Promise<Acces
 }
 
 describe("token source", () => {
+  test("takes a token that is at hand", async () => {
+    assert.equal(await tokenSource(() => ({ token: "t1", expiresInS: 600 }))(), "t1");
+  });
+
   test("a token is kept for not quite half of its life", async () => {
     let now = 0;
     let count = 0;

@@ -11,6 +11,7 @@ async function heldLines(): Promise<{ lines: MediaLines; camera: FakeTrack; use:
   const stream = new FakeStream([new FakeTrack("audio"), camera]);
   const lines = new MediaLines(new FakePeerConnection() as unknown as RTCPeerConnection, {
     stream: stream as unknown as MediaStream,
+    silenced: () => false,
     oneWay: true,
     receiveVideo: true,
   });

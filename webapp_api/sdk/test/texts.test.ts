@@ -187,11 +187,13 @@ describe("targets", () => {
     ["tel:+1-555-010-0100", "sip:+15550100100@ims.example.com;user=phone"],
     ["100", "sip:100@ims.example.com"],
     ["*21#", "sip:*21%23@ims.example.com"],
+    ["#31#+49301234567", "sip:%2331%23+49301234567@ims.example.com"],
+    ["*21*+49301234567#", "sip:*21*+49301234567%23@ims.example.com"],
   ];
   for (const [typed, uri] of rows) {
     test(`"${typed}" is ${uri}`, () => assert.equal(targetUriFromText(typed, "ims.example.com"), uri));
   }
-  for (const typed of ["", "  ", "bob@", "@host", "a@b@c", "sips:bob@host", "tel:bob", "bob smith", "sip:bob"]) {
+  for (const typed of ["", "  ", "bob@", "@host", "a@b@c", "sips:bob@host", "tel:bob", "bob smith", "sip:bob", "#31#++49", "#31+", "*#+#"]) {
     test(`"${typed}" is refused`, () => assert.throws(() => targetUriFromText(typed, "d.example"), UsageError));
   }
   test("an address of record has no user=phone", () => {

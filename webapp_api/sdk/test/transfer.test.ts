@@ -12,13 +12,17 @@ interface Asked {
   readonly transfer: Transfer;
   /** The far side has taken the REFER (202). */
   readonly accept: () => void;
+  /** The REFER gets no answer (SIP.js makes up a 408), or this far side's 408. */
+  readonly timeOut: (via: boolean) => void;
 }
 
 function asked(): Asked {
   let accept = (): void => undefined;
+  let refuse = (_response: object): void => undefined;
   const dialog = {
-    refer: (delegate: { onAccept: () => void }) => {
+    refer: (delegate: { onAccept: () => void; onReject: (response: object) => void }) => {
       accept = delegate.onAccept;
+      refuse = delegate.onReject;
       return { message: { cseq: 7 } };
     },
   };
@@ -29,7 +33,11 @@ function asked(): Asked {
     contact: "<sip:alice@gw.example>",
     onProgress: () => undefined,
   });
-  return { transfer, accept: () => accept() };
+  const timeOut = (via: boolean): void => {
+    const message = { statusCode: 408, reasonPhrase: "Request Timeout", hasHeader: () => via, getHeader: () => undefined, getHeaders: () => [] };
+    refuse({ message });
+  };
+  return { transfer, accept: () => accept(), timeOut };
 }
 
 function notify(state: string, body: string): Notification {
@@ -67,6 +75,33 @@ describe("a transfer of which nothing more is heard", () => {
     transfer.notified(notify("terminated;reason=noresource", "SIP/2.0 200 OK"));
     await transfer.done;
     mock.timers.tick(300_000);
+  });
+});
+
+describe("a transfer whose 202 is lost", () => {
+  test("goes on where the far side tells how it goes", async () => {
+    const { transfer, timeOut } = asked();
+    transfer.notified(notify("active;expires=60", "SIP/2.0 180 Ringing"));
+    timeOut(false);
+    assert.equal(transfer.over, false);
+    transfer.notified(notify("terminated;reason=noresource", "SIP/2.0 200 OK"));
+    await transfer.done;
+  });
+
+  test("was taken by a far side that tells of it and hangs up", async () => {
+    const { transfer } = asked();
+    transfer.notified(notify("active;expires=60", "SIP/2.0 100 Trying"));
+    transfer.callEnded(true);
+    await transfer.done;
+  });
+
+  test("has failed where nothing is told, and where the far side itself says so", async () => {
+    for (const told of [false, true]) {
+      const { transfer, timeOut } = asked();
+      if (told) transfer.notified(notify("active;expires=60", "SIP/2.0 100 Trying"));
+      timeOut(told);
+      await assert.rejects(transfer.done, { kind: "sip", status: 408 });
+    }
   });
 });
 
