@@ -151,6 +151,57 @@ def test_a_challenge_is_answered_once_and_a_stale_nonce_once_more() -> None:
     )  # fmt: skip
 
 
+def refused(
+    record: CallRecord, status: int, fields: dict[str, list[str]] | None = None
+) -> list[act.ForwardInvite]:
+    """Let the hop that has the INVITE refuse it; return the INVITE that follows."""
+    play(record, reply(record, status, fields))
+    return invites(play(record, ev.ImsFailed(status)))
+
+
+def too_short(record: CallRecord, min_se_s: int) -> list[str]:
+    """The same with 422; return what the next INVITE says of its session."""
+    found = refused(record, 422, {"Min-SE": [str(min_se_s)]})
+    return [line for one in found for line in one.edits.insert if line.startswith("Session-Expires")]
+
+
+def test_a_new_nonce_is_answered_after_a_session_that_was_too_short() -> None:
+    record = begun()
+    other = {"Proxy-Authenticate": [CHALLENGE["Proxy-Authenticate"][0].replace("n1", "n2")]}
+    assert refused(record, 407, CHALLENGE)
+    assert too_short(record, 2000) == ["Session-Expires: 2000"]
+    (again,) = refused(record, 407, other)
+    (line,) = [one for one in again.edits.insert if one.startswith("Proxy-Authorization: Digest ")]
+    assert 'nonce="n2"' in line
+    assert "Session-Expires: 2000" in again.edits.insert
+    assert not refused(record, 407, other)  # the new one was not good
+    assert record.ended
+
+
+def test_each_proxy_and_each_hop_may_want_a_longer_session() -> None:
+    record = begun()
+    for wanted in (2000, 2500, 3000):
+        assert too_short(record, wanted) == [f"Session-Expires: {wanted}"]
+    (other,) = refused(record, 503)
+    assert "Session-Expires: 3000" in other.edits.insert
+    assert other.edits.next_hop == "sip:192.0.2.8"
+    assert too_short(record, 3600) == ["Session-Expires: 3600"]
+    play(record, ev.ImsFailed(503))
+    play(record, ev.TrunkChosen("two", ("sip:192.0.2.9;transport=tcp",)))
+    for wanted in (4000, 4001, 4002):
+        assert too_short(record, wanted) == [f"Session-Expires: {wanted}"]
+    assert too_short(record, 4003) == []
+    assert record.ended
+
+
+@pytest.mark.parametrize("second", [2000, 1900, 0])
+def test_who_wants_no_longer_session_than_we_said_is_not_asked_again(second: int) -> None:
+    record = begun()
+    assert too_short(record, 2000)
+    assert too_short(record, second) == []
+    assert record.ended
+
+
 @pytest.mark.parametrize("status", [300, 302, 305])
 def test_a_redirection_is_told_and_not_followed(status: int) -> None:
     record = begun()
