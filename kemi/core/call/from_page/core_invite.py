@@ -117,7 +117,7 @@ def _to_trunk(record: CallRecord, outbound: Outbound, settings: CallSettings) ->
             *caller.lines,
             *lines_for_trunk(outbound.diversions, trunk, outbound.to_value[1:-1]),
             *(line for line in record.caller_lines if line.startswith(_OF_EXTENSIONS)),
-            *credentials.lines(record, "INVITE", uri, settings),
+            *credentials.lines(record, "INVITE", uri, record.ims_invite_cseq, settings),
         ),
         body=record.ims_description,
     )

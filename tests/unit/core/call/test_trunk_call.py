@@ -10,14 +10,16 @@ from kemi.core.call import actions as act
 from kemi.core.call import boundary, history
 from kemi.core.call import events as ev
 from kemi.core.call.flow import handle
-from kemi.core.call.from_page.outbound import Outbound
+from kemi.core.call.from_page import credentials
+from kemi.core.call.from_page.outbound import Asked, Outbound
+from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord
-from kemi.core.messages import Reply, Side
+from kemi.core.messages import Reply, Request, Side
 from kemi.core.metrics import of_calls
 from kemi.core.metrics.of_calls import FAILED, REFUSED
 from kemi.core.trunk.trunk import Trunk
 from kemi.state.calls import record_from_text, record_to_text
-from tests.unit.core.call.descriptions import page_answer
+from tests.unit.core.call.descriptions import core_answer, page_answer
 from tests.unit.core.call.ladder import CALL_ID, SETTINGS, WIC_TAG, Call, header_reader
 
 SITE = replace(
@@ -200,6 +202,62 @@ def test_who_wants_no_longer_session_than_we_said_is_not_asked_again(second: int
     assert too_short(record, 2000)
     assert too_short(record, second) == []
     assert record.ended
+
+
+def said(lines: tuple[str, ...]) -> list[str]:
+    """Return what a request says of who sends it."""
+    return [one for one in lines if one.startswith(("Proxy-Authorization: ", "Authorization: "))]
+
+
+def asked_and_answered() -> tuple[CallRecord, list[str]]:
+    """A call whose INVITE was challenged, and then answered; return what it said of us, too."""
+    record = begun()
+    (invite,) = refused(record, 407, CHALLENGE)
+    event = reply(record, 200)
+    event.reply.contact, event.reply.content_type = "<sip:far@192.0.2.7>", "application/sdp"
+    event.reply.body = core_answer()
+    (connect,) = [one for one in play(record, event) if isinstance(one, act.ConnectMedia)]
+    play(record, ev.MediaConnected(connect.reply))
+    return record, said(invite.edits.insert)
+
+
+def test_an_ack_says_who_we_are_as_its_invite_did() -> None:
+    record, in_invite = asked_and_answered()
+    assert record.outbound is not None
+    record.outbound.asked = Asked(
+        [CHALLENGE["Proxy-Authenticate"][0].replace("n1", "n2")], True
+    )  # since then
+    request = Request(
+        Side.WIC, "ACK", CALL_ID, WIC_TAG, record.gateway_tag, record.invite_cseq,
+        headers=header_reader({}), connection_id=record.connection_id,
+    )  # fmt: skip
+    (ack,) = [one for one in play(record, ev.WicRequest(request)) if isinstance(one, act.ForwardRequest)]
+    assert len(in_invite) == 1
+    assert said(ack.edits.insert) == in_invite
+    (ours,) = [one for one in play(record, reply(record, 200)) if isinstance(one, act.SendRequest)]
+    assert (ours.method, said(ours.headers), ours.trunk) == ("ACK", in_invite, "")  # it came again
+    assert in_invite[0].partition('response="')[2][:32] not in record_to_text(record)
+
+
+def test_the_ack_of_our_own_re_invite_does_so_too() -> None:
+    record, in_first = asked_and_answered()
+
+    def ours(method: str, cseq: int) -> act.SendRequest:
+        """Return a request as it goes out."""
+        plain = own_request_to_ims(record, record.confirmed_tag, method, cseq)
+        (sent,) = credentials.sent(record, [plain], SITE)
+        assert isinstance(sent, act.SendRequest)
+        return sent
+
+    invite = ours("INVITE", 50)
+    assert said(invite.headers) != in_first
+    assert said(ours("ACK", 50).headers) == said(invite.headers)
+    assert said(ours("ACK", 49).headers) == []  # of another one
+    event = reply(record, 407, CHALLENGE)
+    _, again = credentials.on_own_challenged(record, ev.OwnRequestChallenged(invite, 50, event.reply), SITE)
+    assert isinstance(again, act.SendRequest)
+    assert record.outbound is not None
+    assert said(ours("ACK", record.outbound.answered_cseq).headers) == said(again.headers)
 
 
 @pytest.mark.parametrize("status", [300, 302, 305])
