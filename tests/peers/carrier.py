@@ -35,6 +35,11 @@ class Carrier(ScriptedCore):
         self._valid: Challenge | None = None
         self._old: list[Challenge] = []
         self._count = 0
+        self.strict = False
+        """Whether an ACK that does not say who sends it as its INVITE did is dropped (RFC 3261 §22.1)."""
+        self.dropped: list[SipRequest] = []
+        self._said: dict[tuple[str, int], list[str]] = {}
+        """Call-ID and number of each INVITE that was taken -> its credentials."""
 
     def forget(self) -> None:
         """Find the nonce that is out too old from now on."""
@@ -44,11 +49,17 @@ class Carrier(ScriptedCore):
 
     def request_received(self, request: SipRequest, source: Address) -> None:
         """Ask, unless nobody need be asked or the right answer is there."""
+        key = (request.call_id, request.cseq.number)
+        if self.strict and request.method == "ACK" and self._given(request) != self._said.get(key, []):
+            self.dropped.append(request)
+            return
         if (
             self.credentials is None
             or request.method not in self.asks
             or self._knows(request, self.credentials)
         ):
+            if request.method == "INVITE":
+                self._said[key] = self._given(request)
             super().request_received(request, source)
             return
         stale = any(

@@ -84,7 +84,7 @@ class NewCalls:
         self._executor = executor
         self._redirections = Redirections(HtableTable("redirected"))
         self._routes, self._emergency, self._barring = doors.routes, doors.emergency, doors.barring
-        self._admission = doors.admission
+        self._admission, self._is_again = doors.admission, doors.goes_on
 
     def from_page(self, request: Request) -> None:
         """Begin the call of a page's INVITE; raise what it deserves."""
@@ -271,7 +271,7 @@ class NewCalls:
             user_class = registration.grant.user_class
             return self._emergency.way(request.call_id, uri, user_class) if begins else None
         way = self._judged(request, registration, uri)
-        if way is not None:
+        if way is not None and not (begins and self._is_again(request, way.request_uri)):
             self._admit(request, registration, [way], begins=begins)
         return way
 

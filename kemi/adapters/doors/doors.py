@@ -14,7 +14,9 @@ from kemi.adapters.kamailio import ksr
 from kemi.adapters.kamailio.htable import HtableTable
 from kemi.adapters.network.routing import RouteReader
 from kemi.adapters.notices import Notices
+from kemi.core.call.from_page import challenged
 from kemi.core.errors import SipReject
+from kemi.core.identity import target_for_core
 from kemi.core.limits import NEVER_REFUSED
 from kemi.core.messages import Request, Side
 from kemi.core.registration import Flow
@@ -43,10 +45,12 @@ class Doors:
         self.notices = Notices(HtableTable("notice"), settings.node_name)
         self.counters = Counters(HtableTable("counter"))
         self.routes = routes
-        self._flows = flows
+        self._flows, self._calls, self._realm = flows, calls, settings.realm
         tallies = TallyStore(HtableTable("tally"))
         self.barring = Barring(calls, tallies, self.counters, self.notices, self.routes.permission)
-        self.emergency = EmergencyScreen(settings, flows, self.routes, self.counters, self.notices)
+        self.emergency = EmergencyScreen(
+            settings, flows, self.routes, self.counters, self.notices, self.goes_on
+        )
         self.admission = Admission(settings, flows, calls, tallies, self.barring)
         self.overload = OverloadGate(
             settings, flows, self.admission, self.emergency.knows, is_of_core, is_of_trunk
@@ -67,6 +71,13 @@ class Doors:
 
     def _floods(self) -> bool:
         return ksr.side() is Side.WIC and self.admission.floods(ksr.connection_id())
+
+    def goes_on(self, request: Request, uri: str) -> bool:
+        """Whether a page's INVITE to ``uri`` is the one that the core has challenged, with credentials: the same call,
+        which has been counted and told of."""
+        known = self._calls.get(request.call_id) if request.method == "INVITE" else None
+        target = target_for_core(uri, self._realm)
+        return known is not None and challenged.goes_on(known, request, target)
 
     def admit(self, request: Request) -> Flow | None:
         """Let a page's request in and return what is known of its connection; raise the answer it gets when it does

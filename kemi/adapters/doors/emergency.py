@@ -24,6 +24,7 @@ from kemi.state.counters import Counters
 from kemi.state.flows import FlowStore
 
 Admit = Callable[[Request], None]
+GoesOn = Callable[[Request, str], bool]
 
 
 class EmergencyScreen:
@@ -36,7 +37,9 @@ class EmergencyScreen:
         routes: RouteReader,
         counters: Counters,
         notices: Notices,
+        goes_on: GoesOn,
     ) -> None:
+        """``goes_on``: whether an INVITE to a URI is one that was challenged, with credentials."""
         self._settings = settings.emergency
         self._realm = settings.realm
         self._host = f"{settings.sip.address}:{settings.sip.port}"
@@ -48,6 +51,7 @@ class EmergencyScreen:
         self._routes = routes
         self._counters = counters
         self._notices = notices
+        self._goes_on = goes_on
         self._asked = "", DialPlan(), False
         """What was asked last, with the answer: one request asks for its URI several times."""
 
@@ -76,13 +80,15 @@ class EmergencyScreen:
             return False
         admit(request)
         action = self._action(request, found[0])
-        self.tell(request, impu, action)
+        plan = self._routes.plan(self._realm)
+        uri = emergency_uri(found[0], plan, self._realm, self._settings.numbers)
+        if not self._goes_on(request, uri):
+            self.tell(request, impu, action)
         if action is EmergencyAction.REFUSE:
             raise AlternativeService.of(self._host, may_register=self._settings.registration)
         if request.method == "REFER":  # which is no call of this page
             return False
-        plan = self._routes.plan(self._realm)
-        request.request_uri = emergency_uri(request.request_uri, plan, self._realm, self._settings.numbers)
+        request.request_uri = uri
         return True
 
     def tell(self, request: Request, impu: str, action: EmergencyAction) -> None:

@@ -318,10 +318,12 @@ class CallRecord:
     """CSeq of the page's re-INVITE that it has not acknowledged yet."""
     ims_invite_cseq: int = 0
     """CSeq of the INVITE the core has: another one than the page's once we sent it again."""
-    longer_session: bool = False
-    """The INVITE was sent again after a 422."""
+    longer_sessions: int = 0
+    """How often the INVITE was sent again after a 422, where the call is now."""
+    wanted_se_s: int = 0
+    """Min-SE of a 422 to the INVITE that is out, where that is more than this said; 0: none."""
     min_se_s: int = 0
-    """The longest Min-SE a 422 of the core asked for."""
+    """The longest Min-SE a 422 of the core asked for that was heeded."""
     ims_session: SessionTimer | None = None
     """RFC 4028 with the core."""
     wic_session: SessionTimer | None = None

@@ -38,6 +38,7 @@ async def test_a_trunk_asks_who_we_are(stage: Stage, carriers: Carriers, algorit
     carriers.do(answers(DeviceMedia()))
     carrier = carriers.first
     carrier.credentials, carrier.algorithm, carrier.status = SECRET, algorithm, status
+    carrier.strict = True  # the ACK of each INVITE says who we are as this did
     call = await answered(stage, carrier)
     assert carrier.challenged == ["INVITE"]
     assert call.ims.invite.cseq.number > 1
@@ -48,8 +49,11 @@ async def test_a_trunk_asks_who_we_are(stage: Stage, carriers: Carriers, algorit
     carrier.forget()
     assert (await change(call, offer_again(local(call), directions={"0": "sendonly"}))).status == 200
     assert carrier.challenged == ["INVITE", "INVITE"]
+    again = await call.ims.wait_request("ACK", count=2)
+    assert again.headers.get({407: "Proxy-Authorization", 401: "Authorization"}[status])
     carrier.forget()
     await call.hang_up()
+    assert carrier.dropped == []
     assert carrier.challenged == ["INVITE", "INVITE", "BYE"]
     assert SECRET.password not in stage.gateway_log.read_text(errors="replace")
 

@@ -69,16 +69,23 @@ P-Charging-Vector: icid-value=x
     )
 
 
-def invite(*, connection_id: int = 7, call_id: str = "call-1") -> FakeMessage:
-    """Return the page's INVITE with a one-way offer."""
+def invite(
+    *,
+    connection_id: int = 7,
+    call_id: str = "call-1",
+    cseq: int = 1,
+    uri: str = "sip:bob@ims.example",
+    extra: str = "",
+) -> FakeMessage:
+    """Return the page's INVITE with a one-way offer; ``extra``: header lines."""
     return from_page(
-        f"""INVITE sip:bob@ims.example SIP/2.0
+        f"""INVITE {uri} SIP/2.0
 From: <sip:alice@ims.example>;tag=page
 To: <sip:bob@ims.example>
 Call-ID: {call_id}
-CSeq: 1 INVITE
+CSeq: {cseq} INVITE
 Max-Forwards: 70
-Contact: <sip:x@page.invalid;transport=ws>
+{extra}Contact: <sip:x@page.invalid;transport=ws>
 Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE
 Supported: 100rel
 P-Asserted-Identity: <sip:president@ims.example>

@@ -32,22 +32,22 @@ def tag_of(kamailio: FakeKamailio) -> str:
     return record_from_text(kamailio.tables["call"]["call-1"]).gateway_tag
 
 
-def called(kamailio: FakeKamailio, page: Gateway) -> str:
+def called(kamailio: FakeKamailio, page: Gateway, uri: str = "sip:bob@ims.example") -> str:
     """Send the INVITE; return our tag."""
-    kamailio.receive(invite())
+    kamailio.receive(invite(uri=uri))
     page.ksr_request_route(MESSAGE)
     return tag_of(kamailio)
 
 
-def forwarded(kamailio: FakeKamailio, page: Gateway) -> str:
+def forwarded(kamailio: FakeKamailio, page: Gateway, uri: str = "sip:bob@ims.example") -> str:
     """Bring the call to where the INVITE is at the core; return our tag."""
-    tag = called(kamailio, page)
+    tag = called(kamailio, page, uri)
     kamailio.receive(page_request("PRACK", tag, "RAck: 1 1 INVITE"))
     page.ksr_request_route(MESSAGE)
     kamailio.script("tm.t_is_canceled", -1)
 
     def resume(*_: object) -> int:
-        kamailio.receive(invite(), transaction=(11, 22))
+        kamailio.receive(invite(uri=uri), transaction=(11, 22))
         return page.ksr_continue_invite(MESSAGE)
 
     kamailio.script("tmx.t_continue", resume)

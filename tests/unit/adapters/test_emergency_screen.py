@@ -77,6 +77,7 @@ class World:
             RouteReader(str(folder), MemoryTable()),
             self.counters,
             Notices(tables["notice"], "gw"),
+            lambda *_: False,
         )
         self.flows.open(Flow("7", "n", "198.51.100.9", "127.0.0.1:40000"))
         binding = Registration(f"sip:alice@{REALM}", "sip:x@page.invalid", time.time() + 60)

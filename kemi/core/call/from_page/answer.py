@@ -181,8 +181,8 @@ def _forward_refusal(record: CallRecord, reply: Reply, settings: CallSettings) -
     else:
         remove, insert = boundary.readable_targets(reply, remove, insert, settings)
     insert += trunk_call.on_refusal(record, reply, settings)
-    if reply.status == 422 and not record.min_se_s:
-        record.min_se_s = session_timer.min_se_of(reply)
+    if reply.status == 422:
+        session_timer.learn_too_short(record, reply, settings)
     body = None if reply.content_type.partition(";")[0].strip().lower() == emergency.BODY_TYPE else ""
     return act.ForwardReply(
         boundary.as_of_page(

@@ -18,6 +18,8 @@ from kemi.core.trunk.diversion import lines_for_trunk
 from kemi.core.trunk.numbers import shown, trunk_uri
 
 _SAID_ANEW: Final = ("Contact", "Route", "Supported", "Require", "Allow", "Priority")
+_MOST_LONGER_SESSIONS: Final = 3
+"""Each proxy on the way may have a Min-SE of its own."""
 _OF_EXTENSIONS: Final = ("Supported:", "Require:", "Allow:", "Priority:", "Resource-Priority:")
 """What of the caller's lines is not for an IMS core alone."""
 
@@ -39,14 +41,20 @@ def choose_trunk(record: CallRecord, outbound: Outbound) -> act.ChooseTrunk:
 
 
 def is_worth_a_longer_session(record: CallRecord, settings: CallSettings) -> bool:
-    """Whether an INVITE the core found too short in its session can be sent again, which is done once."""
-    asked_for_more = record.min_se_s > settings.session_expires_s > 0
-    return asked_for_more and not (record.longer_session or record.legs or record.cancelled)
+    """Whether an INVITE the core found too short in its session can be sent again."""
+    asked_for_more = bool(record.wanted_se_s and settings.session_expires_s)
+    tried = record.longer_sessions >= _MOST_LONGER_SESSIONS
+    return asked_for_more and not (tried or record.legs or record.cancelled)
 
 
 def try_longer_session(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     """The core found our session too short: send the INVITE again with what it wants (RFC 4028 §7.3)."""
-    record.longer_session = True
+    record.min_se_s, record.wanted_se_s = record.wanted_se_s, 0
+    record.longer_sessions += 1
+    if record.outbound is not None:
+        record.outbound.answered = (
+            0  # the nonce was good, and may be so once only: its successor is answered, too
+        )
     return again(record, settings)
 
 
@@ -109,7 +117,7 @@ def _to_trunk(record: CallRecord, outbound: Outbound, settings: CallSettings) ->
             *caller.lines,
             *lines_for_trunk(outbound.diversions, trunk, outbound.to_value[1:-1]),
             *(line for line in record.caller_lines if line.startswith(_OF_EXTENSIONS)),
-            *credentials.lines(record, "INVITE", uri, settings),
+            *credentials.lines(record, "INVITE", uri, record.ims_invite_cseq, settings),
         ),
         body=record.ims_description,
     )

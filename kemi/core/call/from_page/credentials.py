@@ -13,7 +13,7 @@ from typing import Final
 
 from kemi.core.call import actions as act
 from kemi.core.call.events import ForwardChallenged, OwnRequestChallenged
-from kemi.core.call.from_page.outbound import Asked, Outbound
+from kemi.core.call.from_page.outbound import Asked, Outbound, SaidInInvite
 from kemi.core.call.record import CallRecord, Offerer
 from kemi.core.call.settings import CallSettings
 from kemi.core.errors import RemoteProtocolError
@@ -39,8 +39,12 @@ def is_stale(asked: Asked) -> bool:
 
 def line(asked: Asked, trunk: Trunk, method: str, uri: str) -> str:
     """Return our answer in one more request; counts it."""
-    challenge = challenge_from_values(asked.values)
     asked.count += 1
+    return _line(asked, trunk, method, uri)
+
+
+def _line(asked: Asked, trunk: Trunk, method: str, uri: str) -> str:
+    challenge = challenge_from_values(asked.values)
     # drawn by whoever drew the nonce: another one for each, and nobody has to remember it
     cnonce = hashlib.sha256(f"{challenge.nonce} {trunk.user} {trunk.password}".encode()).hexdigest()[:16]
     credentials = Credentials(trunk.user, trunk.password)
@@ -57,12 +61,25 @@ def login(outbound: Outbound | None, settings: CallSettings) -> Trunk | None:
     return trunk if trunk is not None and trunk.user else None
 
 
-def lines(record: CallRecord, method: str, uri: str, settings: CallSettings) -> tuple[str, ...]:
-    """Return our answer to what the call's trunk asked last, for one more request; () where it has not asked."""
+def lines(record: CallRecord, method: str, uri: str, cseq: int, settings: CallSettings) -> tuple[str, ...]:
+    """Return our answer to what the call's trunk asked last, for one more request; () where it has not asked.
+
+    An ACK, which nobody can challenge, has that of its INVITE (RFC 3261 §22.1).
+    """
     outbound, trunk = record.trunk, login(record.trunk, settings)
-    if outbound is None or outbound.asked is None or trunk is None or method in ("ACK", "CANCEL"):
+    if outbound is None or outbound.asked is None or trunk is None or method == "CANCEL":
         return ()
-    return (line(outbound.asked, trunk, method, uri),)
+    if method == "ACK":
+        said = outbound.in_invite
+        return (_line(said.asked, trunk, "INVITE", said.uri),) if said and said.cseq == cseq else ()
+    given = line(outbound.asked, trunk, method, uri)
+    _remember(outbound, outbound.asked, method, uri, cseq)
+    return (given,)
+
+
+def _remember(outbound: Outbound, asked: Asked, method: str, uri: str, cseq: int) -> None:
+    if method == "INVITE":
+        outbound.in_invite = SaidInInvite(cseq, uri, replace(asked))
 
 
 def sent(record: CallRecord, actions: Sequence[act.Action], settings: CallSettings) -> list[act.Action]:
@@ -74,18 +91,24 @@ def sent(record: CallRecord, actions: Sequence[act.Action], settings: CallSettin
     for one in actions:
         if isinstance(one, act.ForwardRequest) and one.to is Side.IMS:
             dressed.append(replace(one, trunk=outbound.trunk))
-        elif isinstance(one, act.SendRequest) and _may_be_asked(one):
-            further = lines(record, one.method, one.request_uri, settings)
-            dressed.append(replace(one, trunk=outbound.trunk, headers=(*one.headers, *further)))
+        elif isinstance(one, act.SendRequest) and _is_for_trunk(one):
+            further = lines(record, one.method, one.request_uri, _cseq(one), settings)
+            name = outbound.trunk if one.method != "ACK" else ""
+            dressed.append(replace(one, trunk=name, headers=(*one.headers, *further)))
         else:
             dressed.append(one)
     return dressed
 
 
-def _may_be_asked(request: act.SendRequest) -> bool:
-    """Whether this request of our own is one that the call's trunk may challenge."""
-    is_for_trunk = request.to is Side.IMS and not request.to_former
-    return is_for_trunk and request.method != "ACK" and not request.trunk
+def _is_for_trunk(request: act.SendRequest) -> bool:
+    """Whether this request of our own is for the call's trunk, and does not say who we are yet."""
+    return request.to is Side.IMS and not request.to_former and not request.trunk
+
+
+def _cseq(request: act.SendRequest) -> int:
+    """Return the number of a request of our own."""
+    values = (line.split() for line in request.headers if line.startswith("CSeq: "))
+    return next((int(number) for _, number, _ in values), 0)
 
 
 # ---------------------------------------------------------------- a request inside the dialog is challenged
@@ -119,7 +142,7 @@ def on_forward_challenged(
     if event.method == "INVITE":
         record.last_invite = (event.cseq, cseq)
     insert = tuple(one for one in edits.insert if not one.startswith(_OURS))
-    insert += lines(record, event.method, uri, settings)
+    insert += lines(record, event.method, uri, cseq, settings)
     return [
         _note(outbound, event.method),
         replace(event.forward, edits=replace(edits, cseq=cseq, insert=insert), again=True),
@@ -144,7 +167,9 @@ def on_own_challenged(
         opened.cseq = cseq
     if record.recovery is not None and record.recovery.core_cseq == event.cseq:
         record.recovery.core_cseq = cseq
-    return [_note(outbound, event.request.method), once_more(event.request, cseq, outbound.asked, trunk)]
+    again = once_more(event.request, cseq, outbound.asked, trunk)
+    _remember(outbound, outbound.asked, again.method, again.request_uri, cseq)
+    return [_note(outbound, again.method), again]
 
 
 def once_more(request: act.SendRequest, cseq: int, asked: Asked, trunk: Trunk) -> act.SendRequest:

@@ -21,6 +21,17 @@ class Asked:
 
 
 @dataclass(slots=True)
+class SaidInInvite:
+    """What our answer in an INVITE was made of, which its ACK repeats; made anew then, so that nobody keeps it."""
+
+    cseq: int
+    """Ours."""
+    uri: str
+    asked: Asked
+    """As it was then."""
+
+
+@dataclass(slots=True)
 class Outbound:
     """The way of a call, and where on it the call is."""
 
@@ -48,6 +59,8 @@ class Outbound:
     asked: Asked | None = None
     answered: int = 0
     """How often its INVITE was sent again with credentials."""
+    in_invite: SaidInInvite | None = None
+    """Of the newest INVITE that had credentials."""
     answered_cseq: int = 0
     """Our CSeq of the newest other request that was sent again so."""
     reasons: list[str] = field(default_factory=list)

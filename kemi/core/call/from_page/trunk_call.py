@@ -1,7 +1,8 @@
 """A page's call on its way through trunks: which one is next, and what of their answers ends the search.
 
     ChooseTrunk ──► TrunkChosen ──► INVITE ──► 408, 503 or silence ──► the next hop of the trunk, or the next trunk
-                                          └──► 401, 407 ──► the same once more, with credentials
+                                          ├──► 401, 407 ──► the same once more, with credentials
+                                          └──► 422 ──► the same once more, with a longer session
 
 Any other refusal is the far end's and goes to the page, as does whatever comes after somebody has rung: then a second
 telephone would ring (RFC 3263 §4.3; SIPconnect 2.0).
@@ -71,8 +72,8 @@ def on_chosen(record: CallRecord, event: TrunkChosen, settings: CallSettings) ->
     if event.trunk is None:
         outbound.left = []
         return _no_room(record, event, settings)
-    outbound.left, outbound.trunk, outbound.hops = list(event.left), event.trunk, list(event.hops)
-    outbound.asked, outbound.answered = None, 0
+    outbound.left, outbound.trunk = list(event.left), event.trunk
+    _move(record, outbound, event.hops)
     if event.trunk != CORE_WAY:
         trunk = settings.trunks[event.trunk]
         outbound.from_value = shown(outbound.caller, trunk, withheld=outbound.withheld).from_value
@@ -96,12 +97,18 @@ def on_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) -> l
         logging.WARNING,
         {"trunk": outbound.trunk, "hop": outbound.hops[0] if outbound.hops else "", "status": event.status},
     )
-    outbound.hops, outbound.asked, outbound.answered = outbound.hops[1:], None, 0
+    _move(record, outbound, outbound.hops[1:])
     if outbound.hops:
         return [note, *_send(record, outbound, settings)]
     if outbound.left:
         return [note, core_invite.choose_trunk(record, outbound)]
     return None
+
+
+def _move(record: CallRecord, outbound: Outbound, hops: Sequence[str]) -> None:
+    """Go on to other hops, where nobody has asked for anything yet."""
+    outbound.hops, outbound.asked, outbound.answered = list(hops), None, 0
+    record.longer_sessions = record.wanted_se_s = 0
 
 
 def _may_answer(outbound: Outbound) -> bool:

@@ -141,7 +141,7 @@ def _ack_of_change(record: CallRecord, request: Request, settings: CallSettings)
     awaited, record.ack_awaited = record.ack_awaited, None
     if record.last_invite is None or record.last_invite[0] != awaited:
         return []  # answered here
-    edits = edits_to_ims(record, request, record.confirmed_tag, settings)
+    edits = edits_to_ims(record, replace(request, cseq=awaited), record.confirmed_tag, settings)
     cseq = record.last_invite[1]
     return [act.ForwardRequest(Side.IMS, replace(edits, cseq=cseq if cseq != request.cseq else None))]
 
@@ -201,7 +201,7 @@ def edits_to_ims(record: CallRecord, request: Request, tag: str, settings: CallS
         *(boundary.credential_lines(request) if trunk is None else ()),
         *boundary.every_request(record, settings),
     )
-    insert += credentials.lines(record, request.method, leg.contact, settings)
+    insert += credentials.lines(record, request.method, leg.contact, cseq, settings)
     remove: tuple[str, ...] = ("Route", "Contact", *boundary.not_passed(record))
     if trunk is not None and request.method == "BYE":
         insert += causes.for_trunk(request.headers("Reason"))

@@ -37,6 +37,13 @@ def offer_to_core(record: CallRecord, settings: CallSettings) -> tuple[str, ...]
     return (f"Session-Expires: {max(settings.session_expires_s, min_se_s)}", f"Min-SE: {min_se_s}")
 
 
+def learn_too_short(record: CallRecord, reply: Reply, settings: CallSettings) -> None:
+    """Keep what a 422 to our INVITE wants, where that is more than the INVITE said: as much would get 422 again."""
+    wanted = min_se_of(reply)
+    if wanted > max(settings.session_expires_s, record.min_se_s, settings.min_se_s):
+        record.wanted_se_s = wanted
+
+
 def request_to_core(record: CallRecord, settings: CallSettings) -> tuple[str, ...]:
     """Return the lines of an UPDATE or re-INVITE to the core: any of them is a refresh (RFC 4028 §7.4)."""
     session = record.ims_session

@@ -10,14 +10,16 @@ from kemi.core.call import actions as act
 from kemi.core.call import boundary, history
 from kemi.core.call import events as ev
 from kemi.core.call.flow import handle
-from kemi.core.call.from_page.outbound import Outbound
+from kemi.core.call.from_page import credentials
+from kemi.core.call.from_page.outbound import Asked, Outbound
+from kemi.core.call.own_request import own_request_to_ims
 from kemi.core.call.record import CallRecord
-from kemi.core.messages import Reply, Side
+from kemi.core.messages import Reply, Request, Side
 from kemi.core.metrics import of_calls
 from kemi.core.metrics.of_calls import FAILED, REFUSED
 from kemi.core.trunk.trunk import Trunk
 from kemi.state.calls import record_from_text, record_to_text
-from tests.unit.core.call.descriptions import page_answer
+from tests.unit.core.call.descriptions import core_answer, page_answer
 from tests.unit.core.call.ladder import CALL_ID, SETTINGS, WIC_TAG, Call, header_reader
 
 SITE = replace(
@@ -149,6 +151,113 @@ def test_a_challenge_is_answered_once_and_a_stale_nonce_once_more() -> None:
     assert kept(record, ev.ImsFailed(407), actions) == (
         "gateway", 500, "the trunk does not take our credentials", FAILED
     )  # fmt: skip
+
+
+def refused(
+    record: CallRecord, status: int, fields: dict[str, list[str]] | None = None
+) -> list[act.ForwardInvite]:
+    """Let the hop that has the INVITE refuse it; return the INVITE that follows."""
+    play(record, reply(record, status, fields))
+    return invites(play(record, ev.ImsFailed(status)))
+
+
+def too_short(record: CallRecord, min_se_s: int) -> list[str]:
+    """The same with 422; return what the next INVITE says of its session."""
+    found = refused(record, 422, {"Min-SE": [str(min_se_s)]})
+    return [line for one in found for line in one.edits.insert if line.startswith("Session-Expires")]
+
+
+def test_a_new_nonce_is_answered_after_a_session_that_was_too_short() -> None:
+    record = begun()
+    other = {"Proxy-Authenticate": [CHALLENGE["Proxy-Authenticate"][0].replace("n1", "n2")]}
+    assert refused(record, 407, CHALLENGE)
+    assert too_short(record, 2000) == ["Session-Expires: 2000"]
+    (again,) = refused(record, 407, other)
+    (line,) = [one for one in again.edits.insert if one.startswith("Proxy-Authorization: Digest ")]
+    assert 'nonce="n2"' in line
+    assert "Session-Expires: 2000" in again.edits.insert
+    assert not refused(record, 407, other)  # the new one was not good
+    assert record.ended
+
+
+def test_each_proxy_and_each_hop_may_want_a_longer_session() -> None:
+    record = begun()
+    for wanted in (2000, 2500, 3000):
+        assert too_short(record, wanted) == [f"Session-Expires: {wanted}"]
+    (other,) = refused(record, 503)
+    assert "Session-Expires: 3000" in other.edits.insert
+    assert other.edits.next_hop == "sip:192.0.2.8"
+    assert too_short(record, 3600) == ["Session-Expires: 3600"]
+    play(record, ev.ImsFailed(503))
+    play(record, ev.TrunkChosen("two", ("sip:192.0.2.9;transport=tcp",)))
+    for wanted in (4000, 4001, 4002):
+        assert too_short(record, wanted) == [f"Session-Expires: {wanted}"]
+    assert too_short(record, 4003) == []
+    assert record.ended
+
+
+@pytest.mark.parametrize("second", [2000, 1900, 0])
+def test_who_wants_no_longer_session_than_we_said_is_not_asked_again(second: int) -> None:
+    record = begun()
+    assert too_short(record, 2000)
+    assert too_short(record, second) == []
+    assert record.ended
+
+
+def said(lines: tuple[str, ...]) -> list[str]:
+    """Return what a request says of who sends it."""
+    return [one for one in lines if one.startswith(("Proxy-Authorization: ", "Authorization: "))]
+
+
+def asked_and_answered() -> tuple[CallRecord, list[str]]:
+    """A call whose INVITE was challenged, and then answered; return what it said of us, too."""
+    record = begun()
+    (invite,) = refused(record, 407, CHALLENGE)
+    event = reply(record, 200)
+    event.reply.contact, event.reply.content_type = "<sip:far@192.0.2.7>", "application/sdp"
+    event.reply.body = core_answer()
+    (connect,) = [one for one in play(record, event) if isinstance(one, act.ConnectMedia)]
+    play(record, ev.MediaConnected(connect.reply))
+    return record, said(invite.edits.insert)
+
+
+def test_an_ack_says_who_we_are_as_its_invite_did() -> None:
+    record, in_invite = asked_and_answered()
+    assert record.outbound is not None
+    record.outbound.asked = Asked(
+        [CHALLENGE["Proxy-Authenticate"][0].replace("n1", "n2")], True
+    )  # since then
+    request = Request(
+        Side.WIC, "ACK", CALL_ID, WIC_TAG, record.gateway_tag, record.invite_cseq,
+        headers=header_reader({}), connection_id=record.connection_id,
+    )  # fmt: skip
+    (ack,) = [one for one in play(record, ev.WicRequest(request)) if isinstance(one, act.ForwardRequest)]
+    assert len(in_invite) == 1
+    assert said(ack.edits.insert) == in_invite
+    (ours,) = [one for one in play(record, reply(record, 200)) if isinstance(one, act.SendRequest)]
+    assert (ours.method, said(ours.headers), ours.trunk) == ("ACK", in_invite, "")  # it came again
+    assert in_invite[0].partition('response="')[2][:32] not in record_to_text(record)
+
+
+def test_the_ack_of_our_own_re_invite_does_so_too() -> None:
+    record, in_first = asked_and_answered()
+
+    def ours(method: str, cseq: int) -> act.SendRequest:
+        """Return a request as it goes out."""
+        plain = own_request_to_ims(record, record.confirmed_tag, method, cseq)
+        (sent,) = credentials.sent(record, [plain], SITE)
+        assert isinstance(sent, act.SendRequest)
+        return sent
+
+    invite = ours("INVITE", 50)
+    assert said(invite.headers) != in_first
+    assert said(ours("ACK", 50).headers) == said(invite.headers)
+    assert said(ours("ACK", 49).headers) == []  # of another one
+    event = reply(record, 407, CHALLENGE)
+    _, again = credentials.on_own_challenged(record, ev.OwnRequestChallenged(invite, 50, event.reply), SITE)
+    assert isinstance(again, act.SendRequest)
+    assert record.outbound is not None
+    assert said(ours("ACK", record.outbound.answered_cseq).headers) == said(again.headers)
 
 
 @pytest.mark.parametrize("status", [300, 302, 305])
