@@ -287,8 +287,7 @@ class CallRecord:
     """The far end has changed something the page has not heard of yet."""
     core_behind: bool = False
     """The core has perhaps been told something else than the page wants (core_told.py)."""
-    core_attempts: int = 0
-    """How often it has been offered the right thing, without success."""
+    core_attempts: int = 0  # how often it has been offered the right thing, without success
     relay_behind: bool = False  # the relay has perhaps not what holds (media/relay_told.py)
     relay_attempts: int = 0  # how often it has been told since, without success
     own_ims_offer: int = 0
