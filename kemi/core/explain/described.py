@@ -13,6 +13,8 @@ from kemi.core.sdp.model import Direction, MediaDescription
 _NOT_ACCEPTABLE: Final = frozenset({488, 606})
 _NO_CODEC: Final = ("none of the codecs", "names no codec")
 _NAMES: Final = {PAGE: "the page", CORE: "the far end"}
+_OF_ONE_SIDE: Final = {"own_offer_misunderstood": _NAMES[PAGE], "late_answer_refused": _NAMES[CORE]}
+"""Decisions on an answer that cannot be used -> whose it is, whoever called."""
 _AUXILIARY: Final = frozenset({"telephone-event", "cn", "red", "rtx", "ulpfec", "flexfec-03"})
 
 
@@ -63,7 +65,7 @@ def _description_refused(call: Reading) -> Found | None:
 
 
 def _answer_unusable(call: Reading) -> Found | None:
-    decision = call.decision("core_answer_unusable", "own_offer_misunderstood")
+    decision = call.decision("core_answer_unusable", *_OF_ONE_SIDE)
     told = call.told
     said = any(one.has_sdp for one in call.messages(call.callee, "INVITE", incoming=True))
     bad = told is not None and call.heard is None and bool(told.warning)
@@ -73,11 +75,7 @@ def _answer_unusable(call: Reading) -> Found | None:
     if decision is not None and not (call.failed or decision.why == call.trace.why):
         return None  # inside a call it comes to nothing, and the call goes on
     detail = decision.why if decision is not None else call.detail
-    who = (
-        "the page"
-        if decision is not None and decision.name != "core_answer_unusable"
-        else _NAMES[call.callee]
-    )
+    who = _NAMES[call.callee] if decision is None else _OF_ONE_SIDE.get(decision.name, _NAMES[call.callee])
     return found(call.shown(decision), call.quoted(told), who=who, detail=detail or "it cannot be read")
 
 

@@ -18,7 +18,7 @@ _LONGEST_WAIT_S: Final = 3600
 """What a site may let a call wait for its page at most (timers.flow_recovery_s)."""
 _NAMES: Final = {PAGE: "the page", CORE: "the far end"}
 _OUT_OF_ACKS: Final = {"page_answer_unusable": _NAMES[PAGE], "late_answer_refused": _NAMES[CORE]}
-"""Decisions on an answer in an ACK inside a call, which goes on as it was -> whose ACK."""
+"""Decisions on an answer in an ACK inside a call, which goes on as it was unless it ends for it -> whose ACK."""
 
 
 def _busy(call: Reading) -> Found | None:
@@ -187,7 +187,7 @@ def _change_refused(call: Reading) -> Found | None:
         who = "the gateway" if one.is_ours or not one.incoming else _NAMES[one.side]
         return found(call.quoted(one), who=who, what=f"{one.status} to {one.method}")
     answer = call.decision(*_OUT_OF_ACKS)
-    if answer is None:
+    if answer is None or answer.why == call.trace.why:
         return None
     return found(call.shown(answer), who=_OUT_OF_ACKS[answer.name], what="its ACK had no answer of use")
 

@@ -102,6 +102,9 @@ STATIC_PAYLOAD_TYPES: Final[Mapping[str, str]] = {
 }
 """Payload types that need no rtpmap (RFC 3551 §6)."""
 
+_PAYLOAD_TYPES: Final = frozenset(map(str, range(128)))
+"""Seven bits (RFC 3550 §5.1).  The relay refuses a whole description for one that is no number, or larger."""
+
 MAX_FEEDBACK: Final = 10
 """Of one codec, the first ones: what "*" asks for is written out for each codec, and that must be readable again
 (text.MAX_LINES).  Chromium has five of video."""
@@ -371,7 +374,7 @@ class SessionDescription:
 def _codecs(formats: tuple[str, ...], codec_lines: tuple[str, ...]) -> tuple[Codec, ...]:
     """Bring together what is said about each payload type; what one browser says is the same in all calls.
 
-    One whose rtpmap cannot be read is none that anybody could use: the others go on.
+    One whose rtpmap cannot be read, or that is no payload type, is none that anybody could use: the others go on.
     """
     encodings: dict[str, str] = {}
     parameters: dict[str, str] = {}
@@ -391,7 +394,7 @@ def _codecs(formats: tuple[str, ...], codec_lines: tuple[str, ...]) -> tuple[Cod
     for payload_type in formats:
         encoding = encodings.get(payload_type) or STATIC_PAYLOAD_TYPES.get(payload_type, "")
         name, clock_rate = _name_and_clock_rate(encoding)
-        if name:
+        if name and payload_type in _PAYLOAD_TYPES:
             values = (*for_all, *wanted.get(payload_type, ()))[:MAX_FEEDBACK]
             fmtp = parameters.get(payload_type, "")
             found.append(Codec(payload_type, encoding, name, clock_rate, fmtp, values))

@@ -14,6 +14,8 @@ import pylibsrtp
 import pytest
 
 from kemi.core.sdp.interwork import placeholder_answer
+from kemi.core.sdp.interwork.incoming import core_offer_media
+from kemi.core.sdp.text import sdp_from_text
 from rtpengine.capabilities import OLDEST
 from rtpengine.legs import LEGS, LegKind
 from rtpengine.profiles import MediaProfile, MediaProfiles
@@ -159,6 +161,42 @@ def sides() -> Iterator[KeyedSides]:
     """Close the ports at the end."""
     with ExitStack() as stack:
         yield KeyedSides(stack)
+
+
+LONG_KEY: Final = base64.b64encode(bytes(range(46))).decode()
+
+
+@pytest.mark.parametrize(
+    "crypto",
+    [
+        f"1  {SUITE}  inline:{KEY}",
+        f"1\t{SUITE} inline:{KEY}",
+        f" 1 {SUITE.lower()} INLINE:{KEY}",
+        f"0 {SUITE} inline:{KEY}|2^48|1:4",
+        f"1 {SUITE} inline:{KEY}|2^20|1:4;inline:{KEY}|2^20|2:4",
+        f"999999999 {SUITE} inline:{KEY}|99999999999999 UNENCRYPTED_SRTCP",
+        f"1 {SHORT_TAGS} inline:{KEY}",
+        f"1 AES_192_CM_HMAC_SHA1_80 inline:{base64.b64encode(bytes(38)).decode()}|2^31",
+        f"1 AES_192_CM_HMAC_SHA1_32 inline:{'A' * 51}",
+        f"1 AES_256_CM_HMAC_SHA1_80 inline:{LONG_KEY}|2^31|1:1",
+        f"1 AES_256_CM_HMAC_SHA1_32 inline:{LONG_KEY.rstrip('=')}",
+        f"1 F8_128_HMAC_SHA1_80 inline:{KEY}",
+        f"1 F8_128_HMAC_SHA1_32 inline:{KEY}",
+        f"1 NULL_HMAC_SHA1_80 inline:{KEY}",
+        f"1 NULL_HMAC_SHA1_32 inline:{KEY}",
+    ],
+)
+def test_a_key_that_counts_is_answered_with_one(client: UdpClient, crypto: str) -> None:
+    """Of one that it cannot read the daemon says nothing: it answers without any."""
+    offer = sdp_from_text(far_line(LegKind.TRUNK_SRTP, 5004, crypto=f"crypto:{crypto}"))
+    (core_line,) = core_offer_media(offer, ())
+    profile = keyed_profile()
+    session = MediaSession("key", "audio", "", WicTransport.SHARED)
+    run(reserve_terminating(session, profile, core_line.sdp), client)
+    answer = section(run(connect_terminating(session, profile, line(WIC_ADDRESS, 5006, WIC[0])), client))
+    (answered,) = answer.values("crypto")
+    asked = crypto.upper().split()
+    assert (answer.protocol, answered.split()[:2]) == ("RTP/SAVP", asked[:2])
 
 
 def keyed_profile() -> MediaProfile:

@@ -14,7 +14,7 @@ from tests.integration.calls.test_page_offer_media import both_heard, change
 from tests.lab.lab import Lab
 from tests.peers.aiortc_wic import AiortcWic
 from tests.peers.core_script import CoreScript, Provisional, UntilCancelled, answers
-from tests.peers.device_sdp import DeviceMedia, device_answer
+from tests.peers.device_sdp import SOME_KEY, DeviceMedia, device_answer
 from tests.peers.media import RtpEndpoint
 from tests.peers.sdp import sdp_from_text
 from tests.peers.srtp import SrtpEndpoint
@@ -125,4 +125,19 @@ class TestATrunkThatAnswersInClear:
         wic = await (await stage.page()).invite(f"tel:{AUSTRIA}", AUDIO_BOTH_WAYS)
         await wic.wait_answer()
         await carriers.second.calls[wic.call_id].wait_request("BYE")
+        await wic.wait_request("BYE")
+
+    @pytest.mark.parametrize("protocol", ["RTP/AVP", ""])
+    async def test_when_it_asks_for_our_offer_and_answers_in_its_ack(
+        self, carriers: Carriers, stage: Stage, protocol: str
+    ) -> None:
+        carriers.do(answers(DeviceMedia(crypto=SOME_KEY)))
+        wic = await (await stage.page()).invite(f"tel:{AUSTRIA}", AUDIO_BOTH_WAYS)
+        await wic.wait_answer()
+        ims = await carriers.second.wait_call()
+        await ims.wait_ack()
+        ims.media = DeviceMedia(protocol=protocol, version=2)
+        offer = await ims.reinvite("")
+        assert sdp_from_text(offer.sdp).section("audio").protocol == "RTP/SAVP"
+        await ims.wait_request("BYE")
         await wic.wait_request("BYE")

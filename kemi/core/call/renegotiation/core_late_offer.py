@@ -20,12 +20,14 @@ from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
 from kemi.core.call.events import Due, MediaFailed, MediaRenewed
 from kemi.core.call.lifetime import session_timer
+from kemi.core.call.lifetime.ending import hang_up_both
+from kemi.core.call.media.far_answer import take_far_answer
 from kemi.core.call.media.session import is_news, medium_change, offer_to_text
 from kemi.core.call.record import CallRecord, Exchange, Offerer
 from kemi.core.call.settings import CallSettings
-from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError
+from kemi.core.errors import GatewayError, RemoteProtocolError
 from kemi.core.messages import Request
-from kemi.core.sdp.interwork.core_reoffer import offered_to_core_again, read_core_reoffer
+from kemi.core.sdp.interwork.core_reoffer import offered_to_core_again
 from kemi.core.sdp.text import sdp_from_text
 
 ACK_WITHIN_S = 33.0
@@ -106,7 +108,7 @@ def awaits(record: CallRecord, request: Request) -> bool:
 
 
 def take_answer(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
-    """Take the answer in an ACK; a bad one leaves the session as it was."""
+    """Take the answer in an ACK; a bad one leaves the session as it was, and ends one with keys."""
     pending = record.exchange
     if pending is None:
         return []
@@ -114,35 +116,17 @@ def take_answer(record: CallRecord, request: Request, settings: CallSettings) ->
     try:
         if not request.has_sdp:
             raise RemoteProtocolError("the ACK has no session description to answer ours")
-        said = sdp_from_text(request.body)
-        lines = len(said.media)  # those that it leaves out at the end are refused
-        places = {
-            medium.kind: medium.ims_line
-            for medium in pending.media
-            if medium.active and medium.ims_line < lines
-        }
-        answer = read_core_reoffer(
-            said,
-            sdp_from_text(pending.ims_description),
-            places,
-            settings.video_codecs,
-        )
-        if not answer.going_on:
-            raise NotAcceptableHere("The answer leaves no medium")
+        take_far_answer(pending.media, pending.ims_description, request.body)
     except GatewayError as error:
         note = act.Note("late_answer_refused", logging.WARNING, {"detail": error.detail})
-        return [unschedule, note, *exchange.rollback(record)]
+        refused = [unschedule, note, *exchange.rollback(record)]
+        if not request.has_sdp or "RTP/SAVP" not in pending.ims_description.upper():
+            return refused
+        # The far end goes by its own answer, perhaps in clear, and an ACK cannot be refused.
+        record.doomed = error.detail
+        return [*refused, *hang_up_both(record, settings)]
     pending.settling = True
     pending.ims_description = exchange.as_taken(record, pending.ims_description, request.body, settings)
-    for medium in pending.media:
-        answered = answer.going_on.get(medium.kind)
-        if answered is None:
-            medium.active = False
-            continue
-        medium.ims_direction = answered.direction
-        medium.ims_answer = answered.sdp or medium.ims_answer
-        if medium.kind == "video":
-            medium.codec = answered.codec
     return [unschedule, _renew(record, Late.THEIR_ANSWER)]
 
 

@@ -69,7 +69,7 @@ def read_core_reoffer(
     Args:
         told: our last description to the core.
         places: the line of each kind the call has.
-        own_video: the client's video line alone; "" where ``offer`` is an answer to ``told``.
+        own_video: the client's video line alone; "": our last description stands for it.
 
     Raises:
         NotAcceptableHere: lines that are on are missing, or have another kind (RFC 3264 §8), nothing usable is left,

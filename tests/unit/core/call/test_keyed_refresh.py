@@ -8,6 +8,7 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.messages import Side
 from kemi.core.sdp.text import sdp_from_text
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import Call
@@ -43,16 +44,74 @@ def test_our_offer_has_one_key_which_answers_a_refresh() -> None:
         assert (told.status, keys_of(told.body)) == (200, 1)
 
 
-def test_a_late_offer_names_the_key_in_use_alone() -> None:
-    """The relay adds one of the suite that it offers itself, and forgets it before it could be answered."""
+def asked_for_offer() -> Call:
+    """A call whose far end has our late offer, the last thing that was done."""
     call = Call.forwarded()
     call.answer("core1", ANSWER)
     call.on(call.wic_request("ACK", cseq=1))
     asked = call.on(call.ims_request("INVITE", cseq=5)).only(act.RenewMedia)
     offered = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
-    told = call.on(ev.MediaRenewed(offered, asked.bearer)).only(act.SendReply)
+    call.on(ev.MediaRenewed(offered, asked.bearer))
+    return call
+
+
+def test_a_late_offer_names_the_key_in_use_alone() -> None:
+    """The relay adds one of the suite that it offers itself, and forgets it before it could be answered."""
+    told = asked_for_offer().actions.only(act.SendReply)
     assert KEYS[0] in told.body
     assert keys_of(told.body) == 1
+
+
+MOVED: Final = ANSWER.replace("m=audio 40000", "m=audio 50000").replace("REVG", "R0hJ")
+
+
+def test_its_answer_has_a_key_of_that_suite() -> None:
+    call = asked_for_offer()
+    taken = call.on(call.ims_request("ACK", cseq=5, body=MOVED))
+    (audio,) = taken.only(act.RenewMedia).media
+    assert "m=audio 50000 RTP/SAVP " in audio.ims_line
+    assert KEYS[0].replace("QUJD", "R0hJ") in audio.ims_line
+    assert not call.record.ended
+
+
+def test_one_that_holds_as_of_old_leaves_the_relay_the_address_it_has() -> None:
+    """With another one it would begin its SRTP index anew."""
+    call = asked_for_offer()
+    zeros = ANSWER.replace("c=IN IP4 198.51.100.7", "c=IN IP4 0.0.0.0")
+    assert zeros != ANSWER
+    (audio,) = call.on(call.ims_request("ACK", cseq=5, body=zeros)).only(act.RenewMedia).media
+    assert ("c=IN IP4 198.51.100.7" in audio.ims_line, audio.wic_to_ims) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(sdp.core_answer(port=50000), id="in clear"),
+        pytest.param(MOVED.replace("RTP/SAVP", "RTP/AVP"), id="in clear, beside a key"),
+        pytest.param(MOVED.partition("a=crypto:")[0], id="no key"),
+        pytest.param(MOVED.replace("crypto:1", "crypto:7"), id="another tag"),
+        pytest.param(MOVED.replace("_80", "_32"), id="another suite"),
+        pytest.param(MOVED.replace("R0hJ" * 10, "R0hJ"), id="no whole key"),
+        pytest.param(MOVED.replace("SAVP 8", "SAVP 9").replace("8 PCMA", "9 G722"), id="another codec"),
+    ],
+)
+def test_another_answer_ends_the_call(answer: str) -> None:
+    """The far end goes by it, an ACK cannot be refused, and nothing goes on in clear that was encrypted."""
+    call = asked_for_offer()
+    ended = call.on(call.ims_request("ACK", cseq=5, body=answer))
+    assert [note.event for note in ended.all(act.Note)] == ["late_answer_refused", "call_ended"]
+    assert [(one.to, one.method) for one in ended.all(act.SendRequest)] == [
+        (Side.IMS, "BYE"),
+        (Side.WIC, "BYE"),
+    ]
+    assert (call.record.ended, call.record.exchange, ended.all(act.RenewMedia)) == (True, None, [])
+
+
+def test_an_ack_without_an_answer_changes_nothing() -> None:
+    call = asked_for_offer()
+    refused = call.on(call.ims_request("ACK", cseq=5, body=""))
+    assert (refused.only(act.Note).event, refused.names) == ("late_answer_refused", ["Unschedule"])
+    assert not call.record.ended
 
 
 def test_a_fork_that_is_not_heard_offers_anew_later() -> None:

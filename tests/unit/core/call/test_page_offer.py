@@ -23,7 +23,8 @@ VIDEO = sdp.chromium("av-sendrecv")[sdp.chromium("av-sendrecv").index("m=video")
 HOLD = offer_again(TWO_WAY, {"0": "sendonly"})
 RESTART = offer_again(TWO_WAY, ice="fresh")
 ADDED = offer_again(TWO_WAY, added=[VIDEO])
-SAFE = sdp.core_answer().replace("RTP/AVP", "RTP/SAVP") + "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:1111\r\n"
+KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "1111" * 10
+SAFE = sdp.core_answer().replace("RTP/AVP", "RTP/SAVP") + f"{KEY}\r\n"
 ZEROS = ("c=IN IP4 198.51.100.7", "c=IN IP4 0.0.0.0")
 
 

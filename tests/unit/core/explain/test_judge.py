@@ -346,6 +346,15 @@ def test_a_bad_answer_in_an_ack_inside_a_call_ends_nothing(
     assert [one.code for one in rest] == ["transcoded"]
 
 
+@pytest.mark.parametrize("to_page", [False, True])
+def test_an_answer_in_clear_in_an_ack_ends_the_call(to_page: bool) -> None:
+    why = "The audio line answers RTP/SAVP with RTP/AVP, which was not offered"
+    built = Built(to_page=to_page).begun().answered().decided("late_answer_refused", why)
+    first, *_ = found = explain(built.talked(audio_wic=wic(), audio_ims=ims()).ended("gateway", why).trace)
+    assert [one.code for one in found] == ["answer-unusable", "transcoded"]
+    assert (why in first.says, "of the far end" in first.says) == (True, True)
+
+
 @pytest.mark.parametrize("name", ["core_answer_unusable", "own_offer_misunderstood"])
 def test_a_bad_answer_inside_a_call_is_not_why_it_ended_later(name: str) -> None:
     built = (

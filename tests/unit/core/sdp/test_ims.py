@@ -234,6 +234,11 @@ class TestAnswer:
         with pytest.raises(RemoteProtocolError, match=detail):
             ims_answer_media(answer, ["audio"], offer)
 
+    def test_what_is_no_payload_type_is_not_the_relays(self) -> None:
+        answer = f"{HEAD}m=audio 40000 RTP/AVP 8 200\r\na=rtpmap:200 telephone-event/8000\r\n"
+        line = ims_answer_media(answer, ["audio"])["audio"].sdp or ""
+        assert ("m=audio 40000 RTP/AVP 8\r\n" in line, "200" in line) == (True, False)
+
     def test_two_lines_of_one_kind_are_never_offered_to_ims(self) -> None:
         with pytest.raises(LocalProtocolError):
             ims_answer_media(golden(ANSWER), ["audio", "audio"])

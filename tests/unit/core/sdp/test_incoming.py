@@ -103,6 +103,11 @@ class TestTheCoresOffer:
                 "AMR with CRCs",
                 id="AMR with CRCs",
             ),
+            pytest.param(
+                ["m=audio 4000 RTP/AVP 200 abc\r\na=rtpmap:200 AMR-WB/16000\r\na=rtpmap:abc PCMA/8000\r\n"],
+                "none of the codecs",
+                id="no payload types",
+            ),
             pytest.param(["m=message 9 TCP/MSRP *\r\n"], "neither audio nor video", id="MSRP"),
             pytest.param(
                 [AUDIO.replace("RTP/AVP", "RTP/SAVP"), VIDEO], "audio line", id="video alone of both"

@@ -82,6 +82,17 @@ def test_static_payload_types_need_no_rtpmap_and_unknown_ones_are_left_out() -> 
     assert [(codec.payload_type, codec.name) for codec in media().codecs] == [("0", "pcmu")]
 
 
+@pytest.mark.parametrize("name", ["128", "200", "0127", "08", "-8", "+8", "8.0", "abc", "٨", "9" * 5000])
+def test_what_is_no_payload_type_is_left_out(name: str) -> None:
+    """The relay would refuse the others with it."""
+    text = (
+        f"{HEAD}m=audio 9 RTP/AVP {name} 0 127\r\na=rtpmap:{name} PCMA/8000\r\na=rtpmap:127 opus/48000/2\r\n"
+    )
+    line = sdp_from_text(text).media[0]
+    assert [codec.payload_type for codec in line.codecs] == ["0", "127"]
+    assert line.formats == (name, "0", "127")
+
+
 def test_feedback_for_all_payload_types_counts_for_each() -> None:
     codecs = media("a=rtpmap:96 VP8/90000", "a=rtcp-fb:* nack", "a=rtcp-fb:96 ccm fir").codecs
     assert [codec.feedback for codec in codecs] == [("nack",), ("nack", "ccm fir")]
