@@ -270,7 +270,9 @@ def test_a_gateway_is_asked_beside_any_proxy(tmp_path: Path) -> None:
 def _site(gateway: _Gateway, folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Two gateways, which one control endpoint is for, and two relays."""
     machine = _running(folder, gateway, "0" * 32)
-    relays = {name: {"rtpengine_ng_address": f"192.0.2.{place}"} for place, name in enumerate(("m1", "m2"), 7)}
+    relays = {
+        name: {"rtpengine_ng_address": f"192.0.2.{place}"} for place, name in enumerate(("m1", "m2"), 7)
+    }
     return {"sig1": machine, "sig2": dict(machine)}, relays
 
 
