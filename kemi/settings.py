@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +47,7 @@ MAX_TOKEN_LIFETIME_S = 3600
 MAX_WAIT_S, MAX_LIFETIME_S = 3600, 86_000
 """What a call waits for; calls, and what is remembered of who makes them: kept a little longer than this (the same)."""
 MAX_CALLS_KEPT_S = 366 * 86_400
+_REALM = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*")
 _QUOTED = re.compile(r"[^\x00-\x1f\x7f\"\\]+")
 
@@ -212,6 +213,7 @@ class Settings:
     """Everything the KEMI code knows of its site."""
 
     realm: str
+    """Domain of the home network; what is read from a file is in lower case, as the routing table's realms."""
     visited_network: str
     icscf_uris: list[str]
     """Entry points of the home network, best first."""
@@ -259,6 +261,7 @@ def settings_from_text(text: str) -> Settings:
         raise SettingsError(str(error)) from error
     for unknown in unknown_keys(raw, Settings):
         raise SettingsError(str(unknown))
+    settings = replace(settings, realm=settings.realm.lower())
     _check(settings)
     return settings
 
@@ -271,6 +274,8 @@ def _keyed(key: str, check: Callable[[Any], object], value: object) -> None:
 
 
 def _check(settings: Settings) -> None:
+    if not _REALM.fullmatch(settings.realm):
+        raise SettingsError(f"realm: {settings.realm!r} is no domain")
     _keyed("redis_url", sentinel_address_from_url, settings.redis_url)
     if len(settings.flow_secret) < _MIN_SECRET_LENGTH:
         raise SettingsError(f"flow_secret: at least {_MIN_SECRET_LENGTH} characters")

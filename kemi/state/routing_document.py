@@ -9,7 +9,7 @@ import msgspec
 
 from kemi.core.routing.numbers import DialPlan, check_plan, is_sip_uri
 from kemi.core.routing.permissions import Permission, problems_of_permissions
-from kemi.core.routing.table import Route, RoutingTable, TableError, check_table
+from kemi.core.routing.table import ANY, Route, RoutingTable, TableError, check_table, is_realm
 from kemi.core.unknown_keys import unknown_keys
 
 
@@ -18,7 +18,7 @@ class RoutingDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     routes: list[Route] = []
     plans: dict[str, DialPlan] = {}
-    """How the users of a realm dial, by realm."""
+    """How the users of a realm dial, by realm; in lower case, however it was written."""
     trunk_groups: dict[str, list[str]] = {}
     """Names of trunks, by group; the trunks themselves, with their secrets, are settings of the gateways."""
     conferences: dict[str, str] = {}
@@ -27,6 +27,10 @@ class RoutingDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What users may call, and how much, by their class; "*": all those of no class named here."""
     profiles: list[str] = []
     """Media profiles that rows may name; they are settings of the gateways, too."""
+
+    def __post_init__(self) -> None:
+        for realm in [realm for realm in self.plans if realm != realm.lower()]:
+            self.plans.setdefault(realm.lower(), self.plans.pop(realm))
 
 
 def document_from_json(text: bytes | str) -> RoutingDocument:
@@ -37,6 +41,9 @@ def document_from_json(text: bytes | str) -> RoutingDocument:
         document = msgspec.convert(raw, RoutingDocument, strict=True)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError, RecursionError) as error:
         raise TableError([str(error)]) from error
+    plans: object = raw.get("plans") if isinstance(raw, dict) else None
+    if isinstance(plans, dict) and len({realm.lower() for realm in plans}) < len(plans):
+        unknown.append("plans: each realm once, in lower case")
     if unknown:
         raise TableError(unknown)
     return document
@@ -46,6 +53,8 @@ def check_document(document: RoutingDocument) -> None:
     """Raise TableError unless every part can be used as it stands."""
     problems = list(problems_of_permissions(document.permissions))
     for realm, plan in document.plans.items():
+        if realm == ANY or not is_realm(realm):
+            problems.append(f"plan of {realm!r}: no domain and no trunk:NAME")
         try:
             check_plan(plan)
         except ValueError as error:

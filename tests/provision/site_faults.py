@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from tests.provision.remarks import KAMAILIO
+from tests.provision.remarks import KAMAILIO, SECRET
 
 SITE_FAULTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "text-for-networks": (
@@ -16,6 +16,50 @@ SITE_FAULTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "anybody-is-the-core-by-stun": (
         {**KAMAILIO, "kamailio_stun_address": "192.0.2.10"},
         "gateway_core_networks is empty: whoever reaches port 5060 of anybody-is-the-core-by-stun",
+    ),
+    "relays-of-one-gateway": (
+        {
+            "the_role": "media_agent",
+            "media_agent_control_secret": SECRET,
+            "media_agent_exclusive_nodes": True,
+        },
+        "media_agent_exclusive_nodes is true and the group signalling has gateway-without-relay, ",
+    ),
+    "text-for-tags": (
+        {**KAMAILIO, "gateway_contact_tags": "audio"},
+        "would be refused: Expected `array`, got `str` - at `$.registration.contact_tags`",
+    ),
+    "origin-with-a-path": (
+        {**KAMAILIO, "gateway_origins": ["https://gateway.example.com/"]},
+        "would be refused: origins: https://gateway.example.com/ must be scheme://host or scheme://host:port, without",
+    ),
+    "realm-that-is-a-uri": (
+        {**KAMAILIO, "gateway_realm": "sip:ims.example.com"},
+        "would be refused: realm: 'sip:ims.example.com' is no domain",
+    ),
+    "issuer-with-a-slip": (
+        {
+            **KAMAILIO,
+            "gateway_token_issuers": [{"issuer": "a", "authz_server": "https://a", "audiences": "x"}],
+        },
+        "gateway_token_issuers.audiences. Supported parameters include: algorithms, audience, ",
+    ),
+    "release-from-here": (
+        {
+            "the_role": "common",
+            "the_tasks": "preflight_release",
+            "common_release_archive": "../webrtc-ims-gateway-0.tar.gz",
+        },
+        "common_release_archive is ../webrtc-ims-gateway-0.tar.gz: name its whole path",
+    ),
+    "all-of-its-own": (
+        {**KAMAILIO, "gateway_redis_url": "redis://:secret@127.0.0.1:6379/0"},
+        "all-of-its-own, sentinels-of-its-own, and gateway_redis_url and gateway_rtpengine_nodes lead each of them to "
+        "its own machine",
+    ),
+    "sentinels-of-its-own": (
+        {**KAMAILIO, "gateway_redis_url": "redis+sentinel://:secret@127.0.0.1:26379/gateway"},
+        "all-of-its-own, sentinels-of-its-own, and gateway_rtpengine_nodes leads each of them to its own machine",
     ),
     "text-for-ports": (
         {"the_role": "common", "firewall_open_tcp_ports": "8443"},
@@ -55,8 +99,20 @@ SITE_FAULTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
 }
 """By machine, its variables and what the play has to say of them."""
 GROUPS: Final[dict[str, Any]] = {
-    "signalling": {"hosts": {"good-gateway": {}, "gateway-without-relay": {}, "two-without-core": {}}},
-    "media": {"hosts": {"good-gateway": {"rtpengine_ims_address": "127.0.0.1"}}},
+    "signalling": {
+        "hosts": {
+            "gateway-without-relay": {},
+            "two-without-core": {},
+            "all-of-its-own": {},
+            "sentinels-of-its-own": {},
+        }
+    },
+    "media": {
+        "hosts": {
+            name: {"rtpengine_ims_address": "127.0.0.1"}
+            for name in ("good-gateway", "all-of-its-own", "sentinels-of-its-own")
+        }
+    },
     "web": {"hosts": {"web-that-no-front-reaches": {}, "web-that-believes-no-front": {}}},
     "redis": {"hosts": {"empty-master": {}, "filled-replica": {}, "renumbered": {}}},
 }

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.lab.ports import LOOPBACK, PortBlocks, PortMode
 from tests.lab.roles import render_role
 from tests.lab.waiting import wait_until
@@ -61,19 +63,36 @@ def test_the_state_is_fetched_from_wherever_redis_listens(tmp_path: Path) -> Non
             place = "::1" if "six" in name else LOOPBACK
             wait_until(partial(listens, place, variables["redis_port"]), f"Redis {name} listens", 10)
         (tmp_path / "hosts.json").write_text(json.dumps({"redis": {"hosts": machines}}))
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "ansible", "playbook", "--forks", "2"),
-                *("-i", str(tmp_path / "hosts.json"), "-e", f"backup_dir={tmp_path}/backup"),
-                "playbooks/backup.yml",
-            ],
-            cwd=ANSIBLE,
-            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"},
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        status, said = _played(tmp_path / "hosts.json", f"{tmp_path}/somewhere/../backup")
+        assert status == 0, said
+        assert f"The backup is in {tmp_path}/backup; it holds secrets." in said
     for name in ADDRESSES:
         assert (tmp_path / "backup" / name / "redis.rdb").read_bytes().startswith(b"REDIS"), name
+
+
+def _played(inventory: Path, folder: str) -> tuple[int, str]:
+    """Back up; return the status, and what the play said."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "ansible", "playbook", "--forks", "2", "-i", str(inventory)),
+            *("-e", f"backup_dir={folder}", "playbooks/backup.yml"),
+        ],
+        cwd=ANSIBLE,
+        env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.parametrize("group", ["redis", "web"])
+def test_no_secret_comes_into_the_repository(tmp_path: Path, group: str) -> None:
+    machine = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
+    (tmp_path / "hosts.json").write_text(json.dumps({group: {"hosts": {"one": machine}}}))
+    folder = os.path.relpath(tmp_path / "backup", ANSIBLE / "playbooks")
+    status, said = _played(tmp_path / "hosts.json", folder)
+    assert status != 0
+    assert f"backup_dir is {folder}: name its whole path" in said
+    assert not (tmp_path / "backup").exists()

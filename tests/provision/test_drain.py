@@ -183,6 +183,7 @@ def test_a_machine_that_is_gateway_and_relay_is_drained_as_both(tmp_path: Path) 
             {"both": silent, "own": silent},
             {"both": {"rtpengine_ng_address": "192.0.2.7"}, "own": {"rtpengine_ng_address": LOOPBACK}},
             "both,own",
+            *("--extra-vars", "drain_all=true"),
         )
     assert status == 0, said
     node = "192.0.2.7:2223"
@@ -264,3 +265,35 @@ def test_a_gateway_is_asked_beside_any_proxy(tmp_path: Path) -> None:
     assert status == 0, said
     assert proxy.asked == []
     assert "GET /v1/drain 200" in gateway.asked
+
+
+def _site(gateway: _Gateway, folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Two gateways, which one control endpoint is for, and two relays."""
+    machine = _running(folder, gateway, "0" * 32)
+    relays = {
+        name: {"rtpengine_ng_address": f"192.0.2.{place}"} for place, name in enumerate(("m1", "m2"), 7)
+    }
+    return {"sig1": machine, "sig2": dict(machine)}, relays
+
+
+@pytest.mark.parametrize(
+    ("limit", "kind"), [("all", "signalling"), ("signalling,m1", "signalling"), ("sig1,media", "media")]
+)
+def test_a_site_is_not_taken_out_of_service_as_a_whole(tmp_path: Path, limit: str, kind: str) -> None:
+    with _gateway("0" * 32) as gateway:
+        status, said, asked = _played(tmp_path, *_site(gateway, tmp_path), limit)
+    assert status != 0
+    nodes = {"signalling": "sig1, sig2", "media": "m1, m2"}[kind]
+    assert f"All nodes of the group {kind} would be drained ({nodes})" in said
+    assert "--limit NODE" in said
+    assert (gateway.asked, asked) == ([], [])
+
+
+@pytest.mark.parametrize("options", [{"drain": False}, {"drain_all": True}])
+def test_a_whole_site_comes_back_or_is_drained_on_purpose(tmp_path: Path, options: dict[str, bool]) -> None:
+    with _gateway("0" * 32) as gateway:
+        extra = ("--extra-vars", json.dumps(options))
+        status, said, asked = _played(tmp_path, *_site(gateway, tmp_path), "all", *extra)
+    assert status == 0, said
+    assert {line.split()[2] for line in asked} >= {"192.0.2.7:2223", "192.0.2.8:2223"}
+    assert "PUT /v1/drain 200" in gateway.asked

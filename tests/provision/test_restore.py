@@ -23,7 +23,7 @@ HERE: dict[str, Any] = {"ansible_connection": "local", "ansible_python_interpret
 DEAD: dict[str, Any] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
 
 
-def restore(folder: Path, machines: dict[str, dict[str, Any]]) -> str:
+def restore(folder: Path, machines: dict[str, dict[str, Any]], state: str = "") -> str:
     """Play it; return what was said."""
     service = folder / "service.sh"
     service.write_text(SERVICE)
@@ -47,7 +47,7 @@ def restore(folder: Path, machines: dict[str, dict[str, Any]]) -> str:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "ansible", "playbook", "-i", str(folder / "hosts.json")),
-            *("-e", f"restore_state={folder}/redis.rdb", str(folder / "restore.yml")),
+            *("-e", f"restore_state={state or folder / 'redis.rdb'}", str(folder / "restore.yml")),
         ],
         cwd=ANSIBLE,
         env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"},
@@ -80,6 +80,15 @@ def test_a_state_is_put_there(tmp_path: Path) -> None:
         assert service(tmp_path, name) == ["stopped", "started"]
         assert (tmp_path / name / "appendonlydir/appendonly.aof.1.base.rdb").read_bytes() == b"REDIS9999"
         assert len(list((tmp_path / name).glob("before-restore-*/appendonlydir/old"))) == 1
+
+
+def test_a_path_from_here_stops_nothing(tmp_path: Path) -> None:
+    """It is looked for here, and taken from beside the playbook."""
+    here = os.path.relpath(tmp_path / "redis.rdb", ANSIBLE)
+    said = restore(tmp_path, {"one": machine(tmp_path, "one")}, here)
+    assert f"restore_state is {here}" in said
+    assert "by its whole path" in said
+    assert service(tmp_path, "one") == []
 
 
 def test_nothing_is_stopped_while_a_machine_is_dead(tmp_path: Path) -> None:

@@ -70,8 +70,9 @@ def test_a_way_back_is_found_on_all_nodes_before_one_is_drained() -> None:
 
 def test_a_backup_is_nobody_elses_before_anything_is_in_it() -> None:
     for play in plays("backup"):
-        named, first, *_ = play["tasks"]
+        named, whole, first, *_ = play["tasks"]
         assert "ansible.builtin.set_fact" in named
+        assert whole["ansible.builtin.assert"]["that"] == "backup_dir is match('[/~]')"
         folder = {"path": "{{ backup_dir }}", "state": "directory", "mode": "0700"}
         assert (first["ansible.builtin.file"], first["delegate_to"]) == (folder, "localhost"), play["name"]
 

@@ -28,6 +28,10 @@ def test_a_good_file_is_read() -> None:
     assert settings.timers.update_s == 5
 
 
+def test_a_realm_counts_in_lower_case_as_the_routing_table_has_it() -> None:
+    assert settings_from_text(GOOD.replace('"ims.example"', '"IMS.Example"', 1)).realm == "ims.example"
+
+
 def test_what_may_be_left_out_has_a_default() -> None:
     text = GOOD.partition("[timers]")[0].replace('audio_codecs = ["opus", "PCMA"]\n', "")
     settings = settings_from_text(text)
@@ -42,6 +46,9 @@ def test_what_may_be_left_out_has_a_default() -> None:
         pytest.param('flow_secret = "0123456789abcdef0123456789abcdef"', "", "flow_secret", id="no secret"),
         pytest.param('realm = "ims.example"', "realm = 5", "realm", id="realm is no text"),
         pytest.param('realm = "ims.example"', "", "realm", id="no realm"),
+        pytest.param('realm = "ims.example"', 'realm = ""', "realm: '' is no domain", id="an empty realm"),
+        pytest.param('realm = "ims.example"', 'realm = "sip:ims.example"', "is no domain", id="a realm as URI"),
+        pytest.param('realm = "ims.example"', 'realm = "*"', "is no domain", id="every realm"),
         pytest.param('icscf_uris = ["sip:', 'icscf_uris = ["http:', "icscf_uris", id="no SIP URI"),
         pytest.param('["sip:icscf.ims.example"]', "[]", "icscf_uris", id="no entry point"),
         pytest.param("icscf.ims.example", "[2001:db8::5]:5060", "IPv4 with the core", id="a core of IPv6"),

@@ -85,8 +85,8 @@ def put_routes() -> Response:
 def explain_route() -> Response:
     """Say which row wins for ?number= of ?realm= and ?class=, and why."""
     only_operators(costs=True)
-    realm, user_class = queries.text("realm") or services().settings.domain, queries.text("class")
-    number = queries.text("number")
+    realm = (queries.text("realm") or services().settings.domain).lower()
+    number, user_class = queries.text("number"), queries.text("class")
     version, document = services().routes.get()
     uri, plan = number if ":" in number else f"tel:{number}", document.plans.get(realm, DialPlan())
     emergency = is_emergency(uri, plan)

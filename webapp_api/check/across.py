@@ -45,7 +45,7 @@ def _gateway_and_web(node: Node) -> Iterator[Finding]:
     if node.gateway is None or node.web is None:
         return
     gateway, web = node.gateway.settings, node.web.settings
-    if web.domain != gateway.realm:
+    if web.domain.lower() != gateway.realm:
         yield node.web.finding(("domain",), f"{web.domain!r} is not the gateway's realm {gateway.realm!r}")
     if web.public_origin not in gateway.origins:
         reason = f"{web.public_origin} is not here: pages of it get 403 for their WebSocket"
@@ -100,6 +100,11 @@ def _gateway_and_agent(node: Node) -> Iterator[Finding]:
         if getattr(agent.control, key) != getattr(gateway.control, key):
             reason = "is not the gateway's: the agent is not heard, dead nodes stay in use"
             yield node.agent.finding(("control", key), reason)
+    if gateway.sip.peers and agent.reconcile.exclusive:
+        reason = (
+            f"the relays are those of {', '.join(gateway.sip.peers)}, too: their running calls would be ended"
+        )
+        yield node.agent.finding(("reconcile", "exclusive"), reason)
     known = {one.name: one for one in gateway.media.nodes}
     watched = {one.name: one for one in agent.nodes}
     for place, name in enumerate(known):

@@ -134,7 +134,7 @@ def check_routes(place: Place, file: Path) -> Answer:
 @pass_place
 def explain_route(place: Place, number: str, realm: str, user_class: str, at: str | None) -> Answer:
     """Say which row wins for NUMBER (as dialled: +49…, 030…, or a sip: address), which others fit it, and why not."""
-    realm = realm or place.settings.domain
+    realm = (realm or place.settings.domain).lower()
     try:
         now = time.time() if at is None else _seconds(at)
     except ValueError as error:

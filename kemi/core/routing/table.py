@@ -118,6 +118,11 @@ class RefusedByRow(SipReject):
         self.route = route
 
 
+def is_realm(text: str) -> bool:
+    """Whether it is whose calls a row or plan may be for: a domain in lower case, trunk:NAME, or * for all."""
+    return bool(_REALM.fullmatch(text))
+
+
 def check_table(table: RoutingTable) -> None:
     """Raise TableError unless every row can be used as it stands."""
     problems: list[str] = []
@@ -143,7 +148,7 @@ def _problems(route: Route, table: RoutingTable) -> Iterator[str]:
         Pattern(route.number)
     except PatternError as error:
         yield str(error)
-    if not _REALM.fullmatch(route.realm):
+    if not is_realm(route.realm):
         yield f"realm {route.realm!r} is no domain in lower case, no trunk:NAME, and not *"
     if route.realm.startswith("trunk:") and route.to is Target.TRUNK:
         yield "a call of a trunk never goes to a trunk again"

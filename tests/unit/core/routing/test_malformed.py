@@ -275,6 +275,9 @@ def test_what_is_no_json_is_refused(text: bytes | str) -> None:
         ('{"routes": [{"id": "a", "number": "' + "X" * 100_000 + '*", "to": "core"}]}', "longer than 255"),
         ('{"conferences": {"weekly": "sip:w@r\\r\\nRoute: <sip:evil>"}}', "not a sip: URI"),
         ('{"plans": {"a": {"extension_digits": -1}}}', "extension_digits"),
+        ('{"plans": {"sip:ims.example": {}}}', "plan of 'sip:ims.example': no domain"),
+        ('{"plans": {"*": {}}}', "plan of '*': no domain"),
+        ('{"plans": {"ims.example": {}, "IMS.Example": {}}}', "each realm once"),
         ('{"routes": [{"id": "a", "number": "1", "to": "user", "name": "sip:a@b>;x"}]}', "a user is named"),
         (
             '{"routes": [{"id": "a", "number": "1", "to": "core", "hours": {"zone": "../../etc/passwd"}}]}',
@@ -291,3 +294,10 @@ def test_a_bad_document_is_refused_and_named(text: str, problem: str) -> None:
 def test_a_document_whose_bytes_are_no_text() -> None:
     with pytest.raises(TableError, match="utf-8"):
         document_from_json(b'{"w\x8brd": 1}')
+
+
+def test_a_plan_is_found_however_its_realm_is_written() -> None:
+    document = document_from_json('{"plans": {"IMS.Example": {"country": "DE"}, "trunk:carrier-a": {}}}')
+    check_document(document)
+    assert document.plans["ims.example"].country == "DE"
+    assert document.plans.keys() == {"ims.example", "trunk:carrier-a"}

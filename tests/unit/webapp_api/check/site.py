@@ -20,6 +20,7 @@ def good_files() -> dict[str, str]:
         "gateway_control_secret": SECRET,
         "kamailio_sip_address": "192.0.2.1",
         "gateway_core_networks": ["192.0.2.0/24"],
+        "gateway_peers": ["192.0.2.9"],
         "gateway_registration_schemes": ["digest", "bearer"],
         "gateway_token_issuers": [{"issuer": ORIGIN, "authz_server": f"{ORIGIN}/"}],
         "gateway_media_profiles": [{"name": "pstn", "audio_codecs": ["PCMA"], "domains": ["pstn.example"]}],
