@@ -298,6 +298,7 @@ def _settle(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     exchange.commit(record)
     news = any(map(is_news, before, record.media))
     record.page_behind = record.page_behind or news
+    record.core_behind = True  # of what the page has refused, or wants again, if anything
     if recovery.again:
         if recovery.nodes >= MOST_NODES:
             return _end(record, settings, 503, _LOST, reach_page=not _page_away(record))
