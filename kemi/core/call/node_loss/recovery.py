@@ -305,7 +305,7 @@ def _settle(record: CallRecord, settings: CallSettings) -> list[act.Action]:
         recovery.state = recovery.moved(MovingEvent.AGAIN)
         return []  # flow.py asks go_on
     recovery.state = recovery.moved(MovingEvent.SETTLED)
-    record.recovery = None
+    record.recovery, record.ice_before = None, ""  # the page has begun ICE anew
     gone = tuple(
         old.kind for old, new in zip(before, record.media, strict=True) if old.active and not new.active
     )
