@@ -29,6 +29,7 @@ from tests.peers.core_script import (
     Provisional,
     UntilCancelled,
     answers,
+    crosses_cancel,
     rejects,
     rings_for_ever,
     silent,
@@ -155,6 +156,16 @@ class TestSilence:
         assert (refused.status, warning_of(refused)) == (480, "nobody answered")
         await call.ims.wait_request("CANCEL")
         await call.ims.wait_request("ACK")
+
+    async def test_one_that_answers_just_as_it_is_cancelled_is_hung_up(self, stage: Stage) -> None:
+        """RFC 3261 §9.1: the page has had its refusal, and no transaction passes the answer on."""
+        stage.core.script = crosses_cancel()
+        call = await stage.ringing(await stage.page())
+        refused = await call.wic.wait_status(range(200, 700), timeout_s=IMS_ANSWER_TIMEOUT_S + 10)
+        assert refused.status == 480
+        await call.ims.wait_ack()
+        await call.ims.wait_request("BYE")
+        assert "<- 200 INVITE" not in call.wic.ladder()
 
     async def test_a_bye_reaches_a_core_that_is_away_for_longer_than_other_requests_wait(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,7 @@ from typing import Final
 from kemi.core import emergency, headers
 from kemi.core.call import actions as act
 from kemi.core.call import boundary, exchange
-from kemi.core.call.events import ImsFailed, MediaConnected, MediaFailed, MediaGated
+from kemi.core.call.events import Due, ImsFailed, MediaConnected, MediaFailed, MediaGated
 from kemi.core.call.from_page import challenged, early_media, forks, redirection, trunk_call
 from kemi.core.call.from_page.core_invite import is_worth_a_longer_session, try_longer_session
 from kemi.core.call.from_page.correction import correct
@@ -37,6 +37,9 @@ from kemi.core.sdp.model import Direction
 
 NOBODY_ANSWERED: Final = Rejection(480, "No Answer", "nobody answered")
 FORK_ENDED: Final = 199
+MAY_CROSS_S: Final = 4.0
+"""How long an answer may come after we have given up: it crosses tm's CANCEL, which goes out after our own refusal, and
+where it is lost it comes again after 0.5, 1 and 2 s (RFC 3261 §13.3.1.4)."""
 NO_CORE: Final = Rejection(504, "Server Time-out", "the IMS core does not answer")
 
 
@@ -54,10 +57,13 @@ def on_invite_reply(record: CallRecord, reply: Reply, settings: CallSettings) ->
             return [act.DropReply()]
         return _on_progress(record, reply, settings)
     leg = _learn_leg(record, reply)
+    is_late = (
+        record.ended and not record.confirmed_tag
+    )  # the INVITE has had its end, and tm passes nothing on
+    if is_late or (record.confirmed_tag and record.confirmed_tag != reply.to_tag):
+        return _refuse_answer(record, reply, leg)
     if record.abandoned:
-        return _refuse_unheard_answer(record, reply, settings)
-    if record.confirmed_tag and record.confirmed_tag != reply.to_tag:
-        return _refuse_second_answer(record, reply, leg)
+        return _refuse_unheard_answer(record, reply, leg, settings)
     if record.acknowledged:
         # Repeated, so the ACK was lost; tm may have forgotten the INVITE and could not pass this on to the page.
         return [act.DropReply(), own_request_to_ims(record, reply.to_tag, "ACK", record.ims_invite_cseq)]
@@ -359,8 +365,9 @@ def _known_rseq(record: CallRecord, tag: str, core_rseq: int) -> int | None:
     return next((int(number) for number in ours), None)
 
 
-def _refuse_second_answer(record: CallRecord, reply: Reply, leg: Leg) -> list[act.Action]:
-    """Another fork answered too: acknowledge it and hang it up, the page never hears of it (RFC 3261 §13.2.2.4)."""
+def _refuse_answer(record: CallRecord, reply: Reply, leg: Leg) -> list[act.Action]:
+    """Another fork answered too, or somebody just as we gave up (RFC 3261 §9.1): acknowledge it and hang it up, the
+    page never hears of it (§13.2.2.4)."""
     actions: list[act.Action] = [
         act.DropReply(),
         own_request_to_ims(record, reply.to_tag, "ACK", record.ims_invite_cseq),
@@ -373,11 +380,14 @@ def _refuse_second_answer(record: CallRecord, reply: Reply, leg: Leg) -> list[ac
     return actions
 
 
-def _refuse_unheard_answer(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
+def _refuse_unheard_answer(
+    record: CallRecord, reply: Reply, leg: Leg, settings: CallSettings
+) -> list[act.Action]:
     """The callee answered while we were cancelling for a page that is gone: acknowledge and hang up for it.
 
     The answer goes on all the same: it ends the INVITE's transaction, wherever it gets to.
     """
+    leg.refused = True
     return [
         own_request_to_ims(record, reply.to_tag, "ACK", record.ims_invite_cseq),
         own_request_to_ims(record, reply.to_tag, "BYE", record.next_ims_cseq()),
@@ -418,4 +428,8 @@ def _refused(record: CallRecord, event: ImsFailed, settings: CallSettings) -> li
         actions.append(act.SendReply(why.status, why.reason_phrase, (*explanation, *reasons)))
     end = DialogEvent.CANCELLED if record.cancelled else DialogEvent.REJECTED
     note = act.Note("call_rejected", logging.INFO, {"status": event.status, "local": int(event.local)})
-    return [note, *actions, *finish(record, end)]
+    if not event.local:
+        return [note, *actions, *finish(record, end)]
+    record.move_dialog(end)  # but it is kept for who answers at this moment
+    forget = act.Schedule(record.key, Due.FORGET, MAY_CROSS_S)
+    return [note, *actions, *release_media(record), forget]

@@ -298,13 +298,14 @@ def _settle(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     exchange.commit(record)
     news = any(map(is_news, before, record.media))
     record.page_behind = record.page_behind or news
+    record.core_behind = True  # of what the page has refused, or wants again, if anything
     if recovery.again:
         if recovery.nodes >= MOST_NODES:
             return _end(record, settings, 503, _LOST, reach_page=not _page_away(record))
         recovery.state = recovery.moved(MovingEvent.AGAIN)
         return []  # flow.py asks go_on
     recovery.state = recovery.moved(MovingEvent.SETTLED)
-    record.recovery = None
+    record.recovery, record.ice_before = None, ""  # the page has begun ICE anew
     gone = tuple(
         old.kind for old, new in zip(before, record.media, strict=True) if old.active and not new.active
     )

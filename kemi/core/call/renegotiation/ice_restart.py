@@ -27,6 +27,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from kemi.core.call import actions as act
@@ -100,6 +102,8 @@ def on_due(record: CallRecord, event: TimerFired, settings: CallSettings) -> lis
     """Restart ICE if the page is back and has not done so itself."""
     is_new = event.successor is not None
     follow(record, event.successor)
+    if record.recovery is not None:
+        return []  # which looks itself where the call stays
     if not _can_restart(record) or record.ice_before != _ice(record):
         record.ice_before = ""
         return []
@@ -181,8 +185,14 @@ def _on_failed(record: CallRecord, event: MediaFailed, settings: CallSettings) -
     record.update_attempts += 1
     if record.update_attempts < MAX_ATTEMPTS:
         record.ice_before = _ice(record)
-        return [*actions, act.Schedule(record.key, Due.ICE_RESTART, RELAY_PAUSE_S)]
+        return [*actions, *_later(record, act.Schedule(record.key, Due.ICE_RESTART, RELAY_PAUSE_S))]
     return [*actions, *_end(record, settings, 503, "the media relay did not begin ICE anew", reach_page=True)]
+
+
+def _later(record: CallRecord, *wake_up: act.Action) -> list[act.Action]:
+    """Look again, unless the call moves to another node: it may have nothing but the one wake-up that this would
+    replace (kemi/state/schedule.py), and looks itself where it stays."""
+    return [] if record.recovery is not None else list(wake_up)
 
 
 def _end(
@@ -219,15 +229,23 @@ def on_answered(
     exchange.commit(record)
     record.ice_before = ""
     record.core_behind = True  # of what the page has refused, if anything
-    changes = tuple(medium_change(medium) for medium in record.media if medium.active)
-    then = Continuation(_on_joined, _on_failed)
-    joining = act.ReofferFromIms(record.key, record.node, SPLIT, changes, bearer=then)
-    return [*done, joining, *given_back(record, before)]
+    joining = act.ReofferFromIms(record.key, record.node, SPLIT, _changes(record))
+    then = Continuation(partial(_on_joined, joining), _on_failed)
+    return [*done, replace(joining, bearer=then), *given_back(record, before)]
 
 
-def _on_joined(record: CallRecord, _event: object, _settings: CallSettings) -> list[act.Action]:
+def _on_joined(
+    joining: act.ReofferFromIms, record: CallRecord, _event: object, _settings: CallSettings
+) -> list[act.Action]:
+    """The relay works with what held when it was told: no exchange was open, so others went on meanwhile."""
     record.update_attempts = 0
+    if exchange.is_open(record) or joining.media != _changes(record):
+        record.relay_behind = True  # it has perhaps carried out a newer change before; flow.py tells it again
     return [act.Note("ice_restarted", logging.INFO)]
+
+
+def _changes(record: CallRecord) -> tuple[act.MediumChange, ...]:
+    return tuple(medium_change(medium) for medium in record.media if medium.active)
 
 
 def _refused(
@@ -235,7 +253,7 @@ def _refused(
 ) -> list[act.Action]:
     actions = exchange.rollback(record)
     if later := again_later(record, event, settings, Due.ICE_RESTART):
-        return [*actions, *later]
+        return [*actions, *_later(record, *later)]
     return [*actions, *_not_followed(record, event.status, "it was refused", settings)]
 
 

@@ -20,7 +20,7 @@ from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import Incoming
 from tests.unit.core.call.ladder import SETTINGS, Actions, Call
 
-NEW_PORT = 31200
+NODE, NEW_PORT = "192.0.2.9:2223", 31200
 BACK = Flow("8", "n", "192.0.2.77", "127.0.0.1:40777", "https://page.example")
 DUE = ev.Due.ICE_RESTART
 ERROR = MediaUnavailable("no such call")
@@ -76,6 +76,22 @@ def restarts_itself(call: Call) -> None:
     renewed = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
     call.on(ev.MediaRenewed(renewed, renew.bearer))
     call.on(call.wic_request("ACK", cseq=20, connection_id=BACK.connection_id))
+
+
+def moves_later(actions: Actions) -> bool:
+    """Whether all that is waited for is the next try to move the call to another node."""
+    return [one.due for one in actions.all(act.Schedule)] == [ev.Due.RECOVERY]
+
+
+def held(call: Call) -> act.ReofferFromIms:
+    """The core holds the call, and the page takes it; return what the relay is told."""
+    body = sdp.core_answer().replace("a=sendrecv", "a=inactive").replace("4711 1", "4711 2")
+    asked = call.on(call.ims_request("INVITE", cseq=5, body=body)).only(act.ForwardRequest)
+    number = asked.edits.cseq
+    assert number is not None
+    reply = call.wic_reply(200, method="INVITE", cseq=number).reply
+    reply.body, reply.content_type = sdp.page_answer(asked.edits.body or ""), "application/sdp"
+    return call.on(ev.WicReply(reply)).only(act.ReofferFromIms)
 
 
 class TestTheWay:
@@ -199,7 +215,7 @@ class TestNoNeed:
     def test_a_call_that_moves_to_another_node(self) -> None:
         call = Call.confirmed()
         lost(call)
-        call.on(ev.NodeLost("192.0.2.9:2223"))
+        call.on(ev.NodeLost(NODE))
         assert call.on(ev.TimerFired(DUE)).all(act.RestartIce) == []
 
     def test_a_call_that_is_over(self) -> None:
@@ -284,9 +300,62 @@ class TestTrouble:
         lost(call)
         action = call.on(ev.TimerFired(DUE)).only(act.RestartIce)
         call.on(ev.MediaFailed(ERROR, bearer=action.bearer))
-        call.on(ev.NodeLost("192.0.2.9:2223"))
+        call.on(ev.NodeLost(NODE))
         assert waits(call.on(ev.TimerFired(DUE))) == []
         assert not call.record.ended
+
+    def test_a_relay_that_fails_keeps_the_wake_up_of_a_call_that_moves(self) -> None:
+        """Both have one place (kemi/state/schedule.py): a call whose page is away has nothing else to move it."""
+        call = Call.confirmed()
+        lost(call)
+        action = call.on(ev.TimerFired(DUE)).only(act.RestartIce)
+        call.on(ev.FlowClosed())
+        assert moves_later(call.on(ev.NodeLost(NODE, flow_alive=False)))
+        failed = call.on(ev.MediaFailed(ERROR, bearer=action.bearer))
+        assert failed.all(act.Schedule) == []
+        assert call.on(ev.TimerFired(ev.Due.RECOVERY)).only(act.MoveMedia)
+
+    def test_so_does_one_that_fails_to_join_while_no_other_takes_the_call(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        restarted(call)
+        join = answered(call, 200).only(act.ReofferFromIms)
+        move = call.on(ev.NodeLost(NODE)).only(act.MoveMedia)
+        assert moves_later(call.on(ev.MediaFailed(ERROR, bearer=move.bearer)))
+        assert call.on(ev.MediaFailed(ERROR, bearer=join.bearer)).all(act.Schedule) == []
+        assert call.on(ev.TimerFired(ev.Due.RECOVERY)).only(act.MoveMedia)
+
+    def test_and_a_page_that_does_not_answer(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        restarted(call)
+        call.on(ev.FlowClosed())
+        assert moves_later(call.on(ev.NodeLost(NODE, flow_alive=False)))
+        assert answered(call, 408).all(act.Schedule) == []
+        assert call.on(ev.TimerFired(ev.Due.RECOVERY)).only(act.MoveMedia)
+
+    def test_a_call_that_stays_is_looked_at_whichever_came_first(self) -> None:
+        call = Call.confirmed()
+        lost(call)
+        move = call.on(ev.NodeLost(NODE)).only(act.MoveMedia)
+        assert call.on(ev.TimerFired(DUE)) == []
+        assert waits(call.on(ev.MediaStays(move.bearer))) == [LOOK_AGAIN_S]
+        assert call.on(ev.TimerFired(DUE)).only(act.RestartIce)
+
+    @pytest.mark.parametrize("order", ["the hold first", "the hold last"])
+    def test_a_hold_that_the_relay_has_perhaps_carried_out_before_is_told_again(self, order: str) -> None:
+        """The command that lets it work with the page's answer opens what a later one has closed."""
+        call = Call.confirmed(body=sdp.chromium("audio-sendrecv"))
+        lost(call)
+        restarted(call)
+        join = answered(call, 200).only(act.ReofferFromIms)
+        assert [(one.wic_to_ims, one.ims_to_wic) for one in join.media] == [(True, True)]
+        done = [held(call), join]
+        for one in done if order == "the hold first" else reversed(done):
+            assert call.actions.all(act.RenewMedia) == []
+            call.on(ev.ImsReoffered({"audio": sdp.relay_offer("audio")}, one.bearer))
+        (told,) = call.actions.only(act.RenewMedia).media
+        assert (told.wic_to_ims, told.ims_to_wic) == (False, False)
 
     def test_an_answer_that_makes_no_sense(self) -> None:
         call = Call.confirmed()

@@ -13,6 +13,7 @@ from kemi.core.call.node_loss.recovery import MOST_ATTEMPTS, MOST_LOOKS, MOST_NO
 from kemi.core.call.states import Moving, Telling
 from kemi.core.errors import MediaUnavailable, NotAcceptableHere
 from kemi.core.messages import Side
+from kemi.core.sdp.model import Direction
 from kemi.core.sdp.text import sdp_from_text
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import Incoming
@@ -52,11 +53,32 @@ def page_takes(call: Call) -> Actions:
     return call.on(ev.ImsReoffered({}, join.bearer))
 
 
-def core_says(call: Call, status: int, *, port: int = 40000, retry_after_s: float | None = None) -> Actions:
+def page_says(call: Call, direction: str = "sendrecv", *, refuse: tuple[str, ...] = ()) -> Actions:
+    """The page answers 200, but not as it was; the node learns it."""
+    assert call.record.exchange is not None
+    body = sdp.page_answer(call.record.exchange.wic_description, refuse=refuse)
+    answer = ev.UpdateAnswered(200, body.replace("a=sendrecv", f"a={direction}"))
+    return call.on(ev.ImsReoffered({}, call.on(answer).only(act.ReofferFromIms).bearer))
+
+
+def lines_for_core(actions: Actions) -> list[tuple[int, str]]:
+    """Return port and direction of each line in the one offer that the core is sent."""
+    (offer,) = (one for one in actions.all(act.SendRequest) if one.to is Side.IMS and one.body)
+    return [(line.port, line.direction.value) for line in sdp_from_text(offer.body).media]
+
+
+def core_says(
+    call: Call,
+    status: int,
+    *,
+    port: int = 40000,
+    retry_after_s: float | None = None,
+    kinds: tuple[str, ...] = (),
+) -> Actions:
     """The core answers our INVITE."""
     assert call.record.recovery is not None
     cseq = call.record.recovery.core_cseq
-    body = sdp.core_answer(port=port) if status == 200 else ""
+    body = sdp.core_answer(*kinds, port=port) if status == 200 else ""
     reply = call.ims_reply(status, method="INVITE", cseq=cseq, body=body).reply
     return call.on(ev.OwnRequestAnswered(Side.IMS, "INVITE", cseq, status, reply, retry_after_s, jitter=0.5))
 
@@ -142,6 +164,43 @@ class TestTheWay:
         call.on(call.wic_request("BYE"))
         late = call.on(ev.MediaMoved(OTHER, {"audio": ev.MovedMedium("", "")}, action.bearer))
         assert late.only(act.ReleaseMedia).node == OTHER
+
+
+class TestWhatThePageSaysOtherwise:
+    """Its answer to the move is not what the core was told: the core hears of it once both have answered."""
+
+    @pytest.mark.parametrize("page_first", [True, False])
+    def test_a_page_that_holds(self, page_first: bool) -> None:
+        call = Call.confirmed(body=sdp.chromium("audio-sendrecv"))
+        call.on(ev.NodeLost(NODE))
+        moved(call)
+        if page_first:
+            assert not page_says(call, "sendonly").all(act.SendRequest)
+            core_says(call, 200)
+        else:
+            core_says(call, 200)
+            page_says(call, "sendonly")
+        assert lines_for_core(call.actions) == [(31000, "sendonly")]
+
+    def test_a_page_that_refuses_video(self) -> None:
+        call = Call.confirmed(body=sdp.chromium("av-sendrecv"))
+        call.on(ev.NodeLost(NODE))
+        moved(call)
+        page_says(call, refuse=("1",))
+        core_says(call, 200, kinds=("audio", "video"))
+        assert call.actions.only(act.ReleaseMedia).kinds == ("video",)
+        assert [port for port, _ in lines_for_core(call.actions)] == [31000, 0]
+
+    def test_a_page_that_wants_again_what_it_has_not_told_the_core(self) -> None:
+        """It took the far end's resume with a hold of its own."""
+        call = Call.confirmed(body=sdp.chromium("audio-sendrecv"))
+        call.record.media[0].wic_direction = Direction.SENDONLY
+        call.record.ims_description = call.record.ims_description.replace("a=sendrecv", "a=sendonly")
+        call.on(ev.NodeLost(NODE))
+        moved(call)
+        page_says(call)
+        core_says(call, 200)
+        assert lines_for_core(call.actions) == [(31000, "sendrecv")]
 
 
 class TestTrouble:

@@ -20,6 +20,7 @@ from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Reply, Side
 from kemi.core.sdp.text import sdp_from_text
 from kemi.state.calls import record_from_text, record_to_text
+from kemi.state.schedule import WAITS, Wait
 from tests.peers.sdp import offer_again
 from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.incoming_ladder import Incoming
@@ -95,7 +96,7 @@ class World:
         """2xx to an INVITE and their ACKs, which come again where the other one is late."""
         self.repeating = False
         self.asked: list[Asked] = []
-        self.timers: list[ev.Due] = []
+        self.timers: dict[Wait, ev.Due] = {}
         self.cseqs = dict.fromkeys(Side, 20)
         self.gone = False
         self.hurried = False
@@ -139,7 +140,7 @@ class World:
             case "connection lost":
                 self._step(ev.FlowClosed(), None)
             case "timer" if self.timers:
-                self.wake(self.data.draw(st.sampled_from(self.timers)))
+                self.wake(self.data.draw(st.sampled_from(list(self.timers.values()))))
 
     def settle(self) -> None:
         """Let both sides and the relay do what they should, until nothing is left to be done."""
@@ -154,7 +155,9 @@ class World:
             elif self.own:
                 self.answer_own(self.own[0], 200)
             elif waking := [
-                due for due in (ev.Due.RECOVERY, ev.Due.TELL_RELAY, ev.Due.ICE_RESTART) if due in self.timers
+                due
+                for due in (ev.Due.RECOVERY, ev.Due.TELL_RELAY, ev.Due.ICE_RESTART)
+                if due in self.timers.values()
             ]:
                 self.wake(waking[0])
             else:
@@ -203,7 +206,7 @@ class World:
 
     def wake(self, due: ev.Due) -> None:
         """A timer fires."""
-        self.timers.remove(due)
+        del self.timers[WAITS.get(due, Wait.STEP)]
         self._step(ev.TimerFired(due, flow_alive=True), None)
 
     def _say(self, event: ev.Event, asked: Asked | None) -> None:
@@ -268,7 +271,7 @@ class World:
                 case act.ForgetCall():
                     self.gone = True
                 case act.Schedule(due=due):
-                    self.timers.append(due)
+                    self.timers[WAITS.get(due, Wait.STEP)] = due
                 case act.SendReply(status=status, body=body):
                     assert asked is not None, "a response to nothing"
                     self._final(asked, status, body)
