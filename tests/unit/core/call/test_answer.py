@@ -6,7 +6,6 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
-from kemi.core.call.from_page.answer import MAY_CROSS_S
 from kemi.core.call.states import Dialog, Media
 from kemi.core.errors import MediaUnavailable
 from kemi.core.messages import Side
@@ -415,28 +414,6 @@ class TestFinalFailure:
         call = Call.ringing()
         call.on(ev.CancelReceived())
         assert call.on(ev.ImsFailed(408, local=True)).names == ["ReleaseMedia", "Schedule"]
-
-    @pytest.mark.parametrize("before", ["nothing", "early BYE", "CANCEL", "flow closed"])
-    def test_who_answers_just_as_we_give_up_is_hung_up(self, before: str) -> None:
-        """RFC 3261 §9.1, §13.2.2.4: the answer crosses the CANCEL, and no transaction is left to pass it on."""
-        call = Call.ringing()
-        if before == "early BYE":
-            call.on(call.wic_request("BYE", cseq=4))
-        elif before != "nothing":
-            call.on(ev.CancelReceived() if before == "CANCEL" else ev.FlowClosed())
-        forget = call.on(ev.ImsFailed(408, local=True)).only(act.Schedule)
-        assert (forget.due, forget.delay_s) == (ev.Due.FORGET, MAY_CROSS_S)
-        actions = call.on(call.ims_reply(200, "core1", body=sdp.core_answer()))
-        assert actions.names == ["DropReply", "SendRequest", "SendRequest"]
-        assert [(one.method, one.to) for one in actions.all(act.SendRequest)] == [
-            ("ACK", Side.IMS),
-            ("BYE", Side.IMS),
-        ]
-        assert (call.record.dialog, call.record.confirmed_tag) == (Dialog.TERMINATED, "")
-        again = call.on(call.ims_reply(200, "core1", body=sdp.core_answer()))
-        assert again.names == ["DropReply", "SendRequest"]
-        assert again.only(act.SendRequest).method == "ACK"
-        assert call.on(call.ims_reply(200, method="BYE", cseq=2)).names == ["ForwardReply"]
 
     def test_a_failure_of_another_branch_after_the_answer_changes_nothing(self) -> None:
         call = Call.confirmed()
