@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
-from kemi.core.messages import HeaderReader, Message
+from kemi.core.messages import HeaderReader, Message, addresses_from_headers, parameter
 
 CHARGING: Final = (
     "P-Charge-Info", "P-DCS-Billing-Info", "P-DCS-LAES", "P-DCS-OSPS", "P-DCS-Redirect", "P-DCS-Trace-Party-ID",
@@ -103,11 +103,13 @@ _PARAMETER = re.compile(r';\s*([\w.!%*+`\'~-]+)(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^
 _DISPLAY_NAME = re.compile(r'(?:\s*"(?:[^"\\]|\\.)*"\s*|[^"<,;]*)(?=<)')
 _PRIVATE_ENTRY = re.compile(r"[?&]\s*privacy\s*=(?!\s*none\b)", re.IGNORECASE)
 """An entry of History-Info that asks for privacy by itself (RFC 7044 §10.1.2)."""
-_PRIVATE_PARTY = re.compile(r';\s*privacy\s*(?:=(?!\s*"?off\b)|[;,>]|$)', re.IGNORECASE)
-"""The same of Diversion (RFC 5806 §4), and of Remote-Party-ID as many switches write it."""
+_PRIVATE_DIVERSION = re.compile(r';\s*privacy\s*(?:=(?!\s*"?off\b)|[;,>]|$)', re.IGNORECASE)
+"""The same of Diversion (RFC 5806 §4)."""
+_PRIVATE_PARTY = re.compile(r';\s*privacy\s*(?:=(?!\s*"?(?:off|none)\b)|[;,>]|$)', re.IGNORECASE)
+"""The same of Remote-Party-ID as many switches write it."""
 _PRIVATE: Final = (
     ("History-Info", _PRIVATE_ENTRY),
-    ("Diversion", _PRIVATE_PARTY),
+    ("Diversion", _PRIVATE_DIVERSION),
     ("Remote-Party-ID", _PRIVATE_PARTY),
 )
 _WARNING = re.compile(r'\s*(\d{3})\s+\S+\s+("(?:[^"\\]|\\.)*")\s*')
@@ -127,6 +129,15 @@ def privacy_of(headers: HeaderReader) -> set[str]:
 def withholds_identity(headers: HeaderReader) -> bool:
     """Whether who sent a message does not want to be known to whom it goes (RFC 3323 §4.2, RFC 3325 §9.3)."""
     return not privacy_of(headers).isdisjoint({"id", "user", "header"})
+
+
+def restricts_caller(headers: HeaderReader) -> bool:
+    """Whether Remote-Party-ID asks not to show the caller, whom an entry in a request is about unless it says."""
+    return any(
+        (parameter(entry, "party") or "calling").lower() == "calling"
+        and _PRIVATE_PARTY.search(unquote(entry))
+        for entry in addresses_from_headers(headers("Remote-Party-ID"))
+    )
 
 
 def private_headers(headers: HeaderReader) -> tuple[str, ...]:

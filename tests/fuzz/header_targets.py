@@ -38,6 +38,7 @@ from kemi.core.trust import (
     UNTRUSTED_PARAMETERS,
     has_routing_parameters,
     private_headers,
+    restricts_caller,
     warnings_for_page,
     without_parameters,
     without_routing_parameters,
@@ -135,6 +136,7 @@ def fields(data: bytes) -> None:
     history_from_diversion([value], ALICE)
     routes_left([value], ["192.0.2.1:5060"])
     private_headers(lambda _name: [value])
+    restricts_caller(lambda _name: [value])
     for name in NAMING_FIELDS:
         translated(name, value, _tags)
     for check in _CHECKS:

@@ -8,7 +8,7 @@ from werkzeug.exceptions import NotFound, PreconditionFailed, UnprocessableEntit
 
 from kemi.core.decimals import is_number
 from kemi.core.emergency import service_of
-from kemi.core.routing.numbers import BadNumber, DialPlan, is_emergency
+from kemi.core.routing.numbers import BadNumber, Dialled, DialPlan, is_emergency
 from kemi.core.routing.table import TableError
 from kemi.state.routing_document import RoutingDocument, document_from_json
 from kemi.state.web.routes import Explanation, OtherVersion, dialled_by_table, explanation
@@ -97,13 +97,13 @@ def explain_route() -> Response:
             f"There is no table: every call goes to the core, or without one to users alone.{at_home}"
         )
     if emergency:
-        found = explanation(document, realm, user_class, service_of(uri), time.time())
+        found = explanation(document, realm, user_class, Dialled(service_of(uri)), time.time())
         return answer(RouteExplanation(version, number, True, _rows(found)))
     try:
         dialled = dialled_by_table(document, realm, user_class, uri, time.time())
     except BadNumber as error:
         raise NotFound(f"This number gets {error.status}: {error.detail}.{at_home}") from error
-    found = explanation(document, realm, user_class, dialled.number, time.time())
+    found = explanation(document, realm, user_class, dialled, time.time())
     told = RouteExplanation(
         *(version, dialled.number, False, _rows(found), found.cost.value, found.denied, found.limits),
         user,

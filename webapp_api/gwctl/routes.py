@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from kemi.core.emergency import service_of
-from kemi.core.routing.numbers import BadNumber, DialPlan, is_emergency
+from kemi.core.routing.numbers import BadNumber, Dialled, DialPlan, is_emergency
 from kemi.core.routing.table import TableError
 from kemi.state.routing_document import RoutingDocument, check_document, document_from_json
 from kemi.state.web.routes import Explanation, OtherVersion, dialled_by_table, explanation
@@ -157,7 +157,7 @@ def _explain(services: Services, number: str, realm: str, user_class: str, now: 
     if document == RoutingDocument():
         raise click.ClickException("\n".join((NO_TABLE, *at_home)))
     if emergency:
-        found = explanation(document, realm, user_class, service_of(uri), now)
+        found = explanation(document, realm, user_class, Dialled(service_of(uri)), now)
         told = _explained(version, number, found, emergency=True)
         says = (
             f"{number} is for emergencies: refused with 380, or what gateway_emergency of the gateways says"
@@ -169,7 +169,7 @@ def _explain(services: Services, number: str, realm: str, user_class: str, now: 
         raise click.ClickException(
             "\n".join((f"{number} gets {error.status}: {error.detail}", *at_home))
         ) from error
-    found = explanation(document, realm, user_class, dialled.number, now)
+    found = explanation(document, realm, user_class, dialled, now)
     told = _explained(version, dialled.number, found, user=user)
     says = f"version {version}: {number} in {realm} is {dialled.number}"
     if not told.rows:

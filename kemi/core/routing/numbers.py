@@ -72,7 +72,9 @@ class Dialled:
     parameters: tuple[str, ...] = ()
     """Portability and carrier parameters that may pass, as ``npdi`` and ``rn=+4930…``."""
     as_number: str = ""
-    """What the digits of another domain's user would be here, as +E.164: barring counts for that as well."""
+    """What the digits of another domain's user would be here: barring counts for that as well."""
+    unknown: ServiceCode | None = None
+    """What those digits would be refused with here, unless the table has a row for such codes."""
 
     @property
     def is_global(self) -> bool:
@@ -131,11 +133,15 @@ def dialled_from_uri(uri: str, plan: DialPlan, *, trusted: bool = False, realm: 
         return _from_tel(number, plan, trusted)
     if not _USER.fullmatch(name) or not _HOST.fullmatch(host):
         raise BadNumber("this is no sip: address (RFC 3261 §19.1)")
-    as_number = ""
+    as_number, unknown = "", None
     if is_number:
-        with suppress(BadNumber):
+        try:
             as_number = _from_tel(number, plan, trusted=False).number
-    return Dialled(f"sip:{name}@{host.lower()}", as_number=as_number if as_number.startswith("+") else "")
+        except ServiceCode as error:
+            as_number, unknown = error.number, error
+        except BadNumber:
+            pass
+    return Dialled(f"sip:{name}@{host.lower()}", as_number=as_number, unknown=unknown)
 
 
 def _is_elsewhere(host: str, realm: str) -> bool:

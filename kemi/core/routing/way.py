@@ -89,15 +89,7 @@ def way_of(
     plan = plans.get(realm, _NO_PLAN)
     if uri.strip().lower().startswith("urn:"):
         return None
-    unknown: ServiceCode | None = None
-    try:
-        dialled = dialled_from_uri(uri, plan, realm=realm)
-    except ServiceCode as error:
-        dialled, unknown = Dialled(error.number), error
-    query = Query(realm, user_class, dialled.number, now)
-    rows = barring(index, query, dialled, spin) or find(index, query, spin)
-    if unknown is not None and not is_for_codes(rows):
-        raise unknown
+    dialled, rows = dialled_by_rows(index, plan, uri, Query(realm, user_class, "", now), spin)
     if not rows:
         raise NoRoute("no route to this number")
     row = rows[0]
@@ -116,19 +108,34 @@ def way_of(
     return _way(row, trunks, conferences, uri, dialled, cost, permission)
 
 
-def barring(index: RouteIndex, query: Query, dialled: Dialled, spin: float) -> list[Route]:
-    """Return the rows that refuse digits at another domain as the number they are here; none where there is a row
-    for that domain itself, which is nearer.
+def dialled_by_rows(
+    index: RouteIndex, plan: DialPlan, uri: str, query: Query, spin: float
+) -> tuple[Dialled, list[Route]]:
+    """Return whom a call is for and its rows; raise BadNumber, as of a service code that no row is for.
 
-    ``query``: for ``dialled``.
+    Digits at another domain are refused, and then are, the number they would be here, unless there is a row for that
+    domain itself, which is nearer.
+
+    ``query``: without a number.
     """
-    if not dialled.as_number or any(row.number != ANY for row in find(index, query, spin)):
-        return []
-    rows = find(index, replace(query, number=dialled.as_number), spin)
-    return rows if rows and rows[0].to is Target.REFUSE else []
+    try:
+        dialled = dialled_from_uri(uri, plan, realm=query.realm)
+    except ServiceCode as error:
+        dialled = Dialled(error.number, unknown=error)
+    rows = find(index, replace(query, number=dialled.number), spin)
+    here = rows
+    if dialled.as_number:
+        if any(row.number != ANY for row in rows):
+            return dialled, rows
+        here = find(index, replace(query, number=dialled.as_number), spin)
+    if dialled.unknown is not None and not _are_for_codes(here):
+        raise dialled.unknown
+    if dialled.as_number and here and here[0].to is Target.REFUSE:
+        return Dialled(dialled.as_number), here
+    return dialled, rows
 
 
-def is_for_codes(rows: Sequence[Route]) -> bool:
+def _are_for_codes(rows: Sequence[Route]) -> bool:
     """Whether what wins is a row for service codes, as ``*21*``, and none for everything."""
     return bool(rows) and rows[0].number.startswith(("*", "#")) and rows[0].number != ANY
 

@@ -22,7 +22,14 @@ from kemi.core.routing.table import ANY, RefusedByRow, Route, Target
 from kemi.core.trunk.diversion import history_from_diversion
 from kemi.core.trunk.numbers import from_abroad
 from kemi.core.trunk.trunk import NumberForm, Trunk
-from kemi.core.trust import CHARGING, priority_lines, privacy_of, private_headers, withholds_identity
+from kemi.core.trust import (
+    CHARGING,
+    priority_lines,
+    privacy_of,
+    private_headers,
+    restricts_caller,
+    withholds_identity,
+)
 
 REALM_PREFIX: Final = "trunk:"
 ROUTE_USER: Final = "trunk"
@@ -206,7 +213,7 @@ def caller_of(request: Request, trunk: Trunk) -> Caller:
         "anonymous",
         "restricted",
     )
-    restricted = withholds_identity(request.headers) or "Remote-Party-ID" in private_headers(request.headers)
+    restricted = withholds_identity(request.headers) or restricts_caller(request.headers)
     return Caller(
         next((number for uri in uris if (number := _number_of(uri, trunk))), ""), anonymous or restricted
     )

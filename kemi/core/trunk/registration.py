@@ -305,16 +305,22 @@ def _unreachable(registration: Registration, trunk: Trunk, answer: Answer, now: 
     while registration.tried < hops:
         registration.hop = (registration.hop + 1) % hops
         registration.tried += 1
-        if registration.tried < hops and registration.not_before.get(registration.hop, 0.0) <= now:
+        if registration.tried < hops and not _not_before(registration, registration.hop, now):
             return True
     wait_s = min(RETRY_S * 2**registration.rounds, MOST_RETRY_S) * (0.5 + jitter / 2)
     registration.rounds += 1
     in_order = [(registration.hop + further) % hops for further in range(hops)]
-    asked_at = {hop: max(now + wait_s, registration.not_before.get(hop, 0.0)) for hop in in_order}
+    asked_at = {hop: max(now + wait_s, _not_before(registration, hop, now)) for hop in in_order}
     registration.hop = min(in_order, key=asked_at.__getitem__)
     _wait(registration, now, min(asked_at[registration.hop] - now, MOST_RETRY_S))
     move(registration, Event.UNREACHABLE, now)
     return False
+
+
+def _not_before(registration: Registration, hop: int, now: float) -> float:
+    """Return until when a next hop wants to be left alone; 0.0: it does not, or has said so by another clock."""
+    until = registration.not_before.get(hop, 0.0)
+    return until if is_early(now, until, MOST_RETRY_S) else 0.0
 
 
 def _refused(registration: Registration, why: str, now: float, jitter: float) -> None:

@@ -27,11 +27,15 @@ class TrunkSources:
         self._networks: list[tuple[Network, Trunk]] = []
         self._hops: dict[Address, list[tuple[int, Trunk]]] = {}
         self._shared = {address for other in others if (address := _address(other)) is not None}
-        self._places: dict[str, frozenset[str]] = {}
-        """Trunk -> its networks, or the hosts of its next hops."""
+        self._places: dict[str, list[Network]] = {}
+        """Trunk -> its networks, or the literal addresses of its next hops."""
+        self._names: dict[str, set[str]] = {}
+        """Trunk -> names of its next hops, where it has no networks."""
         for trunk in trunks:
-            hosts = (hop_parts(uri)[0] for uri in trunk.uris)
-            self._places[trunk.name] = frozenset(trunk.networks or hosts)
+            hosts = {hop_parts(uri)[0].lower() for uri in trunk.uris if not trunk.networks}
+            addresses = [address for host in hosts if (address := _address(host)) is not None]
+            self._places[trunk.name] = [ipaddress.ip_network(one) for one in trunk.networks or addresses]
+            self._names[trunk.name] = {host for host in hosts if _address(host) is None}
             self._networks += [(ipaddress.ip_network(network), trunk) for network in trunk.networks]
             for uri in () if trunk.networks else trunk.uris:
                 host, port, transport = hop_parts(uri)
@@ -47,8 +51,14 @@ class TrunkSources:
     def are_neighbours(self, one: str, other: str) -> bool:
         """Whether two trunks, by their names, are the same, or have an address in common: a carrier's several trunks
         are not told apart by where a message came from."""
-        nowhere: frozenset[str] = frozenset()  # a trunk of before a restart may be gone
-        return one == other or not self._places.get(one, nowhere).isdisjoint(self._places.get(other, nowhere))
+        if one == other:
+            return True
+        if one not in self._places or other not in self._places:  # a trunk of before a restart may be gone
+            return False
+        share_name = not self._names[one].isdisjoint(self._names[other])
+        return share_name or any(
+            mine.overlaps(theirs) for mine in self._places[one] for theirs in self._places[other]
+        )
 
     def _trunk_of(self, address: str, port: int, protocol: str) -> Trunk | None:
         """Return the trunk whose message came from there; ``protocol``: udp, tcp or tls."""

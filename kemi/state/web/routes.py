@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 from redis import WatchError
 
-from kemi.core.routing.costs import CostClass, destination_of
+from kemi.core.routing.costs import CostClass, dearest, destination_of
 from kemi.core.routing.lookup import Query, Verdict, explain, find
-from kemi.core.routing.numbers import Dialled, DialPlan, ServiceCode, dialled_from_uri
+from kemi.core.routing.numbers import Dialled, DialPlan
 from kemi.core.routing.permissions import CallDenied, limits_in_words, permission_of
 from kemi.core.routing.table import Route, Target
-from kemi.core.routing.way import barring, is_for_codes, may_call
+from kemi.core.routing.way import dialled_by_rows, may_call
 from kemi.state import keys
 from kemi.state.route_index import RouteFile
 from kemi.state.routing_document import RoutingDocument, check_document
@@ -126,37 +126,28 @@ def dialled_by_table(document: RoutingDocument, realm: str, user_class: str, uri
 
     Of digits at another domain that is the number they are here, where a row refuses it.
     """
-    try:
-        dialled = dialled_from_uri(uri, document.plans.get(realm, DialPlan()), realm=realm)
-    except ServiceCode as error:
-        with RouteFile.in_memory(document.routes) as index:
-            if not is_for_codes(find(index, Query(realm, user_class, error.number, now), 0.0)):
-                raise
-        return Dialled(error.number)
-    if dialled.as_number:
-        query = Query(realm, user_class, dialled.number, now)
-        with RouteFile.in_memory(document.routes) as index:
-            if barring(index, query, dialled, 0.0):
-                return Dialled(dialled.as_number)
-    return dialled
+    plan = document.plans.get(realm, DialPlan())
+    with RouteFile.in_memory(document.routes) as index:
+        return dialled_by_rows(index, plan, uri, Query(realm, user_class, "", now), 0.0)[0]
 
 
 def explanation(
-    document: RoutingDocument, realm: str, user_class: str, number: str, now: float
+    document: RoutingDocument, realm: str, user_class: str, dialled: Dialled, now: float
 ) -> Explanation:
     """Return which rows fit a number (or urn:service:sos) and why, what it costs, and whether it may be called."""
-    query = Query(realm, user_class, number, now)
+    query = Query(realm, user_class, dialled.number, now)
     with RouteFile.in_memory(document.routes) as index:
         verdicts, rows = explain(index, query, 0.0), find(index, query, 0.0)
-    if number.startswith("urn:"):
+    if dialled.number.startswith("urn:"):
         return Explanation(verdicts, CostClass.INTERNAL, "", "")
     permission = permission_of(document.permissions, user_class)
     plan = document.plans.get(realm, DialPlan())
-    denied, cost = "", destination_of(number, plan.country).cost
+    numbers = [*filter(None, (dialled.number, dialled.as_number))]
+    denied, cost = "", dearest(destination_of(one, plan.country).cost for one in numbers)
     if rows and rows[0].to in (Target.CORE, Target.TRUNK):
         by_trunk = any(row.to is Target.TRUNK for row in rows)
         try:
-            cost = may_call(permission, plan, number, by_trunk=by_trunk)
+            cost = dearest([may_call(permission, plan, one, by_trunk=by_trunk) for one in numbers])
         except CallDenied as error:
             denied, cost = error.detail, error.cost or cost
     refused = not rows or rows[0].to is Target.REFUSE

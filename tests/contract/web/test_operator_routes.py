@@ -253,6 +253,13 @@ class TestCommands:
                 "sip:0301234567;phone-context=x@other.example",
                 "national, allowed by the table",
             ),
+            (
+                "123456789;phone-context=+979",
+                "sip:123456789;phone-context=+979@other.example",
+                "premium, denied: you may not call premium numbers",
+            ),
+            ("1000", "1000", "internal, refused by the table"),
+            ("*21*0301234567%23", "*21*0301234567#", "internal, refused by the table"),
         ],
     )
     def test_digits_at_another_domain_are_told_to_be_its_user_or_why_they_are_refused(
@@ -260,14 +267,25 @@ class TestCommands:
     ) -> None:
         rows = [
             {"id": "all", "number": "*", "to": "core"},
-            {"id": "no", "number": "+49900*", "to": "refuse", "status": 403},
+            *(
+                {"id": name, "number": number, "to": "refuse", "status": 403}
+                for name, number in (("premium", "+49900*"), ("inside", "1XXX"), ("codes", "*21*"))
+            ),
         ]
-        file.write_text(json.dumps({"plans": {"home.example": {"country": "DE"}}, "routes": rows}))
+        plans = {"home.example": {"country": "DE", "extension_digits": 4}}
+        permissions = {"*": {"classes": ["national", "internal"]}}
+        file.write_text(json.dumps({"plans": plans, "permissions": permissions, "routes": rows}))
         operator("routes", "load", str(file))
         uri = f"sip:{user}@other.example"
         told = operator("routes", "explain", uri, "--realm", "home.example").stdout.splitlines()
         assert told[0].endswith(f"{uri} in home.example is {means}")
         assert told[1] == f"rates: {whether}"
+
+    def test_a_code_at_another_domain_has_to_have_a_row(self, operator: Operator, file: Path) -> None:
+        file.write_text(json.dumps({"routes": [{"id": "all", "number": "*", "to": "core"}]}))
+        operator("routes", "load", str(file))
+        told = operator("routes", "explain", "sip:*21*0301234567%23@other.example", "--realm", "home.example")
+        assert "gets 404: there is no such service code" in told.stderr
 
     @pytest.mark.parametrize(
         ("number", "why"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pytest
@@ -11,7 +12,7 @@ from kemi.adapters.gateway import Gateway
 from kemi.adapters.trunks.calls import TrunkCalls
 from kemi.core.trunk.names import trunk_user
 from kemi.core.trunk.trunk import Trunk
-from kemi.settings import settings_from_text
+from kemi.settings import Settings, settings_from_text
 from tests.fakes.ksr import FakeKamailio
 from tests.unit.adapters.conftest import AbsentRedis
 from tests.unit.adapters.relay import ScriptedRelay
@@ -19,21 +20,29 @@ from tests.unit.adapters.test_trunk_calls import CARRIER, OTHER, WAY, World, mes
 from tests.unit.site import SETTINGS_TEXT
 
 ACCOUNTS: Final = {"line1": CARRIER, "line2": CARRIER, "far": OTHER}
-SETTINGS: Final = settings_from_text(
-    SETTINGS_TEXT
-    + "".join(
-        f"""
+
+
+def settings_of(accounts: Mapping[str, Sequence[str]]) -> Settings:
+    """Return a gateway's settings; ``accounts``: name → networks."""
+    return settings_from_text(
+        SETTINGS_TEXT
+        + "".join(
+            f"""
 [[trunks]]
 name = "{name}"
-uris = ["sip:{address}"]
+uris = ["sip:{ACCOUNTS[name][0]}"]
+networks = {[*networks]}
 user = "{name}"
 password = "secret"
 register = true
 most_calls = 1
 """
-        for name, (address, _) in ACCOUNTS.items()
+            for name, networks in accounts.items()
+        )
     )
-)
+
+
+SETTINGS: Final = settings_of(dict.fromkeys(ACCOUNTS, ()))
 
 
 class Accounts(World):
@@ -58,9 +67,13 @@ def rows() -> list[str]:
 
 @pytest.fixture
 def accounts(
-    kamailio: FakeKamailio, relay: ScriptedRelay, monkeypatch: pytest.MonkeyPatch, rows: list[str]
+    kamailio: FakeKamailio,
+    relay: ScriptedRelay,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: list[str],
+    request: pytest.FixtureRequest,
 ) -> Accounts:
-    """A worker at this carrier."""
+    """A worker at this carrier; parameter: its settings, where they are others."""
 
     def way(_: TrunkCalls, trunk: Trunk, __: object) -> object:
         rows.append(trunk.name)
@@ -69,9 +82,22 @@ def accounts(
     monkeypatch.setattr(gateway_module, "MediaRelay", lambda *_: relay)
     monkeypatch.setattr(gateway_module, "RedisLink", lambda *_, **__: AbsentRedis())
     monkeypatch.setattr(TrunkCalls, "_way", way)
-    return Accounts(kamailio, Gateway(SETTINGS))
+    return Accounts(kamailio, Gateway(getattr(request, "param", SETTINGS)))
 
 
+@pytest.mark.parametrize(
+    "accounts",
+    [
+        settings_of({"line1": networks, "line2": others, "far": ()})
+        for networks, others in (
+            ((), ()),
+            (["203.0.113.4/31"], ()),
+            (["203.0.113.4/31"], ["203.0.113.5"]),
+            (["203.0.113.5"], ["203.0.113.5/32"]),
+        )
+    ],
+    indirect=True,
+)
 def test_a_call_is_of_the_account_that_registers_the_contact(accounts: Accounts, rows: list[str]) -> None:
     assert [accounts.calls(name, name, CARRIER) for name in ("line1", "line2")] == [0, 0]
     assert (rows, accounts.each_running) == (["line1", "line2"], [1, 1, 0])

@@ -105,6 +105,12 @@ def test_a_caller_who_asks_for_privacy_gets_it(
         ("Diversion", ["<sip:+49301@r>;privacy;counter=1"], True),
         ("Diversion", ["sip:+49301@r;privacy"], True),
         ("Remote-Party-ID", ['"Bob" <sip:+49301@r>;party=called;screen=yes;privacy=off'], False),
+        (
+            "Remote-Party-ID",
+            ["<sip:+49301@r>;privacy=none;screen=yes", "<sip:+49302@r>;privacy=nonesuch"],
+            True,
+        ),
+        ("Remote-Party-ID", ["<sip:+49301@r>;privacy=none;screen=yes"], False),
         ("Remote-Party-ID", ['"Bob" <sip:+49301@r>;party=called;screen=yes;privacy=full'], True),
         ("Remote-Party-ID", ["<sip:+49301@r>;privacy=off", '<sip:+49302@r>;Privacy="name"'], True),
     ],

@@ -240,6 +240,41 @@ def test_digits_at_another_domain_are_barred_like_the_number(user: str) -> None:
     assert found is not None and found.route == "own"
 
 
+@pytest.mark.parametrize(
+    ("user", "refuses", "plan"),
+    [
+        ("*21*0301234567%23", "*21*", GERMAN),
+        ("*21*0301234567%23", "**", GERMAN),
+        ("1000", "1XXX", DialPlan(country="DE", extension_digits=4)),
+        ("777", "777", DialPlan(country="DE", short_codes={"777": ""})),
+        ("778", "sip:hotline@ims.example", DialPlan(short_codes={"778": "sip:hotline@ims.example"})),
+        ("0900123456", "0900*", DialPlan(extension_digits=15)),
+    ],
+)
+def test_so_are_codes_and_local_numbers(user: str, refuses: str, plan: DialPlan) -> None:
+    uri, everything = f"sip:{user}@elsewhere.example", to(Target.CORE, number="*")
+    refused = Route("refused", refuses, Target.REFUSE, status=403)
+    with pytest.raises(RefusedByRow) as error:
+        way(everything, refused, uri=uri, plan=plan)
+    assert error.value.route == "refused"
+    own = Route("own", "sip:*@elsewhere.example", Target.CORE)
+    found = way(everything, refused, own, uri=uri, plan=plan)
+    assert found is not None and found.route == "own"
+
+
+def test_a_code_at_another_domain_is_not_for_the_row_for_everything() -> None:
+    uri, everything = "sip:*21*0301234567%23@elsewhere.example", to(Target.CORE, number="*")
+    with pytest.raises(BadNumber, match="no such service code"):
+        way(everything, uri=uri)
+    for row in (
+        Route("own", "sip:*@elsewhere.example", Target.CORE),
+        Route("codes", "*21*", Target.CORE),
+    ):
+        found = way(everything, row, uri=uri)
+        assert found is not None
+        assert (found.number, found.trunks) == (uri, ())
+
+
 def test_names_are_no_business_of_a_trunk() -> None:
     with pytest.raises(SipReject, match="numbers only") as refused:
         way(to(Target.TRUNK, "two", number="sip:*@ims.example"), uri="sip:bob@ims.example")

@@ -304,15 +304,21 @@ def test_a_call_to_our_contact_is_for_whom_to_names() -> None:
         ({"Privacy": ["critical; header"]}, "sip:089555@x", Caller("+4989555", True)),
         ({"P-Asserted-Identity": ["<tel:+4940111>"]}, ANONYMOUS, Caller("+4940111", True)),
         ({"Privacy": ["none"]}, "sip:089555@x", Caller("+4989555", False)),
-        (
-            {"Remote-Party-ID": ["<sip:089555@x>;party=calling;privacy=off"]},
-            "sip:089555@x",
-            Caller("+4989555", False),
-        ),
-        (
-            {"Remote-Party-ID": ["<sip:089555@x>;party=calling;privacy=full"]},
-            "sip:089555@x",
-            Caller("+4989555", True),
+        *(
+            ({"Remote-Party-ID": [value]}, "sip:089555@x", Caller("+4989555", withheld))
+            for value, withheld in (
+                ("<sip:089555@x>;party=calling;privacy=off", False),
+                ("<sip:089555@x>;party=calling;privacy=full", True),
+                ("<sip:+4930@x>;party=called;privacy=full", False),
+                ('<sip:+4930@x>;privacy;party="Called"', False),
+                ("<sip:089555@x>;party=calling;privacy=none", False),
+                ('<sip:089555@x>;privacy="None"', False),
+                ("<sip:089555@x>;privacy", True),
+                ("<sip:089555@x>;privacy=full;screen=yes", True),
+                ("<sip:089555@x>;Party=Calling;privacy=name", True),
+                ("<sip:+4930@x>;party=called;privacy=off, <sip:089555@x>;party=calling;privacy=uri", True),
+                ("<sip:+4930@x>;party=called;privacy=full, <sip:089555@x>;party=calling;privacy=off", False),
+            )
         ),
     ],
 )

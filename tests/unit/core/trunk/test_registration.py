@@ -224,6 +224,21 @@ def test_who_has_said_when_is_left_alone_while_others_are_silent(answers: tuple[
     assert register(found).next_hop == TRUNK.uris[answers.index(503)]
 
 
+def test_who_has_said_when_by_a_clock_that_was_ahead_is_asked_again() -> None:
+    ahead = NOW + 7200
+    found = asking()
+    assert hear(found, Answer(503, retry_after="30"), ahead)
+    assert not hear(found, GRANTED, ahead)
+    due(found, NOW)  # the clock is right again
+    assert register(found).next_hop == TRUNK.uris[1]
+    assert hear(found, Answer(0), NOW)
+    assert register(found).next_hop == TRUNK.uris[0]
+    found = asking()
+    assert hear(found, Answer(503, retry_after="30"), ahead)
+    assert not hear(found, Answer(0), NOW)  # within a round
+    assert (register(found).next_hop, found.due_at) == (TRUNK.uris[0], NOW + RETRY_S)
+
+
 def test_what_was_granted_stands_while_nobody_answers_the_renewal() -> None:
     found = asking()
     hear(found, GRANTED)

@@ -56,6 +56,37 @@ def test_names_are_known_again_and_not_made_by_others() -> None:
     assert not is_own_call_id(SECRET, "0123")
 
 
+@pytest.mark.parametrize(
+    ("networks", "uri", "are_neighbours"),
+    [
+        (["192.0.2.0/24"], "sip:192.0.2.1", True),
+        (["192.0.2.0/25"], "sip:192.0.2.1", True),
+        (["192.0.2.1"], "sip:192.0.2.1", True),
+        ([], "sip:192.0.2.1:5080;transport=tcp", True),
+        ([], "sip:192.0.2.2", False),
+        (["2001:db8::/32"], "sip:192.0.2.1", False),
+        ([], "sip:sip.carrier.example", False),
+    ],
+)
+def test_neighbours_need_not_be_spelt_alike(networks: list[str], uri: str, are_neighbours: bool) -> None:
+    trunk = Trunk("any", [uri], networks=networks)
+    for other in (
+        Trunk("other", ["sip:192.0.2.1"]),
+        Trunk("other", ["sip:SIP.far.example"], networks=["192.0.2.1/32"]),
+    ):
+        sources = TrunkSources([trunk, other])
+        assert sources.are_neighbours("any", "other") is are_neighbours
+        assert sources.are_neighbours("other", "any") is are_neighbours
+    assert not sources.are_neighbours("any", "gone")
+
+
+def test_so_are_those_with_a_next_hop_of_one_name() -> None:
+    names = {"one": "sip.carrier.example", "two": "SIP.Carrier.example", "three": "far.example"}
+    sources = TrunkSources([Trunk(name, [f"sip:{host}"]) for name, host in names.items()])
+    assert sources.are_neighbours("one", "two")
+    assert not sources.are_neighbours("one", "three")
+
+
 def test_several_trunks_of_one_carrier_are_neighbours() -> None:
     places = {"one": "192.0.2.1", "two": "192.0.2.1", "three": "192.0.2.3"}
     one, two, three = (Trunk(name, [f"sip:{host}:5070"]) for name, host in places.items())
