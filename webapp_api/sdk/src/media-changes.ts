@@ -116,12 +116,14 @@ export class MediaChanges {
         },
       });
       if (this.#refused === track) throw new SipError({ method: "INVITE", status: 488, reasonPhrase: "Video not taken" });
-      // Another microphone, or a wish to be muted, may have come while the far side made up its mind.
+      // Another microphone, or a wish to be muted or seen, may have come while the far side made up its mind.
       const agreed = withCamera(track);
-      this.silence(agreed);
+      if (isOwn(agreed, track)) track.enabled = !this.muted("video");
       this.#options.onLocalMedia(agreed);
     } catch (error) {
       releaseLocalMedia(camera);
+          // A removal that was asked for before may have been refused.
+          if (this.sendsVideo) throw new UsageError("the call sends video already");
       throw error;
     }
   }

@@ -56,6 +56,18 @@ describe("what is muted before it is there", () => {
     assert.deepEqual([call.muted("video"), camera?.enabled], [true, false]);
     assert.deepEqual([call.muted("audio"), call.sendsVideo], [false, true]);
   });
+
+  test("is seen when the person wants it before the far side has agreed", async (context) => {
+    const { wire, phone } = await phoneOnWire(context);
+    const call = await placed(wire, phone, {}, AUDIO);
+    await call.mute("video", true);
+    const added = call.addVideo();
+    const offer = await wire.next();
+    await call.mute("video", false);
+    wire.deliver(responseTo(offer, "200 OK", [], sdpWith(["audio", "recvonly"], ["video", "recvonly"])));
+    await added;
+    assert.deepEqual([call.muted("video"), captured.at(-1)?.getVideoTracks()[0]?.enabled], [false, true]);
+  });
 });
 
 interface Talking {
