@@ -256,8 +256,9 @@ export class MediaLines {
     return this.#tracks.has(kind) || this.#expected.has(kind);
   }
 
+  /** A track that has ended is silent by itself. */
   #isSilent(kind: MediaKind): boolean {
-    return this.#held || this.#silenced(kind);
+    return this.#tracks.get(kind)?.readyState !== "ended" && (this.#held || this.#silenced(kind));
   }
 
   #toSend(kind: MediaKind): MediaStreamTrack | null {

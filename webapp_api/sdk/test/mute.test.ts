@@ -178,10 +178,37 @@ describe("a stream of the page's own", () => {
   });
 
   test("says so when silence cannot take its place", async (context) => {
-    const { place } = await page(context);
+    const { track, place } = await page(context);
     const { call, sender } = await place();
     sender.replaceTrack = () => Promise.reject(new DOMException("no", "InvalidModificationError"));
     await assert.rejects(call.mute("audio", true), { kind: "session-description" });
+    assert.deepEqual([call.muted("audio"), sender.track === track], [false, true]);
+    assert.deepEqual(track.clones.map(({ readyState }) => readyState), ["ended"]);
+  });
+
+  test("is muted by a later wish, though one before it fails", async (context) => {
+    const { track, place } = await page(context);
+    const { call, sender } = await place();
+    const replace = sender.replaceTrack;
+    sender.replaceTrack = () => {
+      sender.replaceTrack = replace;
+      return Promise.reject(new DOMException("no", "InvalidModificationError"));
+    };
+    const failed = assert.rejects(call.mute("audio", true), { kind: "session-description" });
+    await call.mute("audio", true);
+    await failed;
+    assertSilent(sender, track);
+    assert.equal(call.muted("audio"), true);
+  });
+
+  test("that the page stops while it is muted is given back with the next wish", async (context) => {
+    const { track, place } = await page(context);
+    const { call } = await place();
+    await call.mute("audio", true);
+    track.stop();
+    await call.mute("audio", true);
+    assert.deepEqual(track.clones.map(({ readyState }) => readyState), ["ended"]);
+    assert.equal(call.muted("audio"), true);
   });
 
   test("is left on by a call that ends while it is muted, and nothing is left of the silence", async (context) => {
