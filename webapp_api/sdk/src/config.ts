@@ -59,10 +59,10 @@ export function configFromObject(value: unknown): PhoneConfig {
 
 /** Fetch and check the configuration at `url`; throws ConfigError, also where it takes longer than 15 s. */
 export async function fetchConfig(url: string, fetcher: typeof fetch = fetch): Promise<PhoneConfig> {
-  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
   let response: Response;
   let text: string;
   try {
+    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
     response = await fetcher(url, { headers: { accept: "application/json" }, cache: "no-store", signal });
     text = await response.text();
   } catch (error) {

@@ -25,8 +25,8 @@ export class MediaChanges {
   readonly #options: MediaChangesOptions;
   #held: Held = { local: false, remote: false };
   #videoOffered = false;
-  /** What was muted while there was none of it that is ours: no track says so. */
-  readonly #muted = new Set<string>();
+  /** What was muted while there was none of it that is ours (no track says so), each with the wish that said so last. */
+  readonly #muted = new Map<string, symbol>();
   /** Names the video that is being added; removing video takes the name away. */
   #adding: symbol | undefined;
   /** How many devices were asked for, and of each kind the number of the one that is used. */
@@ -58,9 +58,21 @@ export class MediaChanges {
     const own = this.#own(kind);
     for (const track of own) track.enabled = !muted;
     const before = this.#muted.has(kind);
-    if (muted && own.length === 0) this.#muted.add(kind);
+    const wish = Symbol();
+    if (muted && own.length === 0) this.#muted.set(kind, wish);
     else this.#muted.delete(kind);
-    if (before || this.#muted.has(kind)) await this.#options.session()?.lines.attach();
+    if (!before && !this.#muted.has(kind)) return;
+    const lines = this.#options.session()?.lines;
+    try {
+      await lines?.attach();
+    } catch (error) {
+      // What is heard is not muted, unless somebody has said so again since.
+      if (this.#muted.get(kind) === wish) {
+        this.#muted.delete(kind);
+        await lines?.attach().catch(() => undefined);
+      }
+      throw error;
+    }
   }
 
   muted(kind: MediaKind): boolean {
@@ -110,15 +122,17 @@ export class MediaChanges {
       await this.#options.renegotiate({
         change: () => {
           needWanted();
+          // A removal that was asked for before may have been refused.
+          if (this.sendsVideo) throw new UsageError("the call sends video already");
           this.#refused = undefined;
           this.#options.session()?.lines.setTrack("video", track, media.stream);
           this.#options.session()?.lines.setWish("video", { send: true, receive: true });
         },
       });
       if (this.#refused === track) throw new SipError({ method: "INVITE", status: 488, reasonPhrase: "Video not taken" });
-      // Another microphone, or a wish to be muted, may have come while the far side made up its mind.
+      // Another microphone, or a wish to be muted or seen, may have come while the far side made up its mind.
       const agreed = withCamera(track);
-      this.silence(agreed);
+      if (isOwn(agreed, track)) track.enabled = !this.muted("video");
       this.#options.onLocalMedia(agreed);
     } catch (error) {
       releaseLocalMedia(camera);

@@ -64,6 +64,9 @@ export class MediaLines {
   readonly #silenced: (kind: MediaKind) => boolean;
   /** The last time that lines were directed. */
   #directed: Promise<unknown> = Promise.resolve();
+  /** Firefox leaves the promise of replaceTrack open when the connection closes: nobody waits longer than that. */
+  #end = (): void => undefined;
+  readonly #over = new Promise<void>((resolve) => (this.#end = resolve));
   /** What is sent in the place of each track while this side holds, or has muted it: silence and black pictures. */
   readonly #silence = new Map<MediaStreamTrack, MediaStreamTrack>();
   /** Whether the far side would take our picture, were there one. */
@@ -206,6 +209,7 @@ export class MediaLines {
 
   /** End what silence is made of. */
   close(): void {
+    this.#end();
     this.#tracks.clear();
     this.#forgetSilence();
   }
@@ -231,11 +235,13 @@ export class MediaLines {
     for (const kind of KINDS) {
       const sender = this.#sendingLine(kind);
       for (const [transceiver, line] of this.#live(kind)) {
+        // It would throw.
+        if (this.#connection.signalingState === "closed") return;
         const sending = transceiver === sender && this.#wishes[kind].send && this.#has(kind);
-        await this.#send(transceiver, sending ? this.#toSend(kind) : null);
         const receiving = line.receives && this.#wishes[kind].receive && !this.#held;
         const direction = directionOf(sending, receiving);
         if (transceiver.direction !== direction) transceiver.direction = direction;
+        await this.#send(transceiver, sending ? this.#toSend(kind) : null);
       }
     }
     this.#forgetSilence();
@@ -250,8 +256,9 @@ export class MediaLines {
     return this.#tracks.has(kind) || this.#expected.has(kind);
   }
 
+  /** A track that has ended is silent by itself. */
   #isSilent(kind: MediaKind): boolean {
-    return this.#held || this.#silenced(kind);
+    return this.#tracks.get(kind)?.readyState !== "ended" && (this.#held || this.#silenced(kind));
   }
 
   #toSend(kind: MediaKind): MediaStreamTrack | null {
@@ -266,7 +273,7 @@ export class MediaLines {
   async #send(transceiver: RTCRtpTransceiver, track: MediaStreamTrack | null): Promise<void> {
     if (transceiver.sender.track === track) return;
     if (track !== null) transceiver.sender.setStreams?.(this.#stream);
-    await transceiver.sender.replaceTrack(track);
+    await Promise.race([transceiver.sender.replaceTrack(track), this.#over]);
   }
 
   /** The line of `kind` that sends, or would: the one that did before, else the first that may. */

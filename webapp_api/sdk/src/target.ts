@@ -7,7 +7,7 @@ const NUMBER = /^\(?\+?[0-9][0-9 ()./\u00a0\u2010-\u2013-]*$/;
 /** The trunk prefix that some write after a country's code, where it is not dialled; Italy's zero is part of the number. */
 const TRUNK_PREFIX = /^(\(?\+(?!39)\d{1,3}[^\d(]*)\(0\)/;
 /** As `#31#` or `*21*600#`; a number in it may have its own +. */
-const SERVICE_CODE = /^[*#](?:[0-9*#]|(?<=[*#])\+(?=\d))+$/;
+const SERVICE_CODE = /^(?=[*#].)(?:[*#](?:\+(?=\d))?|\d)+$/;
 const USER = /^[A-Za-z0-9\-_.!~*'()&=+$,;?/%]+$/;
 
 /**

@@ -134,7 +134,11 @@ export class FakePeerConnection {
   }
 
   close(): void {
-    this.connectionState = "closed";
+    this.connectionState = this.signalingState = "closed";
+    for (const transceiver of this.#transceivers) {
+      transceiver.direction = transceiver.currentDirection = "stopped";
+      Object.freeze(transceiver); // to set its direction throws
+    }
   }
 
   #set({ type }: Description, offered: string, take: () => void): void {

@@ -173,6 +173,12 @@ describe("configuration", () => {
       await failed;
     });
   }
+  test("a browser that knows no time limits gets a typed error", async (context) => {
+    context.mock.method(AbortSignal, "timeout", () => {
+      throw new TypeError("AbortSignal.timeout is not a function");
+    });
+    await assert.rejects(fetchConfig("/config.json", () => Promise.resolve(Response.json(GOOD))), { kind: "config" });
+  });
   for (const [words, reply] of REPLIES) {
     test(`a reply that fails is a typed error: ${words}`, async () => {
       await assert.rejects(fetchConfig("/config.json", reply), (error) => {

@@ -56,6 +56,18 @@ describe("what is muted before it is there", () => {
     assert.deepEqual([call.muted("video"), camera?.enabled], [true, false]);
     assert.deepEqual([call.muted("audio"), call.sendsVideo], [false, true]);
   });
+
+  test("is seen when the person wants it before the far side has agreed", async (context) => {
+    const { wire, phone } = await phoneOnWire(context);
+    const call = await placed(wire, phone, {}, AUDIO);
+    await call.mute("video", true);
+    const added = call.addVideo();
+    const offer = await wire.next();
+    await call.mute("video", false);
+    wire.deliver(responseTo(offer, "200 OK", [], sdpWith(["audio", "recvonly"], ["video", "recvonly"])));
+    await added;
+    assert.deepEqual([call.muted("video"), captured.at(-1)?.getVideoTracks()[0]?.enabled], [false, true]);
+  });
 });
 
 interface Talking {
@@ -166,10 +178,37 @@ describe("a stream of the page's own", () => {
   });
 
   test("says so when silence cannot take its place", async (context) => {
-    const { place } = await page(context);
+    const { track, place } = await page(context);
     const { call, sender } = await place();
     sender.replaceTrack = () => Promise.reject(new DOMException("no", "InvalidModificationError"));
     await assert.rejects(call.mute("audio", true), { kind: "session-description" });
+    assert.deepEqual([call.muted("audio"), sender.track === track], [false, true]);
+    assert.deepEqual(track.clones.map(({ readyState }) => readyState), ["ended"]);
+  });
+
+  test("is muted by a later wish, though one before it fails", async (context) => {
+    const { track, place } = await page(context);
+    const { call, sender } = await place();
+    const replace = sender.replaceTrack;
+    sender.replaceTrack = () => {
+      sender.replaceTrack = replace;
+      return Promise.reject(new DOMException("no", "InvalidModificationError"));
+    };
+    const failed = assert.rejects(call.mute("audio", true), { kind: "session-description" });
+    await call.mute("audio", true);
+    await failed;
+    assertSilent(sender, track);
+    assert.equal(call.muted("audio"), true);
+  });
+
+  test("that the page stops while it is muted is given back with the next wish", async (context) => {
+    const { track, place } = await page(context);
+    const { call } = await place();
+    await call.mute("audio", true);
+    track.stop();
+    await call.mute("audio", true);
+    assert.deepEqual(track.clones.map(({ readyState }) => readyState), ["ended"]);
+    assert.equal(call.muted("audio"), true);
   });
 
   test("is left on by a call that ends while it is muted, and nothing is left of the silence", async (context) => {

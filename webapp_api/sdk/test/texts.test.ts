@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 
 import { dtmfRelayFromText, dtmfRelayToText, Digits, signalsFromText, untilHeard } from "../src/dtmf.ts";
@@ -196,6 +196,10 @@ describe("targets", () => {
   for (const typed of ["", "  ", "bob@", "@host", "a@b@c", "sips:bob@host", "tel:bob", "bob smith", "sip:bob", "#31#++49", "#31+", "*#+#"]) {
     test(`"${typed}" is refused`, () => assert.throws(() => targetUriFromText(typed, "d.example"), UsageError));
   }
+  test("no pattern looks behind: Safari before 16.4 would refuse the whole module", async () => {
+    const sources = new URL("../src/", import.meta.url);
+    for (const file of await readdir(sources)) assert.doesNotMatch(await readFile(new URL(file, sources), "utf8"), /\(\?<[=!]/, file);
+  });
   test("an address of record has no user=phone", () => {
     assert.equal(addressOfRecordFromText("+15550100100", "d.example"), "sip:+15550100100@d.example");
   });

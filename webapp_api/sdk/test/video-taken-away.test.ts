@@ -69,6 +69,23 @@ describe("video taken away", () => {
     assert.notEqual(camera(), shown);
     assert.deepEqual([camera()?.readyState, shown?.readyState, call.sendsVideo], ["ended", "live", true]);
   });
+
+  test("is there still when that is refused, and not added a second time", async (context) => {
+    const { wire, call } = await talking(context);
+    const first = call.addVideo();
+    await agreed(wire, VIDEO);
+    await first;
+    const shown = camera();
+    const removed = assert.rejects(call.removeVideo(), { kind: "sip", status: 488 });
+    const offer = await wire.next();
+    const second = assert.rejects(call.addVideo(), { kind: "usage", message: /sends video already/ });
+    await quiet();
+    wire.deliver(responseTo(offer, "488 Not Acceptable Here"));
+    await Promise.all([removed, second]);
+    assert.notEqual(camera(), shown);
+    assert.deepEqual([camera()?.readyState, shown?.readyState, call.sendsVideo], ["ended", "live", true]);
+    assert.equal(call.localStream?.getVideoTracks().length, 1);
+  });
 });
 
 test("video that is being added is not added twice", async (context) => {
