@@ -158,8 +158,8 @@ def on_own_challenged(
         return []
     outbound.asked = asked_by(event.reply)
     cseq = outbound.answered_cseq = record.next_ims_cseq()
-    if record.ims_session is not None and record.ims_session.refresh_cseq == event.cseq:
-        record.ims_session.refresh_cseq = cseq
+    if record.own_refresh.cseq == event.cseq:
+        record.own_refresh.cseq = cseq
     if record.own_ims_offer == event.cseq:
         record.own_ims_offer = cseq
     opened = record.exchange
