@@ -102,7 +102,8 @@ def sent(record: CallRecord, actions: Sequence[act.Action], settings: CallSettin
 
 def _is_for_trunk(request: act.SendRequest) -> bool:
     """Whether this request of our own is for the call's trunk, and does not say who we are yet."""
-    return request.to is Side.IMS and not request.to_former and not request.trunk
+    says = any(line.startswith(_OURS) for line in request.headers)
+    return request.to is Side.IMS and not request.to_former and not request.trunk and not says
 
 
 def _cseq(request: act.SendRequest) -> int:
