@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from kemi.core.call.from_page.outbound import Outbound
 from kemi.core.call.in_dialog.referral import Referral
-from kemi.core.call.lifetime.session_record import SessionTimer
+from kemi.core.call.lifetime.session_record import OwnRefresh, SessionTimer
 from kemi.core.call.node_loss.record import Recovery
 from kemi.core.call.record_key import record_key
 from kemi.core.call.states import (
@@ -325,8 +325,8 @@ class CallRecord:
     """The longest Min-SE a 422 of the core asked for that was heeded."""
     ims_session: SessionTimer | None = None
     """RFC 4028 with the core."""
-    wic_session: SessionTimer | None = None
-    """The same with the page, which always refreshes itself."""
+    own_refresh: OwnRefresh = field(default_factory=OwnRefresh)
+    wic_session: SessionTimer | None = None  # the same with the page, which always refreshes itself
     last_invite: tuple[int, int] | None = None
     """CSeq of the page's newest re-INVITE: its own and ours towards the core, for the ACK."""
     reliable: dict[str, tuple[str, int]] = field(default_factory=dict)

@@ -102,7 +102,8 @@ def sent(record: CallRecord, actions: Sequence[act.Action], settings: CallSettin
 
 def _is_for_trunk(request: act.SendRequest) -> bool:
     """Whether this request of our own is for the call's trunk, and does not say who we are yet."""
-    return request.to is Side.IMS and not request.to_former and not request.trunk
+    says = any(line.startswith(_OURS) for line in request.headers)
+    return request.to is Side.IMS and not request.to_former and not request.trunk and not says
 
 
 def _cseq(request: act.SendRequest) -> int:
@@ -158,8 +159,8 @@ def on_own_challenged(
         return []
     outbound.asked = asked_by(event.reply)
     cseq = outbound.answered_cseq = record.next_ims_cseq()
-    if record.ims_session is not None and record.ims_session.refresh_cseq == event.cseq:
-        record.ims_session.refresh_cseq = cseq
+    if record.own_refresh.cseq == event.cseq:
+        record.own_refresh.cseq = cseq
     if record.own_ims_offer == event.cseq:
         record.own_ims_offer = cseq
     opened = record.exchange

@@ -19,7 +19,6 @@ from kemi.core.call import boundary, exchange
 from kemi.core.call.events import Due, OwnRequestAnswered
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import hang_up_by_gateway
-from kemi.core.call.lifetime.session_record import SessionTimer
 from kemi.core.call.media.far_answer import follow_far_end, take_far_answer
 from kemi.core.call.own_request import METHOD_NOT_TAKEN, learn_target, own_request_to_ims, takes_update
 from kemi.core.call.record import CallRecord
@@ -63,17 +62,17 @@ def on_refresh_due(record: CallRecord, due: Due, settings: CallSettings) -> list
     if due is Due.TARGET_REFRESH:
         if record.exchange is not None and not takes_update(record):
             return [act.Schedule(record.key, due, LOOK_AGAIN_S)]
-        session = record.ims_session = session or SessionTimer(0, we_refresh=False)
     elif session is None or not session.we_refresh:
         return []
-    return _refresh(record, session, settings)
+    return _refresh(record, settings)
 
 
-def _refresh(record: CallRecord, session: SessionTimer, settings: CallSettings) -> list[act.Action]:
+def _refresh(record: CallRecord, settings: CallSettings) -> list[act.Action]:
     method = "UPDATE" if takes_update(record) else "INVITE"
     if method == "INVITE" and record.exchange is not None:
-        return [_again(record, session)]  # one INVITE at a time (RFC 3261 §14.1)
-    session.refresh_cseq, session.by_invite = record.next_ims_cseq(), method == "INVITE"
+        return [_again(record)]  # one INVITE at a time (RFC 3261 §14.1)
+    cseq = record.own_refresh.cseq = record.next_ims_cseq()
+    record.own_refresh.by_invite = method == "INVITE"
     lines = (
         boundary.contact_for_core(record, settings),
         headers.ALLOW,
@@ -82,7 +81,7 @@ def _refresh(record: CallRecord, session: SessionTimer, settings: CallSettings) 
         *boundary.access_network_line(record, settings),
         *(("Content-Type: application/sdp",) if method == "INVITE" else ()),
     )
-    request = own_request_to_ims(record, record.confirmed_tag, method, session.refresh_cseq, *lines)
+    request = own_request_to_ims(record, record.confirmed_tag, method, cseq, *lines)
     body = _description(record, settings) if method == "INVITE" else ""
     return [replace(request, body=body, report=True)]
 
@@ -98,33 +97,31 @@ def _description(record: CallRecord, settings: CallSettings) -> str:
 
 def is_refresh(record: CallRecord, answered: OwnRequestAnswered | Reply) -> bool:
     """Whether a response is the core's to our refresh."""
-    session = record.ims_session
     side = answered.side if isinstance(answered, Reply) else answered.to
     return (
-        session is not None
-        and side is Side.IMS
-        and 0 < session.refresh_cseq == answered.cseq
+        side is Side.IMS
+        and 0 < record.own_refresh.cseq == answered.cseq
         and answered.method in session_timer.REFRESHES
     )
 
 
 def is_out(record: CallRecord) -> bool:
     """Whether a re-INVITE of ours to the core has no answer yet: one at a time (RFC 3261 §14.2)."""
-    session = record.ims_session
-    return session is not None and session.refresh_cseq > 0 and session.by_invite
+    return record.own_refresh.cseq > 0 and record.own_refresh.by_invite
 
 
 def on_refresh_answered(
     record: CallRecord, event: OwnRequestAnswered, settings: CallSettings
 ) -> list[act.Action]:
     """Go on, try again, or end a call that the far end does not know any more."""
-    session = record.ims_session
+    session, ours = record.ims_session, record.own_refresh
     done = 200 <= event.status < 300
     actions: list[act.Action] = []
     if done and event.method == "INVITE":  # RFC 3261 §13.2.2.4; that of tm has the INVITE's branch
         actions.append(own_request_to_ims(record, record.confirmed_tag, "ACK", event.cseq))
-    if session is None or record.ended or (done and event.reply is None):
+    if record.ended or (done and event.reply is None):
         return actions
+    ours.cseq = 0
     if done and event.reply is not None:
         leg = record.legs.get(event.reply.to_tag)
         if leg is not None:
@@ -133,31 +130,33 @@ def on_refresh_answered(
         return [*actions, *clock, *_followed(record, event.reply, settings)]
     if event.status in _CALL_IS_GONE:
         return end(record, settings, f"the far end answered our refresh with {event.status}", reach_page=True)
-    session.refresh_cseq = 0
-    session.failures += 1
-    if session.failures > MAX_FAILURES and not session.we_refresh:
-        session.failures = 0
-        record.ims_session = session if session.interval_s else None
+    ours.failures += 1
+    we_refresh = session is not None and session.we_refresh
+    if ours.failures > MAX_FAILURES and not we_refresh:
+        ours.failures = 0
         note = act.Note("target_refresh_refused", logging.WARNING, {"status": event.status})
         return [note, *session_timer.core_clock(record)]
-    if session.failures > MAX_FAILURES:
+    if ours.failures > MAX_FAILURES:
         return end(record, settings, "our refreshes were refused", reach_page=True)
     if event.status == 422 and event.reply is not None:
         record.min_se_s = max(record.min_se_s, session_timer.min_se_of(event.reply))
-        session.interval_s = max(session.interval_s, record.min_se_s)
-        return _refresh(record, session, settings)
+        if session is not None:
+            session.interval_s = max(session.interval_s, record.min_se_s)
+        return _refresh(record, settings)
     if event.status in METHOD_NOT_TAKEN and event.method == "UPDATE":
         record.legs[record.confirmed_tag].takes_update = False
-        return _refresh(record, session, settings)
+        return _refresh(record, settings)
     if event.status not in _SAYS_NOTHING_OF_UPDATE and event.retry_after_s is None:
         record.legs[record.confirmed_tag].takes_update = False  # perhaps none without a description
-    return [_again(record, session, event)]
+    return [_again(record, event)]
 
 
 def _followed(record: CallRecord, reply: Reply, settings: CallSettings) -> list[act.Action]:
     """Follow a far end that is elsewhere now, or wants something else."""
-    if not reply.has_sdp or record.exchange is not None:
+    if not reply.has_sdp:
         return []
+    if record.exchange is not None:  # the relay has one change at a time: it is asked for once more
+        return [act.Schedule(record.key, _due(record), LOOK_AGAIN_S)]
     media = deepcopy(record.media)
     try:
         take_far_answer(media, record.ims_description, reply.body)
@@ -195,17 +194,21 @@ def end(record: CallRecord, settings: CallSettings, why: str, *, reach_page: boo
     return [note, *hang_up_by_gateway(record, settings, 408, why, reach_page=reach_page)]
 
 
-def _again(
-    record: CallRecord, session: SessionTimer, event: OwnRequestAnswered | None = None
-) -> act.Schedule:
+def _again(record: CallRecord, event: OwnRequestAnswered | None = None) -> act.Schedule:
     """Come back a little later; after glare at a time of our own (RFC 3261 §14.1)."""
-    due, delay_s = Due.TARGET_REFRESH, _TARGET_AGAIN_S
-    if session.we_refresh:
-        due, delay_s = Due.SESSION_REFRESH, session_timer.time_for_retries_s(session) / (MAX_FAILURES + 1)
+    session, delay_s = record.ims_session, _TARGET_AGAIN_S
+    if session is not None and session.we_refresh:
+        delay_s = session_timer.time_for_retries_s(session) / (MAX_FAILURES + 1)
     if event is not None and event.status == 491:
         owns_call_id = record.incoming is None
         glare_s = 2.1 + event.jitter * 1.9 if owns_call_id else event.jitter * 2.0
         delay_s = min(delay_s, round(glare_s, 2))
     elif event is not None and event.retry_after_s is not None:
         delay_s = min(delay_s, event.retry_after_s)
-    return act.Schedule(record.key, due, delay_s)
+    return act.Schedule(record.key, _due(record), delay_s)
+
+
+def _due(record: CallRecord) -> Due:
+    """Return what the next refresh is of ours: of the session, where we refresh it, or of our target."""
+    session = record.ims_session
+    return Due.SESSION_REFRESH if session is not None and session.we_refresh else Due.TARGET_REFRESH

@@ -44,7 +44,5 @@ def revive(record: CallRecord) -> bool:
     record.outstanding.clear()
     record.reliable.clear()
     record.to_core.clear()
-    for timer in (record.wic_session, record.ims_session):
-        if timer is not None:
-            timer.refresh_cseq = 0
+    record.own_refresh.cseq = 0
     return True

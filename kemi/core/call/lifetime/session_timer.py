@@ -6,7 +6,6 @@ wants us to.  A page refreshes its own session with us or has none.  What is don
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from kemi.core.call import actions as act
@@ -47,7 +46,7 @@ def learn_too_short(record: CallRecord, reply: Reply, settings: CallSettings) ->
 def request_to_core(record: CallRecord, settings: CallSettings) -> tuple[str, ...]:
     """Return the lines of an UPDATE or re-INVITE to the core: any of them is a refresh (RFC 4028 §7.4)."""
     session = record.ims_session
-    if session is None or not session.interval_s:
+    if session is None:
         return ()
     refresher = "uac" if session.we_refresh else "uas"
     min_se_s = max(record.min_se_s, settings.min_se_s)
@@ -59,6 +58,7 @@ def answered_by_core(record: CallRecord, reply: Reply, settings: CallSettings) -
 
     Less than the Min-SE that we have said, as 0, would be an end at once, or one refresh after another: that counts.
     """
+    record.own_refresh.failures = 0
     asked = _asked(reply)
     if asked is None:
         record.ims_session = None
@@ -98,9 +98,8 @@ def asked_by_core(record: CallRecord, request: Request, settings: CallSettings) 
         interval_s = settings.min_se_s  # a proxy's wish, whose 422 its caller would not understand
     if not refresher and supported and record.ims_session is not None:
         refresher = "uas" if record.ims_session.we_refresh else "uac"
-    we_refresh = not supported or refresher == "uas"
-    before = record.ims_session or SessionTimer(interval_s, we_refresh)
-    record.ims_session = replace(before, interval_s=interval_s, we_refresh=we_refresh, failures=0)
+    record.ims_session = SessionTimer(interval_s, we_refresh=not supported or refresher == "uas")
+    record.own_refresh.failures = 0
 
 
 def answer_to_core(record: CallRecord) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def answered(fields: Fields, *, page: Fields = PAGE, kinds: tuple[str, ...] = ("
 def own_answer(call: Call, status: int, fields: Fields | None = None) -> ev.OwnRequestAnswered:
     """The core's response to our newest refresh."""
     request = call.actions.only(act.SendRequest)
-    cseq = call.record.ims_session.refresh_cseq if call.record.ims_session else 0
+    cseq = call.record.own_refresh.cseq
     reply = Reply(Side.IMS, request.method, CALL_ID, WIC_TAG, "core1", cseq, status=status)
     reply.headers = header_reader(fields or {})
     return ev.OwnRequestAnswered(Side.IMS, request.method, cseq, status, reply, None, 0.5)

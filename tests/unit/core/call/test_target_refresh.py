@@ -8,9 +8,12 @@ import pytest
 
 from kemi.core.call import actions as act
 from kemi.core.call import events as ev
+from kemi.core.call.lifetime import refresh
+from kemi.core.call.lifetime.revival import revive
+from tests.unit.core.call import descriptions as sdp
 from tests.unit.core.call.ladder import Call
-from tests.unit.core.call.sessions import answered, own_answer, waits
-from tests.unit.core.call.test_page_offer import asked, running
+from tests.unit.core.call.sessions import answered, lines, own_answer, waits
+from tests.unit.core.call.test_page_offer import RESTART, asked, done, running
 
 MOVED = ev.TimerFired(ev.Due.TARGET_REFRESH)
 NONE, THEIRS, OURS = "", "1800;refresher=uas", "1800;refresher=uac"
@@ -59,9 +62,6 @@ def test_a_far_end_that_will_not_hear_it_keeps_its_call(session: str, clock: dic
     call.on(MOVED)
     given_up = call.on(own_answer(call, 500))
     assert (waits(given_up), given_up.all(act.SendRequest)) == (clock, [])
-    if before is not None:
-        assert call.record.ims_session is not None
-        before = replace(before, refresh_cseq=0, by_invite=True)
     assert call.record.ims_session == before
 
 
@@ -90,3 +90,65 @@ def test_an_invite_waits_until_no_other_one_is_open() -> None:
 def test_a_call_that_is_not_answered_is_told_of_to_nobody() -> None:
     call = Call.ringing()
     assert (call.on(MOVED).names, call.record.ims_session) == ([], None)
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_a_request_of_the_far_end_that_crosses_it_gets_no_session(answered_first: bool) -> None:
+    call = call_with(NONE, "INVITE, UPDATE")
+    call.record.acknowledged = call.record.wic_takes_update = True
+    call.on(call.ims_request("UPDATE", cseq=5, headers={"P-Asserted-Identity": ["<sip:carol@ims.example>"]}))
+    (at_page,) = call.record.outstanding
+    call.on(MOVED)
+    if answered_first:
+        assert "session_expired" not in waits(call.on(own_answer(call, 491)))
+    actions = call.on(call.wic_reply(200, method="UPDATE", cseq=int(at_page)))
+    edits = actions.only(act.ForwardReply).edits
+    assert (lines(edits, "Session-Expires"), lines(edits, "Require"), waits(actions)) == ([], [], {})
+    assert call.record.ims_session is None
+
+
+def test_it_is_still_out_when_the_page_refuses_a_request_that_crosses_it() -> None:
+    call = call_with(THEIRS, "INVITE, UPDATE")
+    call.record.acknowledged = call.record.wic_takes_update = True
+    call.on(call.ims_request("UPDATE", cseq=5, headers={"P-Asserted-Identity": ["<sip:carol@ims.example>"]}))
+    (at_page,) = call.record.outstanding
+    call.on(MOVED)
+    answer = own_answer(call, 500)
+    call.on(call.wic_reply(500, method="UPDATE", cseq=int(at_page)))
+    assert waits(call.on(answer)) == {"target_refresh": 10.0}
+
+
+def test_a_restart_forgets_it() -> None:
+    call = call_with(NONE, "INVITE")
+    call.record.acknowledged = True
+    call.on(MOVED)
+    assert refresh.is_out(call.record)
+    assert revive(call.record)
+    assert (refresh.is_out(call.record), call.record.ims_session) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("session", "due"), [(NONE, "target_refresh"), (THEIRS, "target_refresh"), (OURS, "session_refresh")]
+)
+def test_another_description_in_its_answer_is_asked_for_again_after_the_pages_change(
+    session: str, due: str
+) -> None:
+    call = running()
+    call.record.acknowledged = True
+    call.record.legs[call.record.confirmed_tag].takes_update = False
+
+    def from_another_port() -> ev.OwnRequestAnswered:
+        answer = own_answer(call, 200, {"Session-Expires": [session]} if session else {})
+        assert answer.reply is not None
+        answer.reply.content_type, answer.reply.body = "application/sdp", sdp.core_answer(port=45000)
+        return answer
+
+    call.on(MOVED)
+    answer = from_another_port()
+    renew = call.on(call.wic_request("INVITE", cseq=7, body=RESTART)).only(act.RenewMedia)
+    wait = call.on(answer).all(act.Schedule)[-1]  # the one that counts
+    assert (wait.due.value, wait.delay_s) == (due, 1.0)
+    done(call, renew)
+    call.on(ev.TimerFired(wait.due))
+    assert call.on(from_another_port()).all(act.ReofferFromIms)
+    assert "45000" in call.record.media[0].ims_answer

@@ -260,6 +260,35 @@ def test_the_ack_of_our_own_re_invite_does_so_too() -> None:
     assert said(ours("ACK", record.outbound.answered_cseq).headers) == said(again.headers)
 
 
+def test_a_request_of_ours_answers_one_challenge_and_no_second_one() -> None:
+    record, _ = asked_and_answered()
+    record.acknowledged = True
+    other = {"Proxy-Authenticate": [CHALLENGE["Proxy-Authenticate"][0].replace("n1", "n2")]}
+    (invite,) = [
+        one for one in play(record, ev.TimerFired(ev.Due.TARGET_REFRESH)) if isinstance(one, act.SendRequest)
+    ]
+    challenge = reply(record, 407, other).reply
+    challenge.cseq = record.own_refresh.cseq
+    (again,) = [
+        one
+        for one in play(record, ev.OwnRequestChallenged(invite, challenge.cseq, challenge))
+        if isinstance(one, act.SendRequest)
+    ]
+    (line,) = said(again.headers)
+    assert ('nonce="n2"' in line, "nc=00000001" in line, again.trunk) == (True, True, "")
+    answer = reply(record, 200).reply
+    answer.cseq = record.own_refresh.cseq
+    before = record_to_text(record)
+    event = ev.OwnRequestAnswered(Side.IMS, "INVITE", answer.cseq, 200, answer, None, 0.5)
+    (ack,) = [one for one in play(record, event) if isinstance(one, act.SendRequest)]
+    assert (ack.method, said(ack.headers)) == ("ACK", [line])
+    record = record_from_text(before)
+    assert record is not None
+    event = replace(event, status=407, reply=replace(answer, status=407))
+    assert not [one for one in play(record, event) if isinstance(one, act.SendRequest)]
+    assert record.own_refresh.failures == 1
+
+
 @pytest.mark.parametrize("status", [300, 302, 305])
 def test_a_redirection_is_told_and_not_followed(status: int) -> None:
     record = begun()
