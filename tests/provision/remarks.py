@@ -73,5 +73,15 @@ TOLD: Final[dict[str, tuple[dict[str, Any], str]]] = {
         },
         "a private address, and core or trunks have public ones: 203.0.113.10. ",
     ),
+    "variables-that-no-role-knows": (
+        {
+            "the_role": "common",
+            "gateway_denied_number": ["0900"],
+            "gateway_digits_by_info": True,
+            "gateway_public_name": "gateway.example.com",
+            "site_own": True,
+        },
+        "No role knows gateway_denied_number (perhaps gateway_denied_numbers), gateway_digits_by_info of ",
+    ),
 }
 """What is said, and stops nothing."""
