@@ -349,10 +349,10 @@ def on_reverse_accepted(
 
 def on_invite_resumed(record: CallRecord, _event: InviteResumed, settings: CallSettings) -> list[act.Action]:
     """We are back in the INVITE's transaction: reject it, or send it on."""
-    if record.rejection is not None:
-        return _rejected(record, record.rejection, settings)
     if record.ended:
         return []
+    if record.rejection is not None:
+        return _rejected(record, record.rejection, settings)
     return forward_invite(record, settings)
 
 
