@@ -227,7 +227,8 @@ class Executor:
         """Inside the failure callback of an INVITE to the core or a trunk: return what has happened."""
         silent = transactions.is_local_timeout()
         is_local = silent and not transactions.is_cancelled()
-        return ImsFailed(transactions.transaction_status(), is_local, silent and transactions.has_heard())
+        heard = silent and transactions.has_heard()
+        return ImsFailed(transactions.transaction_status(), is_local, heard, timed_out=silent)
 
     def invite_tries_next(self) -> bool:
         """Inside the failure callback of an INVITE to the core: whether another entry point has it now."""

@@ -335,6 +335,8 @@ class ImsFailed(Event):
     local: bool = False
     heard: bool = False
     """Some provisional response had come, if only 100."""
+    timed_out: bool = False
+    """No final response came in time, to a CANCEL of the page either, which is not ``local``."""
 
 
 @dataclass(frozen=True, slots=True)

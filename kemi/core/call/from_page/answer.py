@@ -428,7 +428,7 @@ def _refused(record: CallRecord, event: ImsFailed, settings: CallSettings) -> li
         actions.append(act.SendReply(why.status, why.reason_phrase, (*explanation, *reasons)))
     end = DialogEvent.CANCELLED if record.cancelled else DialogEvent.REJECTED
     note = act.Note("call_rejected", logging.INFO, {"status": event.status, "local": int(event.local)})
-    if not event.local:
+    if not (event.local or event.timed_out):
         return [note, *actions, *finish(record, end)]
     record.move_dialog(end)  # but it is kept for who answers at this moment
     forget = act.Schedule(record.key, Due.FORGET, MAY_CROSS_S)

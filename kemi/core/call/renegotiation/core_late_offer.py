@@ -108,7 +108,7 @@ def awaits(record: CallRecord, request: Request) -> bool:
 
 
 def take_answer(record: CallRecord, request: Request, settings: CallSettings) -> list[act.Action]:
-    """Take the answer in an ACK; a bad one leaves the session as it was, and ends one with keys."""
+    """Take the answer in an ACK; a bad one leaves the session as it was, but ends it where a medium with keys is on."""
     pending = record.exchange
     if pending is None:
         return []
@@ -120,7 +120,7 @@ def take_answer(record: CallRecord, request: Request, settings: CallSettings) ->
     except GatewayError as error:
         note = act.Note("late_answer_refused", logging.WARNING, {"detail": error.detail})
         refused = [unschedule, note, *exchange.rollback(record)]
-        if not request.has_sdp or "RTP/SAVP" not in pending.ims_description.upper():
+        if not request.has_sdp or not _concerns_keys(pending.ims_description, request.body):
             return refused
         # The far end goes by its own answer, perhaps in clear, and an ACK cannot be refused.
         record.doomed = error.detail
@@ -128,6 +128,20 @@ def take_answer(record: CallRecord, request: Request, settings: CallSettings) ->
     pending.settling = True
     pending.ims_description = exchange.as_taken(record, pending.ims_description, request.body, settings)
     return [unschedule, _renew(record, Late.THEIR_ANSWER)]
+
+
+def _concerns_keys(ours: str, answer: str) -> bool:
+    """Whether a bad answer switches on a line that we offered with keys, as far as it can be read."""
+    keyed = [
+        place
+        for place, line in enumerate(sdp_from_text(ours).media)
+        if line.port and "SAVP" in line.proto.upper()
+    ]
+    try:
+        answered = sdp_from_text(answer).media
+    except GatewayError:
+        return bool(keyed)
+    return any(place < len(answered) and answered[place].port for place in keyed)
 
 
 def on_answer_timeout(record: CallRecord) -> list[act.Action]:

@@ -29,6 +29,7 @@ from kemi.core.sdp.model import UNSPECIFIED, Codec, Direction, MediaDescription,
 from kemi.core.sdp.text import sdp_from_text
 
 _KEPT_ATTRIBUTES: Final = ("rtcp", "ptime", "maxptime")
+_IN_CLEAR: Final = ("RTP/AVP", "RTP/AVPF")
 
 
 class ImsMedium(NamedTuple):
@@ -109,12 +110,13 @@ def check_kinds(answer: SessionDescription, offered: Sequence[str]) -> None:
 
 
 def ims_medium(media: MediaDescription, offered: MediaDescription | None = None) -> ImsMedium:
-    """Read one m-line of the core's; raise RemoteProtocolError when it lacks address or codec, or a key where keys were
-    ``offered``, NotAcceptableHere when it is audio and has no codec that was, under whichever payload type."""
+    """Read one m-line of the core's; raise RemoteProtocolError when it lacks address or codec, has another protocol
+    than was ``offered``, or no key where keys were; NotAcceptableHere when it is audio and has no codec that was, under
+    whichever payload type."""
     if media.port == 0:
         return ImsMedium(None, Direction.INACTIVE, None)
-    if offered is not None and "SAVP" in offered.proto.upper():
-        _check_keys(media, offered)
+    if offered is not None:
+        _check_protocol(media, offered)
     connection = far_connection(media)
     if offered is not None:
         check_family(media, offered.address_family)
@@ -136,6 +138,11 @@ def ims_medium(media: MediaDescription, offered: MediaDescription | None = None)
                 f"The far end answers with {main.encoding}, which was not offered",
                 warn_code=WarnCode.INCOMPATIBLE_FORMAT,
             )
+        # RFC 3264 §6.1 lets it name more, which nobody has to send.
+        codecs = tuple(
+            codec for codec in codecs if codec.name in AUXILIARY or (codec.name, codec.clock_rate) in known
+        )
+        main = next(codec for codec in codecs if codec.name not in AUXILIARY)
     direction = media.direction
     line = ims_line(media, media.port, media.proto, codecs, Direction.SENDRECV, connection)
     if media.connection_address in UNSPECIFIED:
@@ -185,15 +192,17 @@ def check_family(media: MediaDescription, ours: str) -> None:
         )
 
 
-def _check_keys(media: MediaDescription, offered: MediaDescription) -> None:
-    """Raise RemoteProtocolError where keys were offered and are not answered (RFC 4568 §5.1.3): nothing goes on in
-    clear that was to be encrypted."""
-    if media.proto.upper() != offered.proto.upper():
+def _check_protocol(media: MediaDescription, offered: MediaDescription) -> None:
+    """Raise RemoteProtocolError where an answer has a protocol that was not offered (RFC 3264 §6; in clear, RTP/AVPF is
+    as good as RTP/AVP), or keys were and are not answered (RFC 4568 §5.1.3): nothing goes on in clear that was to be
+    encrypted."""
+    keyed = "SAVP" in offered.proto.upper()
+    if media.proto.upper() not in ((offered.proto.upper(),) if keyed else _IN_CLEAR):
         raise RemoteProtocolError(
             f"The {media.kind} line answers {offered.proto} with {media.proto}, which was not offered"
         )
-    known = {tuple(value.split()[:2]) for value in offered.attributes("crypto")}
-    if known.isdisjoint(tuple(value.split()[:2]) for value in usable_keys(media)):
+    known = {tuple(value.upper().split()[:2]) for value in offered.attributes("crypto")}
+    if keyed and known.isdisjoint(tuple(value.upper().split()[:2]) for value in usable_keys(media)):
         raise RemoteProtocolError(f"The {media.kind} line has no key of a suite that was offered")
 
 

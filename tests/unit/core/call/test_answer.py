@@ -413,7 +413,7 @@ class TestFinalFailure:
     def test_a_timeout_after_a_cancel_is_left_to_tm(self) -> None:
         call = Call.ringing()
         call.on(ev.CancelReceived())
-        assert call.on(ev.ImsFailed(408, local=True)).names == ["ReleaseMedia", "Schedule"]
+        assert call.on(ev.ImsFailed(408, timed_out=True)).names == ["ReleaseMedia", "Schedule"]
 
     def test_a_failure_of_another_branch_after_the_answer_changes_nothing(self) -> None:
         call = Call.confirmed()

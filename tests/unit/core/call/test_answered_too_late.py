@@ -42,7 +42,8 @@ def test_who_answers_just_as_we_give_up_is_hung_up(before: str) -> None:
         call.on(call.wic_request("BYE", cseq=4))
     elif before != "nothing":
         call.on(ev.CancelReceived() if before == "CANCEL" else ev.FlowClosed())
-    forget = call.on(ev.ImsFailed(408, local=True)).only(act.Schedule)
+    failed = ev.ImsFailed(408, local=before == "nothing", timed_out=True)
+    forget = call.on(failed).only(act.Schedule)
     assert (forget.due, forget.delay_s) == (ev.Due.FORGET, MAY_CROSS_S)
     actions = call.on(call.ims_reply(200, "core1", body=sdp.core_answer()))
     assert actions.names == ["DropReply", "SendRequest", "SendRequest"]

@@ -10,7 +10,9 @@ from kemi.core.call import actions as act
 from kemi.core.call import events as ev
 from kemi.core.messages import Side
 from kemi.core.sdp.text import sdp_from_text
+from tests.peers.sdp import offer_again
 from tests.unit.core.call import descriptions as sdp
+from tests.unit.core.call.incoming_ladder import Incoming, invite
 from tests.unit.core.call.ladder import Call
 
 KEYS: Final = [
@@ -18,6 +20,7 @@ KEYS: Final = [
     for tag, suite in enumerate(("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"), start=1)
 ]
 ANSWER: Final = sdp.core_answer().replace("RTP/AVP", "RTP/SAVP") + KEYS[0].replace("QUJD", "REVG")
+ZEROS: Final = ("c=IN IP4 198.51.100.7", "c=IN IP4 0.0.0.0")
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +45,34 @@ def test_our_offer_has_one_key_which_answers_a_refresh() -> None:
     for cseq in (5, 6):
         told = call.on(call.ims_request("INVITE", cseq=cseq, body=ANSWER)).only(act.SendReply)
         assert (told.status, keys_of(told.body)) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_new"),
+    [
+        pytest.param([], False, id="the same key"),
+        pytest.param([ZEROS], False, id="held as RFC 2543 had it"),
+        pytest.param([ZEROS, ("REVG", "R0hJ")], True, id="held, with another key"),
+        pytest.param([("REVG", "R0hJ")], True, id="another key"),
+    ],
+)
+def test_an_answer_with_another_key_renews_the_relay(changes: list[tuple[str, str]], is_new: bool) -> None:
+    """RFC 4568 §7.1.4: or neither side hears anything but noise."""
+    page = sdp.chromium("audio-sendrecv")
+    call = Call.forwarded(page)
+    call.answer("core1", ANSWER)
+    call.on(call.wic_request("ACK", cseq=1))
+    answer = ANSWER
+    for old, new in changes:
+        answer = answer.replace(old, new)
+    call.on(call.wic_request("INVITE", cseq=7, body=offer_again(page, {"0": "sendonly"})))
+    answered = call.on(call.ims_reply(200, "core1", method="INVITE", cseq=7, body=answer))
+    assert answered.names == (["RenewMedia"] if is_new else ["GateMedia"])
+    if is_new:
+        (change,) = answered.only(act.RenewMedia).media
+        (key,) = sdp_from_text(answer).media[0].attributes("crypto")
+        assert f"a=crypto:{key}\r\n" in change.ims_line
+        assert "0.0.0.0" not in change.ims_line
 
 
 def asked_for_offer() -> Call:
@@ -74,10 +105,16 @@ def test_its_answer_has_a_key_of_that_suite() -> None:
     assert not call.record.ended
 
 
+def test_its_suite_may_be_in_lower_case() -> None:
+    call = asked_for_offer()
+    taken = call.on(call.ims_request("ACK", cseq=5, body=MOVED.replace("AES_CM_128_HMAC", "aes_cm_128_hmac")))
+    assert taken.names == ["Unschedule", "RenewMedia"]
+
+
 def test_one_that_holds_as_of_old_leaves_the_relay_the_address_it_has() -> None:
     """With another one it would begin its SRTP index anew."""
     call = asked_for_offer()
-    zeros = ANSWER.replace("c=IN IP4 198.51.100.7", "c=IN IP4 0.0.0.0")
+    zeros = ANSWER.replace(*ZEROS)
     assert zeros != ANSWER
     (audio,) = call.on(call.ims_request("ACK", cseq=5, body=zeros)).only(act.RenewMedia).media
     assert ("c=IN IP4 198.51.100.7" in audio.ims_line, audio.wic_to_ims) == (True, False)
@@ -93,6 +130,7 @@ def test_one_that_holds_as_of_old_leaves_the_relay_the_address_it_has() -> None:
         pytest.param(MOVED.replace("_80", "_32"), id="another suite"),
         pytest.param(MOVED.replace("R0hJ" * 10, "R0hJ"), id="no whole key"),
         pytest.param(MOVED.replace("SAVP 8", "SAVP 9").replace("8 PCMA", "9 G722"), id="another codec"),
+        pytest.param("nothing that can be read", id="no description"),
     ],
 )
 def test_another_answer_ends_the_call(answer: str) -> None:
@@ -105,6 +143,36 @@ def test_another_answer_ends_the_call(answer: str) -> None:
         (Side.WIC, "BYE"),
     ]
     assert (call.record.ended, call.record.exchange, ended.all(act.RenewMedia)) == (True, None, [])
+
+
+def refused_alone(call: Call | Incoming, answer: str, cseq: int = 5) -> bool:
+    """Whether an answer that is no use to us leaves the call as it was."""
+    before = (call.record.media, call.record.ims_description)
+    refused = call.on(call.ims_request("ACK", cseq=cseq, body=answer))
+    assert (refused.only(act.Note).event, refused.names) == ("late_answer_refused", ["Unschedule"])
+    return (call.record.media, call.record.ims_description) == before and not call.record.ended
+
+
+def test_one_that_takes_nothing_leaves_the_call_as_it_was() -> None:
+    """RFC 3264 §6: port 0 is an answer, and lets nothing go on in clear."""
+    assert refused_alone(asked_for_offer(), MOVED.replace("m=audio 50000", "m=audio 0"))
+
+
+@pytest.mark.parametrize("answered", ["0 RTP/AVP 8", "40010 RTP/AVP 18", "40010 RTP/SAVP 8"])
+def test_so_does_a_bad_one_for_a_line_in_clear_beside_one_with_keys_that_is_off(
+    monkeypatch: pytest.MonkeyPatch, answered: str
+) -> None:
+    monkeypatch.undo()
+    head, _, _ = sdp.core_answer().partition("m=")
+    key = "a=crypto:1 AES_CM_256_HMAC_SHA1_80 inline:QUJD\r\n"  # which the relay does not read
+    offer = f"{head}m=audio 40000 RTP/SAVP 8\r\n{key}m=audio 40002 RTP/AVP 8\r\n"
+    call = Incoming.confirmed(invite(offer))
+    lines = sdp_from_text(call.record.ims_description).media
+    assert [(line.port > 0, line.proto) for line in lines] == [(False, "RTP/SAVP"), (True, "RTP/AVP")]
+    asked = call.on(call.ims_request("INVITE", cseq=6)).only(act.RenewMedia)
+    offered = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
+    call.on(ev.MediaRenewed(offered, asked.bearer))
+    assert refused_alone(call, f"{head}m=audio 0 RTP/SAVP 8\r\nm=audio {answered}\r\n", cseq=6)
 
 
 def test_an_ack_without_an_answer_changes_nothing() -> None:

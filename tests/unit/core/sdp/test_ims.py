@@ -210,6 +210,7 @@ class TestAnswer:
         [
             pytest.param("RTP/SAVP", CRYPTO, "", id="as offered"),
             pytest.param("rtp/savp", CRYPTO.replace("crypto:1", "crypto:2"), "", id="the second suite"),
+            pytest.param("RTP/SAVP", CRYPTO.replace("AES_CM", "aes_cm"), "", id="a suite in lower case"),
             pytest.param("RTP/AVP", "", "answers RTP/SAVP with RTP/AVP", id="in clear"),
             pytest.param("RTP/AVP", CRYPTO, "answers RTP/SAVP with RTP/AVP", id="in clear beside a key"),
             pytest.param("UDP/TLS/RTP/SAVPF", CRYPTO, "with UDP/TLS/RTP/SAVPF", id="DTLS"),
@@ -233,6 +234,35 @@ class TestAnswer:
             return
         with pytest.raises(RemoteProtocolError, match=detail):
             ims_answer_media(answer, ["audio"], offer)
+
+    @pytest.mark.parametrize(
+        ("protocol", "is_taken"),
+        [
+            ("RTP/AVP", True),
+            ("rtp/avp", True),
+            ("RTP/AVPF", True),
+            ("RTP/SAVP", False),
+            ("UDP/TLS/RTP/SAVPF", False),
+            ("udptl", False),
+        ],
+    )
+    @pytest.mark.parametrize("ours", ["RTP/AVP", "RTP/AVPF"])
+    def test_in_clear_nothing_else_is_answered(self, ours: str, protocol: str, is_taken: bool) -> None:
+        offer = f"{HEAD}m=audio 30000 {ours} 8\r\n"
+        answer = f"{HEAD}m=audio 40000 {protocol} 8\r\n"
+        if is_taken:
+            assert f" {protocol} 8\r\n" in (ims_answer_media(answer, ["audio"], offer)["audio"].sdp or "")
+            return
+        with pytest.raises(RemoteProtocolError, match=f"answers {ours} with {protocol}"):
+            ims_answer_media(answer, ["audio"], offer)
+
+    def test_codecs_that_were_not_offered_are_not_the_relays(self) -> None:
+        """RFC 3264 §6.1 allows them, beside one that was."""
+        offer = f"{HEAD}m=audio 30000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+        answer = f"{HEAD}m=audio 40000 RTP/AVP 18 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+        found = ims_answer_media(answer, ["audio"], offer)["audio"]
+        assert "m=audio 40000 RTP/AVP 8 101\r\n" in (found.sdp or "")
+        assert found.codec == "pcma"
 
     def test_what_is_no_payload_type_is_not_the_relays(self) -> None:
         answer = f"{HEAD}m=audio 40000 RTP/AVP 8 200\r\na=rtpmap:200 telephone-event/8000\r\n"
