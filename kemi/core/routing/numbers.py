@@ -146,9 +146,11 @@ def dialled_from_uri(uri: str, plan: DialPlan, *, trusted: bool = False, realm: 
 
 def _is_elsewhere(host: str, realm: str) -> bool:
     """Whether a host is another domain: neither the realm, nor below it, nor a machine's address."""
+    if not realm or host == realm:
+        return False
     domain = host.lower().partition(":")[0].rstrip(".")
     is_address = host.startswith("[") or domain.rpartition(".")[2].isdecimal()
-    return bool(realm) and not is_address and not f".{domain}".endswith(f".{realm.lower()}")
+    return not is_address and not f".{domain}".endswith(f".{realm.lower()}")
 
 
 def may_be_emergency(uri: str) -> bool:

@@ -122,17 +122,22 @@ def dialled_by_rows(
         dialled = dialled_from_uri(uri, plan, realm=query.realm)
     except ServiceCode as error:
         dialled = Dialled(error.number, unknown=error)
-    rows = find(index, replace(query, number=dialled.number), spin)
+    rows = find(index, _of(query, dialled.number), spin)
     here = rows
     if dialled.as_number:
         if any(row.number != ANY for row in rows):
             return dialled, rows
-        here = find(index, replace(query, number=dialled.as_number), spin)
+        here = find(index, _of(query, dialled.as_number), spin)
     if dialled.unknown is not None and not _are_for_codes(here):
         raise dialled.unknown
     if dialled.as_number and here and here[0].to is Target.REFUSE:
         return Dialled(dialled.as_number), here
     return dialled, rows
+
+
+def _of(query: Query, number: str) -> Query:
+    # A third of what replace() costs, which looks through the fields.
+    return Query(query.realm, query.user_class, number, query.now)
 
 
 def _are_for_codes(rows: Sequence[Route]) -> bool:
