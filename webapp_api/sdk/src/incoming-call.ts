@@ -170,7 +170,7 @@ export class IncomingCall extends Call {
     const [microphone] = media.stream.getAudioTracks();
     if (lines === undefined) return;
     if (microphone !== undefined) lines.setTrack("audio", microphone, media.stream);
-    await lines.attach();
+    await lines.attach("audio", "video");
     const [camera] = media.stream.getVideoTracks();
     if (camera === undefined) return;
     // A picture was not promised; it is offered when the call is answered. A camera that nobody wants is given back.

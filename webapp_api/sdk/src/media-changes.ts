@@ -64,12 +64,12 @@ export class MediaChanges {
     if (!before && !this.#muted.has(kind)) return;
     const lines = this.#options.session()?.lines;
     try {
-      await lines?.attach();
+      await lines?.attach(kind);
     } catch (error) {
       // What is heard is not muted, unless somebody has said so again since.
       if (this.#muted.get(kind) === wish) {
         this.#muted.delete(kind);
-        await lines?.attach().catch(() => undefined);
+        await lines?.attach(kind).catch(() => undefined);
       }
       throw error;
     }
@@ -195,7 +195,7 @@ export class MediaChanges {
     track.enabled = !this.muted(kind);
     lines.exchangeTrack(kind, old, track);
     try {
-      await lines.attach();
+      await lines.attach(kind);
     } catch (error) {
       lines.exchangeTrack(kind, track, old);
       throw error;

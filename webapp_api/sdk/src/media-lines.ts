@@ -202,9 +202,12 @@ export class MediaLines {
     await this.#direct();
   }
 
-  /** Send what was expected, once it is there, or silence in its place; the lines are as they were agreed. */
-  async attach(): Promise<void> {
-    await this.#direct();
+  /**
+   * Send what was expected, once it is there, or silence in its place; the lines are as they were agreed. Throws for
+   * lines of `kinds` alone: what others have is for whoever changes them.
+   */
+  async attach(...kinds: MediaKind[]): Promise<void> {
+    await this.#direct(kinds);
   }
 
   /** End what silence is made of. */
@@ -225,26 +228,39 @@ export class MediaLines {
   }
 
   /** One at a time, each by the wishes of its moment: two at once would look at senders whose track is being replaced. */
-  #direct(): Promise<void> {
-    const done = this.#directed.then(() => this.#directNow());
+  #direct(concerned: readonly MediaKind[] = KINDS): Promise<void> {
+    const done = this.#directed.then(() => this.#directNow(concerned));
     this.#directed = done.catch(() => undefined);
     return done;
   }
 
-  async #directNow(): Promise<void> {
+  /** A line that fails leaves no other one as it was: a microphone that cannot be silenced keeps no camera on. */
+  async #directNow(concerned: readonly MediaKind[]): Promise<void> {
+    const failed = new Map<MediaKind, unknown>();
     for (const kind of KINDS) {
       const sender = this.#sendingLine(kind);
       for (const [transceiver, line] of this.#live(kind)) {
         // It would throw.
         if (this.#connection.signalingState === "closed") return;
-        const sending = transceiver === sender && this.#wishes[kind].send && this.#has(kind);
-        const receiving = line.receives && this.#wishes[kind].receive && !this.#held;
-        const direction = directionOf(sending, receiving);
-        if (transceiver.direction !== direction) transceiver.direction = direction;
-        await this.#send(transceiver, sending ? this.#toSend(kind) : null);
+        try {
+          await this.#directLine(transceiver, line, transceiver === sender);
+        } catch (error) {
+          failed.set(kind, error);
+        }
       }
     }
-    this.#forgetSilence();
+    // A copy may still be sent where a line has failed.
+    if (failed.size === 0) this.#forgetSilence();
+    for (const kind of concerned) if (failed.has(kind)) throw failed.get(kind);
+  }
+
+  async #directLine(transceiver: RTCRtpTransceiver, line: Line, isSender: boolean): Promise<void> {
+    const { kind } = line;
+    const sending = isSender && this.#wishes[kind].send && this.#has(kind);
+    const receiving = line.receives && this.#wishes[kind].receive && !this.#held;
+    const direction = directionOf(sending, receiving);
+    if (transceiver.direction !== direction) transceiver.direction = direction;
+    await this.#send(transceiver, sending ? this.#toSend(kind) : null);
   }
 
   #latest(track: MediaStreamTrack): MediaStreamTrack {

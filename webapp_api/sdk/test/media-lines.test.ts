@@ -38,7 +38,7 @@ describe("a camera on hold", () => {
     const { lines, camera, use } = await heldLines();
     const other = new FakeTrack("video");
     use(other);
-    await lines.attach();
+    await lines.attach("video");
     assert.deepEqual([statesOf(camera), statesOf(other)], [["ended"], ["live"]]);
     assert.equal(other.clones[0]?.enabled, false);
   });
@@ -52,6 +52,18 @@ describe("a camera on hold", () => {
     await lines.restore(before);
     assert.deepEqual(statesOf(other), ["ended"]);
   });
+});
+
+test("a call that cannot be resumed sends the silence it sent before", async () => {
+  const { lines, camera } = await heldLines();
+  const before = lines.snapshot();
+  for (const { sender } of FakePeerConnection.made.at(-1)?.getTransceivers() ?? []) {
+    sender.replaceTrack = () => Promise.reject(new DOMException("no", "InvalidModificationError"));
+  }
+  lines.setHeld(false);
+  await assert.rejects(lines.prepareOffer(), { name: "InvalidModificationError" });
+  await lines.restore(before);
+  assert.deepEqual(statesOf(camera), ["live"]);
 });
 
 test("a camera that another one had replaced, and that is there again, is the one to go back to", async () => {

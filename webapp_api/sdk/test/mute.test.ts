@@ -93,6 +93,8 @@ async function page(context: TestContext): Promise<Talking> {
   return { wire, track, place };
 }
 
+const refuse = (): Promise<void> => Promise.reject(new DOMException("no", "InvalidModificationError"));
+
 function assertSilent({ track }: Sender, of: FakeTrack): FakeTrack {
   assert.ok(track !== null && track !== of && of.clones.includes(track));
   assert.equal(track.enabled, false);
@@ -180,7 +182,7 @@ describe("a stream of the page's own", () => {
   test("says so when silence cannot take its place", async (context) => {
     const { track, place } = await page(context);
     const { call, sender } = await place();
-    sender.replaceTrack = () => Promise.reject(new DOMException("no", "InvalidModificationError"));
+    sender.replaceTrack = refuse;
     await assert.rejects(call.mute("audio", true), { kind: "session-description" });
     assert.deepEqual([call.muted("audio"), sender.track === track], [false, true]);
     assert.deepEqual(track.clones.map(({ readyState }) => readyState), ["ended"]);
@@ -192,7 +194,7 @@ describe("a stream of the page's own", () => {
     const replace = sender.replaceTrack;
     sender.replaceTrack = () => {
       sender.replaceTrack = replace;
-      return Promise.reject(new DOMException("no", "InvalidModificationError"));
+      return refuse();
     };
     const failed = assert.rejects(call.mute("audio", true), { kind: "session-description" });
     await call.mute("audio", true);
@@ -234,5 +236,52 @@ describe("a stream of the page's own", () => {
     await call.mute("audio", false);
     assert.ok(device !== undefined && sender.track === device);
     assert.deepEqual([call.muted("audio"), device.enabled, track.readyState], [false, true, "live"]);
+  });
+});
+
+/** A call that sends a microphone and a camera of the page's own. */
+async function seen(context: TestContext): Promise<{ call: OutgoingCall; tracks: FakeTrack[]; senders: Sender[] }> {
+  const { wire, phone } = await phoneOnWire(context);
+  const tracks = [new FakeTrack("audio"), new FakeTrack("video")];
+  const streams = new FakeStream(tracks) as unknown as MediaStream;
+  const call = await placed(wire, phone, { streams }, sdpWith(["audio", "sendrecv"], ["video", "sendrecv"]));
+  const senders = FakePeerConnection.made.at(-1)?.getTransceivers().map(({ sender }) => sender) ?? [];
+  assert.deepEqual(senders.map(({ track }, index) => track === tracks[index]), [true, true]);
+  return { call, tracks, senders };
+}
+
+describe("a line that fails leaves the other kind muted", () => {
+  for (const [failing, other] of [["audio", "video"], ["video", "audio"]] as const) {
+    for (const before of [false, true]) {
+      test(`${other}, muted ${before ? "before" : "with it"}, where ${failing} cannot be`, async (context) => {
+        const { call, tracks, senders } = await seen(context);
+        const index = (kind: string): number => tracks.findIndex((track) => track.kind === kind);
+        if (before) await call.mute(other, true);
+        (senders[index(failing)] as Sender).replaceTrack = refuse;
+        const muted = call.mute(other, true);
+        await assert.rejects(call.mute(failing, true), { kind: "session-description" });
+        await muted;
+        assert.deepEqual([call.muted(other), call.muted(failing)], [true, false]);
+        assertSilent(senders[index(other)] as Sender, tracks[index(other)] as FakeTrack);
+        assert.equal(senders[index(failing)]?.track, tracks[index(failing)]);
+        assert.deepEqual(tracks[index(failing)]?.clones.map(({ readyState }) => readyState), ["ended"]);
+      });
+    }
+  }
+
+  test("and a device on its line, which is not given back", async (context) => {
+    const { call, senders } = await seen(context);
+    const [line, failing] = senders as [Sender, Sender];
+    failing.replaceTrack = refuse;
+    const replace = line.replaceTrack;
+    let failed: Promise<void> | undefined;
+    line.replaceTrack = (other) => {
+      failed ??= assert.rejects(call.mute("video", true), { kind: "session-description" });
+      return replace(other);
+    };
+    await call.useDevice("audio", {});
+    await failed;
+    const device = captured.at(-1)?.getAudioTracks()[0];
+    assert.deepEqual([line.track === device, device?.readyState, failed !== undefined], [true, "live", true]);
   });
 });
