@@ -220,10 +220,10 @@ def _connect(
     record: CallRecord, tag: str, answer_text: str, reply: Reply, settings: CallSettings
 ) -> list[act.Action]:
     kinds = tuple(medium.kind for medium in record.media)
-    answers = ims_answer_media(answer_text, kinds, forks.invite_offer(record))
+    told = forks.told(record, tag)
+    answers = ims_answer_media(answer_text, kinds, told)
     if all(answer.sdp is None for answer in answers.values()):
         raise NotAcceptableHere("the far end refused every medium")
-    told = forks.told(record, tag)
     if record.legs[tag].told:  # ours answers what the fork has offered, and not the other way round
         record.ims_description = told
     elif reply.status < 200:  # another fork may take what this one refuses

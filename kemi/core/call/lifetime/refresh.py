@@ -59,11 +59,10 @@ def on_refresh_due(record: CallRecord, due: Due, settings: CallSettings) -> list
     session = record.ims_session
     if record.dialog is not Dialog.CONFIRMED:
         return []
-    if due is Due.TARGET_REFRESH:
-        if record.exchange is not None and not takes_update(record):
-            return [act.Schedule(record.key, due, LOOK_AGAIN_S)]
-    elif session is None or not session.we_refresh:
+    if due is Due.SESSION_REFRESH and (session is None or not session.we_refresh):
         return []
+    if record.exchange is not None and not takes_update(record):
+        return [act.Schedule(record.key, due, LOOK_AGAIN_S)]
     return _refresh(record, settings)
 
 

@@ -132,15 +132,16 @@ def take_answer(record: CallRecord, request: Request, settings: CallSettings) ->
 
 def _concerns_keys(ours: str, answer: str) -> bool:
     """Whether a bad answer switches on a line that we offered with keys, as far as it can be read."""
-    keyed = [
-        place
-        for place, line in enumerate(sdp_from_text(ours).media)
-        if line.port and "SAVP" in line.proto.upper()
-    ]
+    offered = sdp_from_text(ours).media
+    keyed = [place for place, line in enumerate(offered) if line.port and "SAVP" in line.proto.upper()]
     try:
         answered = sdp_from_text(answer).media
     except GatewayError:
         return bool(keyed)
+    kinds = [line.kind for line in answered]
+    if kinds != [line.kind for line in offered[: len(kinds)]]:  # which of ours a line answers is not known
+        keyed_kinds = {offered[place].kind for place in keyed}
+        return any(line.port and line.kind in keyed_kinds for line in answered)
     return any(place < len(answered) and answered[place].port for place in keyed)
 
 

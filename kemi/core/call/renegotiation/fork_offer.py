@@ -43,9 +43,6 @@ def on_offer(record: CallRecord, request: Request, settings: CallSettings) -> li
     if not request.has_sdp:
         return [act.SendReply(415, "Unsupported Media Type", ("Accept: application/sdp",))]
     told = forks.invite_offer(record)
-    if "a=crypto:" in told:
-        # It may number its keys otherwise than our INVITE (RFC 4568 §5.1.2): the relay answers, once it works with it.
-        return [act.SendReply(500, "Server Internal Error", ("Retry-After: 5",))]
     ours = sdp_from_text(told)
     lines = {medium.kind: medium.ims_line for medium in record.media}
     try:
@@ -55,6 +52,11 @@ def on_offer(record: CallRecord, request: Request, settings: CallSettings) -> li
         )
     except GatewayError as error:
         return [refuse(error, settings)]
+    going_on = reoffer.going_on.values()
+    if "a=crypto:" in told or any("SAVP" in offer.media[line.place].proto.upper() for line in going_on):
+        # It may number its keys otherwise than our INVITE, which may have none (RFC 4568 §5.1.2): the relay answers,
+        # once it works with it.
+        return [act.SendReply(500, "Server Internal Error", ("Retry-After: 5",))]
     directions = {
         line.place: direction_for_core(replace(medium, ims_direction=line.direction))
         for medium in record.media

@@ -75,13 +75,14 @@ def test_an_answer_with_another_key_renews_the_relay(changes: list[tuple[str, st
         assert "0.0.0.0" not in change.ims_line
 
 
-def asked_for_offer() -> Call:
+def asked_for_offer(page: str = "audio-sendrecv", answer: str = ANSWER) -> Call:
     """A call whose far end has our late offer, the last thing that was done."""
-    call = Call.forwarded()
-    call.answer("core1", ANSWER)
+    call = Call.forwarded(sdp.chromium(page))
+    call.answer("core1", answer)
     call.on(call.wic_request("ACK", cseq=1))
     asked = call.on(call.ims_request("INVITE", cseq=5)).only(act.RenewMedia)
-    offered = {"audio": ev.Renewed(sdp.relay_offer("audio"), sdp.relay_answer("audio"))}
+    kinds = [one.kind for one in asked.media]
+    offered = {kind: ev.Renewed(sdp.relay_offer(kind), sdp.relay_answer(kind)) for kind in kinds}
     call.on(ev.MediaRenewed(offered, asked.bearer))
     return call
 
@@ -120,6 +121,10 @@ def test_one_that_holds_as_of_old_leaves_the_relay_the_address_it_has() -> None:
     assert ("c=IN IP4 198.51.100.7" in audio.ims_line, audio.wic_to_ims) == (True, False)
 
 
+HEAD: Final = sdp.core_answer().partition("m=")[0]
+IN_CLEAR: Final = "m=audio 50000 RTP/AVP 8\r\n"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -131,6 +136,7 @@ def test_one_that_holds_as_of_old_leaves_the_relay_the_address_it_has() -> None:
         pytest.param(MOVED.replace("R0hJ" * 10, "R0hJ"), id="no whole key"),
         pytest.param(MOVED.replace("SAVP 8", "SAVP 9").replace("8 PCMA", "9 G722"), id="another codec"),
         pytest.param("nothing that can be read", id="no description"),
+        pytest.param(f"{HEAD}m=audio 0 RTP/SAVP 8\r\n{IN_CLEAR}", id="in clear on a line more"),
     ],
 )
 def test_another_answer_ends_the_call(answer: str) -> None:
@@ -143,6 +149,15 @@ def test_another_answer_ends_the_call(answer: str) -> None:
         (Side.WIC, "BYE"),
     ]
     assert (call.record.ended, call.record.exchange, ended.all(act.RenewMedia)) == (True, None, [])
+
+
+def test_so_does_one_in_clear_in_another_order() -> None:
+    video = "".join(sdp.core_answer("audio", "video").partition("m=video")[1:])
+    call = asked_for_offer("av-sendrecv", ANSWER + video)
+    lines = sdp_from_text(call.actions.only(act.SendReply).body).media
+    assert (lines[0].kind, lines[0].port > 0, lines[0].proto) == ("audio", True, "RTP/SAVP")
+    ended = call.on(call.ims_request("ACK", cseq=5, body=f"{HEAD}m=video 0 RTP/AVPF 96\r\n{IN_CLEAR}"))
+    assert [one.method for one in ended.all(act.SendRequest)] == ["BYE", "BYE"]
 
 
 def refused_alone(call: Call | Incoming, answer: str, cseq: int = 5) -> bool:

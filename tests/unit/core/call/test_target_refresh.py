@@ -148,6 +148,7 @@ def test_another_description_in_its_answer_is_asked_for_again_after_the_pages_ch
     renew = call.on(call.wic_request("INVITE", cseq=7, body=RESTART)).only(act.RenewMedia)
     wait = call.on(answer).all(act.Schedule)[-1]  # the one that counts
     assert (wait.due.value, wait.delay_s) == (due, 1.0)
+    assert waits(call.on(ev.TimerFired(wait.due))) == {due: 1.0}  # the change is not done yet
     done(call, renew)
     call.on(ev.TimerFired(wait.due))
     assert call.on(from_another_port()).all(act.ReofferFromIms)
