@@ -43,3 +43,9 @@ def test_the_shipped_inventories_have_no_such_names(path: Path) -> None:
 
 def test_there_are_inventories() -> None:
     assert len(INVENTORIES) > 2
+
+
+def test_what_our_tasks_find_out_is_no_variable_of_the_inventorys() -> None:
+    assert PLUGIN.unknown_names(["haproxy_told", "redis_acting_master", "redis_clip"], ROLES) == [
+        "redis_clip"
+    ]
