@@ -316,5 +316,5 @@ class TestAsyncio:
             await asyncio.wait_for(client.request(Ping()), 0.05)
         own_daemon.resume()
         assert await client.request(Ping()) == Pong()
-        assert client.counters.dropped[Dropped.LATE] == 1
+        assert client.counters.dropped[Dropped.LATE] in (1, 2)  # a busy machine lets it be sent once more
         client.close()
