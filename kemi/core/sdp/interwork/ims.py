@@ -113,9 +113,8 @@ def ims_medium(media: MediaDescription, offered: MediaDescription | None = None)
     """Read one m-line of the core's; raise RemoteProtocolError when it lacks address or codec, has another protocol
     than was ``offered``, or no key where keys were; NotAcceptableHere when it is audio and has no codec that was, under
     whichever payload type."""
-    if media.port == 0 or (
-        offered is not None and offered.port == 0
-    ):  # what we have refused ourselves is off too
+    refused_by_us = offered is not None and offered.port == 0
+    if media.port == 0 or refused_by_us:
         return ImsMedium(None, Direction.INACTIVE, None)
     if offered is not None:
         _check_protocol(media, offered)
