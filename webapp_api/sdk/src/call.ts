@@ -64,6 +64,7 @@ export abstract class Call {
       ownsCallId: state === "preparing",
       isConnected,
       isRunning: () => this.state === "established",
+      isAcknowledged: () => this.acknowledged,
       onBroken: (error) => this.#broken(error),
       onNoReply: dependencies.onNoReply,
     });
@@ -106,6 +107,8 @@ export abstract class Call {
   protected abstract withdraw(): Promise<unknown> | undefined;
   /** Whether new lines of this side go one way. @internal */
   protected abstract readonly oneWay: boolean;
+  /** Whether the far side has acknowledged this side's answer; of a call that this side makes there is none. @internal */
+  protected acknowledged = true;
   /** What this side will send, but does not have yet. @internal */
   protected expectedMedia: readonly MediaKind[] = [];
   /** The browser does not take the far side's description. @internal */

@@ -33,6 +33,8 @@ export class IncomingCall extends Call {
   protected readonly withdrawal = "declined";
   /** @internal */
   protected readonly oneWay: boolean;
+  /** @internal */
+  protected override acknowledged = false;
   readonly #invitation: Invitation;
   readonly #offersAudio: boolean;
 
@@ -52,6 +54,7 @@ export class IncomingCall extends Call {
     invitation.data = this;
     invitation.delegate = {
       ...this.sessionDelegate(),
+      onAck: () => void (this.acknowledged = true),
       onCancel: ({ request: cancel }) =>
         this.finish(endOfCancelledCall(reasonsFromFields(cancel.getHeaders("reason")))),
     };

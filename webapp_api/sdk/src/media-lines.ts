@@ -54,6 +54,8 @@ export class MediaLines {
   readonly #connection: RTCPeerConnection;
   readonly #lines = new Map<RTCRtpTransceiver, Line>();
   readonly #tracks = new Map<MediaKind, MediaStreamTrack>();
+  /** Lines of an offer that came to nothing. */
+  readonly #spare = new Map<MediaKind, RTCRtpTransceiver>();
   /** Which track has taken the place of which: a device that was changed is not changed back with an offer. */
   readonly #successors = new WeakMap<MediaStreamTrack, MediaStreamTrack>();
   /** What shall be sent, but is not there yet. */
@@ -157,12 +159,15 @@ export class MediaLines {
     await this.#direct();
   }
 
-  /** Lines that a rollback took away: those of the far side are gone, those of ours must not be offered again. */
+  /**
+   * Lines that a rollback took away: those of the far side are gone, those of ours are for the next offer that wants one.
+   * Chromium 156 takes the transceiver of a line that was stopped then for that of the next new line.
+   */
   forgetVanished(): void {
     const there = new Set(this.#connection.getTransceivers());
-    for (const transceiver of [...this.#lines.keys()]) {
+    for (const [transceiver, { kind }] of [...this.#lines]) {
       if (there.has(transceiver) && transceiver.mid !== null) continue;
-      if (there.has(transceiver)) transceiver.stop();
+      if (there.has(transceiver)) this.#spare.set(kind, transceiver);
       this.#lines.delete(transceiver);
     }
   }
@@ -177,13 +182,21 @@ export class MediaLines {
         twoWay[1].sends = true;
         continue;
       }
-      const transceiver = this.#connection.addTransceiver(track, {
+      const transceiver = this.#spare.get(kind) ?? this.#connection.addTransceiver(track, {
         direction: this.#oneWay ? "sendonly" : "sendrecv",
         streams: [this.#stream],
       });
+      this.#spare.delete(kind);
       this.#lines.set(transceiver, { kind, sends: true, receives: !this.#oneWay });
     }
+    for (const transceiver of this.#spare.values()) transceiver.stop();
+    this.#spare.clear();
     await this.#direct();
+  }
+
+  /** Whether a line of an offer that came to nothing would be in the next one. */
+  get hasSpare(): boolean {
+    return this.#spare.size > 0;
   }
 
   /** Before an answer of this side: what the offered lines may be used for, and the direction of each. */

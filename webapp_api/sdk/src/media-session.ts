@@ -25,8 +25,9 @@ export interface MediaSessionOptions extends MediaLinesOptions {
 
 /**
  * Whose offer is open. `making`: ours, and the far side does not know of it yet; an offer of the far side goes first.
+ * `closing`: it is over, and the browser is taking the answer, or the offer back; the next description is an offer.
  */
-type Exchange = "none" | "making" | "local" | "remote";
+type Exchange = "none" | "making" | "local" | "closing" | "remote";
 
 interface Description {
   readonly body: string;
@@ -139,9 +140,11 @@ export class MediaSession implements SessionDescriptionHandler {
 
   /** The far side's answer when ours is open, else its offer. */
   async setDescription(sdp: string): Promise<void> {
+    const answers = this.#exchange === "local";
     let offered = false;
     try {
-      if (this.#exchange === "local") {
+      if (answers) {
+        this.#exchange = "closing";
         await this.#connection.setRemoteDescription({ type: "answer", sdp });
         this.#agreed();
       } else {
@@ -153,6 +156,7 @@ export class MediaSession implements SessionDescriptionHandler {
       this.descriptionError = undefined;
     } catch (error) {
       if (offered) this.#over();
+      else if (answers && !this.#closed) this.#exchange = "local";
       this.descriptionError = error instanceof Error ? error : new Error(String(error));
       this.#options.onDescriptionRefused(this.descriptionError);
       throw error;
@@ -162,6 +166,7 @@ export class MediaSession implements SessionDescriptionHandler {
   /** Go back to the last stable description (RFC 8829 §5.7). */
   async rollbackDescription(): Promise<void> {
     const connection = this.#connection;
+    if (this.#exchange !== "none") this.#exchange = "closing";
     try {
       if (connection.signalingState === "have-remote-offer") await connection.setRemoteDescription({ type: "rollback" });
       if (connection.signalingState === "have-local-offer") await connection.setLocalDescription({ type: "rollback" });
@@ -178,8 +183,8 @@ export class MediaSession implements SessionDescriptionHandler {
   async reaffirm(): Promise<void> {
     const connection = this.#connection;
     const { currentLocalDescription: local, currentRemoteDescription: remote } = connection;
-    // An open offer puts the receivers right by itself.
-    if (this.#closed || this.#exchange !== "none" || local === null || remote === null) return;
+    // An open offer puts the receivers right by itself; one that adds a line switches none off.
+    if (this.#closed || this.#exchange !== "none" || local === null || remote === null || this.lines.hasSpare) return;
     this.#exchange = "making";
     try {
       const { sdp = "" } = await connection.createOffer();

@@ -11,7 +11,7 @@ import { RECV_INFO_HEADER } from "./dtmf.ts";
 import { phoneErrorFromException, SessionDescriptionError, SipError, UsageError } from "./errors.ts";
 import { acquireLocalMedia, releaseLocalMedia, type MediaRequest } from "./media.ts";
 import { withSingleAllow } from "./sip-headers.ts";
-import { sipErrorFromResponse } from "./sip-response.ts";
+import { errorFromResponse } from "./sip-response.ts";
 import {
   Inviter,
   SessionState,
@@ -104,7 +104,7 @@ export class OutgoingCall extends Call {
   }
 
   #refused(message: IncomingResponseMessage): void {
-    this.finish(this.state === "ending" ? this.localEnd() : failure(sipErrorFromResponse("INVITE", message)));
+    this.finish(this.state === "ending" ? this.localEnd() : failure(errorFromResponse("INVITE", message)));
   }
 
   /** SIP.js ended the session, and neither a response nor a BYE told us why. */

@@ -7,7 +7,7 @@
 
 import { LoginError, PhoneError, SignedOutError, SipError, SocketError, UsageError } from "./errors.ts";
 import { timerMs } from "./reconnector.ts";
-import { sipErrorFromResponse } from "./sip-response.ts";
+import { errorFromResponse } from "./sip-response.ts";
 import { Registerer, RegistererState, type IncomingResponseMessage, type UserAgent } from "./sipjs.ts";
 
 /** How often a REGISTER that was challenged again, with a fresh nonce, starts over. */
@@ -272,7 +272,7 @@ async function within<Value>(ms: number, promise: Promise<Value>, message: strin
   }
 }
 
-function refusal(message: IncomingResponseMessage | undefined): SipError {
-  if (message !== undefined) return sipErrorFromResponse("REGISTER", message);
+function refusal(message: IncomingResponseMessage | undefined): PhoneError {
+  if (message !== undefined) return errorFromResponse("REGISTER", message);
   return new SipError({ method: "REGISTER", status: 500, reasonPhrase: "The reply to REGISTER cannot be used" });
 }

@@ -6,7 +6,7 @@
 import { CallEndedError, OfferCrossedError, PhoneError, SessionDescriptionError, SipError, SocketError } from "./errors.ts";
 import type { MediaSession } from "./media-session.ts";
 import { ALLOW_HEADER } from "./sip-headers.ts";
-import { sipErrorFromResponse } from "./sip-response.ts";
+import { errorFromResponse } from "./sip-response.ts";
 import { getBody, type AckableIncomingResponseWithSession, type IncomingResponse, type SessionDialog } from "./sipjs.ts";
 
 /** How often a change is tried that crosses one of the far side. */
@@ -38,6 +38,8 @@ export interface RenegotiationOptions {
   readonly isConnected: () => boolean;
   /** Whether the call is answered and not over. */
   readonly isRunning: () => boolean;
+  /** Whether the answer to the first INVITE is acknowledged: no other one goes before that (RFC 3261 §14.1). */
+  readonly isAcknowledged: () => boolean;
   /** The far side knows nothing of this call, or its answer cannot be used: it cannot go on. */
   readonly onBroken: (error: PhoneError) => void;
   /** The gateway does not react at all. */
@@ -129,9 +131,8 @@ export class Renegotiation {
         throw new CallEndedError("the call is over");
       }
       if (!this.#options.isConnected()) throw new SocketError("there is no connection to the gateway now");
-      if (media.idle && dialog.reinviteUserAgentServer === undefined && dialog.reinviteUserAgentClient === undefined) {
-        return { dialog, media };
-      }
+      const isFree = dialog.reinviteUserAgentServer === undefined && dialog.reinviteUserAgentClient === undefined;
+      if (media.idle && isFree && this.#options.isAcknowledged()) return { dialog, media };
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }
@@ -149,7 +150,7 @@ export class Renegotiation {
       const refused = ({ message }: IncomingResponse): void => {
         if (abandoned) return;
         over();
-        reject(sipErrorFromResponse("INVITE", message));
+        reject(errorFromResponse("INVITE", message));
       };
       dialog.invite(
         {

@@ -1,11 +1,19 @@
 /** From a SIP.js response message to the SDK's typed error, and the one request that needs nothing else. */
 
-import { SipError } from "./errors.ts";
+import { SipError, SocketError } from "./errors.ts";
 import { retryAfterFromText, warningsFromText } from "./sip-headers.ts";
 import type { IncomingResponse, IncomingResponseMessage, Session } from "./sipjs.ts";
 
-/** The typed error for a final response that is not a success. */
-export function sipErrorFromResponse(method: string, message: IncomingResponseMessage): SipError {
+const SERVICE_UNAVAILABLE = 503;
+
+/**
+ * The typed error for a final response that is not a success. A 503 without Via is SIP.js's own: the socket would not take
+ * the request.
+ */
+export function errorFromResponse(method: string, message: IncomingResponseMessage): SipError | SocketError {
+  if (message.statusCode === SERVICE_UNAVAILABLE && !message.hasHeader("via")) {
+    return new SocketError("the connection to the gateway is lost");
+  }
   return new SipError({
     method,
     status: message.statusCode ?? 500,
@@ -18,7 +26,7 @@ export function sipErrorFromResponse(method: string, message: IncomingResponseMe
 /** Send an INFO in the call; resolves when it is accepted, throws SipError when it is not. */
 export function sendInfo(session: Session, contentType: string, content: string): Promise<void> {
   return new Promise<void>((resolve, reject) => {
-    const refused = ({ message }: IncomingResponse): void => reject(sipErrorFromResponse("INFO", message));
+    const refused = ({ message }: IncomingResponse): void => reject(errorFromResponse("INFO", message));
     session
       .info({
         requestOptions: { body: { contentDisposition: "render", contentType, content } },

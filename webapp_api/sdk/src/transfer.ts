@@ -6,7 +6,7 @@
 import type { MediaRequest } from "./media.ts";
 import { CallEndedError, SipError, UsageError, type PhoneError } from "./errors.ts";
 import { ALLOW_HEADER } from "./sip-headers.ts";
-import { sipErrorFromResponse } from "./sip-response.ts";
+import { errorFromResponse } from "./sip-response.ts";
 import type { IncomingResponse, Notification, Referral, SessionDialog, URI } from "./sipjs.ts";
 
 const DECLINE = 603;
@@ -86,7 +86,7 @@ export class Transfer {
     this.#onProgress = options.onProgress;
     const refused = ({ message }: IncomingResponse): void => {
       // The 408 that SIP.js makes up has no Via: where the far side tells how it goes, only its 202 was lost.
-      if (!this.#accepted || message.hasHeader("via")) this.#end(sipErrorFromResponse("REFER", message));
+      if (!this.#accepted || message.hasHeader("via")) this.#end(errorFromResponse("REFER", message));
     };
     const accepted = (): void => {
       this.#accepted = true;

@@ -81,3 +81,22 @@ describe("an ACK that never comes", () => {
     await held;
   });
 });
+
+describe("the ACK to the answer of a call", () => {
+  test("comes first: a change that was asked for at once waits for it, and the call goes on", async (context) => {
+    const { wire, phone } = await phoneOnWire(context);
+    const call = await ringing(wire, phone);
+    await call.answer();
+    const ok = await nextFinal(wire);
+    const held = call.hold();
+    await quiet();
+    assert.ok(wire.silent);
+    const toTag = /tag=(.*)/.exec(ok.header("to"))?.[1] ?? "";
+    wire.deliver(requestFrom("ACK", { toTag }));
+    const change = await wire.next();
+    assert.match(change.startLine, /^INVITE /);
+    wire.deliver(responseTo(change, "200 OK", [], AUDIO));
+    await held;
+    assert.deepEqual([call.state, call.held.local], ["established", true]);
+  });
+});

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from kemi.core.call import actions as act
@@ -11,6 +11,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.sdp.interwork import check_reverse_answer
 from kemi.core.sdp.interwork.avpf import offering_feedback
 from kemi.core.sdp.interwork.client_offer import Shown
+from kemi.core.sdp.interwork.incoming import answered_line
 from kemi.core.sdp.interwork.orientation import agreed_line
 from kemi.core.sdp.interwork.relay import both_ways, comparable
 from kemi.core.sdp.interwork.video import demands
@@ -47,6 +48,13 @@ def passes(medium: Medium) -> bool:
         for text in (medium.wic_offer, medium.ims_answer)
     )
     return wic == ims
+
+
+def keep_what_is_agreed(media: Iterable[Medium], answer: SessionDescription) -> None:
+    """Leave out of the far end's offered lines what our answer to them lacks."""
+    for medium in media:
+        if medium.active and medium.ims_answer and medium.ims_line < len(answer.media):
+            medium.ims_answer = answered_line(medium.ims_answer, answer.media[medium.ims_line])
 
 
 def direction_for_core(medium: Medium) -> Direction:

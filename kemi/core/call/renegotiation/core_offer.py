@@ -42,6 +42,7 @@ from kemi.core.call.media.running import held_back, holds_digits
 from kemi.core.call.media.session import (
     direction_for_core,
     is_news,
+    keep_what_is_agreed,
     medium_change,
     shown_media,
     take_page_answer,
@@ -378,6 +379,7 @@ def _answer(
         exchange.next_ims_origin(record, settings),
         {medium.ims_line: medium.wic_offer for medium in pending.media if medium.active},
     )
+    keep_what_is_agreed(pending.media, description)
     gone = [
         old.kind
         for old, new in zip(record.media, pending.media, strict=False)

@@ -32,6 +32,7 @@ from kemi.core.call.in_dialog.dialog import on_timer as on_timer_in_dialog
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.lifetime.ending import FORGET_AFTER_S, hang_up_both
 from kemi.core.call.media.running import held_back
+from kemi.core.call.media.session import keep_what_is_agreed
 from kemi.core.call.own_request import own_request_to_wic
 from kemi.core.call.page_target import page_target
 from kemi.core.call.record import CallRecord, Rejection
@@ -201,6 +202,7 @@ def _answer_core(record: CallRecord, relay_answers: Mapping[str, str], settings:
         relay_answers,
         Origin(record.session_id + 1, 1, settings.media_address),
     )
+    keep_what_is_agreed(record.media, answer)
     record.move_media(MediaEvent.CONNECTED)
     if record.ims_offer_answer is OfferAnswer.OFFER_RECEIVED:
         record.move_ims(OfferAnswerEvent.ANSWER_SENT)

@@ -37,6 +37,7 @@ from kemi.core.call.events import (
 )
 from kemi.core.call.from_page.setup import GUARD_MARGIN_S, finish, resume
 from kemi.core.call.lifetime.ending import FORGET_AFTER_S
+from kemi.core.call.media.session import keep_what_is_agreed
 from kemi.core.call.record import CallRecord, Medium, Rejection
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import (
@@ -141,6 +142,7 @@ def _answer(record: CallRecord, relay_answers: Mapping[str, str], settings: Call
     directions = {line.kind: line.direction.mirrored for line in lines}
     origin = Origin(record.session_id + 1, record.ims_version, settings.media_address)
     answer = core_answer(offer, lines, directions, relay_answers, origin)
+    keep_what_is_agreed(record.media, answer)
     return sdp_to_text(with_preconditions(answer, offer))
 
 

@@ -33,7 +33,7 @@ from kemi.core.sdp.interwork.ims import core_line, far_connection, ims_line
 from kemi.core.sdp.interwork.keys import usable_keys
 from kemi.core.sdp.interwork.orientation import answering
 from kemi.core.sdp.interwork.payload_types import numbered_apart
-from kemi.core.sdp.interwork.relay import client_line, one_line_text, only_line
+from kemi.core.sdp.interwork.relay import client_line, comparable, one_line_text, only_line
 from kemi.core.sdp.interwork.video import promising_key_frames
 from kemi.core.sdp.interwork.wic import check_answer_line, check_credentials, rewritten_line
 from kemi.core.sdp.judge import WicTransport
@@ -121,6 +121,22 @@ def spoken_line(line: str, codec: str = "") -> str:
     is_alone = all(codec.name in AUXILIARY for codec in others)
     kept = passing if is_alone or codec in PASSING_AUDIO else others
     if len(kept) == len(media.codecs):
+        return line
+    said = ims_line(media, media.port, media.proto, kept, media.direction, media.connection)
+    return one_line_text(description.session, said)
+
+
+def answered_line(line: str, answer: MediaDescription) -> str:
+    """Leave out of an audio line of the core codecs that our answer to it lacks: nobody speaks them (RFC 3264 §6.1).
+
+    rtpengine that hears of them again, as what the core answers, is ready to transcode, and gives what passes untouched
+    another source (SSRC) until the next change.  Chromium has no sound for scripts of a source that comes back.
+    """
+    description = sdp_from_text(line)
+    media = description.media[0]
+    known = {comparable(codec.encoding) for codec in answer.codecs}
+    kept = [codec for codec in media.codecs if comparable(codec.encoding) in known]
+    if media.kind != "audio" or answer.rejected or not kept or len(kept) == len(media.codecs):
         return line
     said = ims_line(media, media.port, media.proto, kept, media.direction, media.connection)
     return one_line_text(description.session, said)
