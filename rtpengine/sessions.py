@@ -187,13 +187,21 @@ def reserve_terminating(session: MediaSession, profile: MediaProfile, ims_offer:
     Nothing passes before `connect_terminating`. A refused command leaves no call.
     """
     try:
-        offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer(), WIC_TAG)
-        wic_offer = (yield from ask(offer)).sdp
-        yield from _deafen(session, profile)
-        return wic_offer
+        try:
+            return (yield from _offered_to_wic(session, profile, ims_offer))
+        except NgUnknownCall:
+            # Who takes back an offer that this one has crossed was about to give back what that had reserved.
+            return (yield from _offered_to_wic(session, profile, ims_offer))
     except NgErrorReply:
         yield from release(session)
         raise
+
+
+def _offered_to_wic(session: MediaSession, profile: MediaProfile, ims_offer: str) -> Sequence[str]:
+    offer = Offer(session.ng_call_id, IMS_TAG, ims_offer, profile.terminating_offer(), WIC_TAG)
+    wic_offer = (yield from ask(offer)).sdp
+    yield from _deafen(session, profile)
+    return wic_offer
 
 
 def answer_ahead(

@@ -5,15 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from kemi.core.sdp.interwork.incoming import client_answer_media, client_offer, core_offer_media
 from kemi.core.sdp.model import Origin
 from kemi.core.sdp.text import sdp_from_text
-from rtpengine.ng.commands import List, MediaOptions
+from rtpengine.capabilities import capabilities
+from rtpengine.ng.commands import Command, List, MediaOptions, R, Unsubscribe
 from rtpengine.ng.errors import NgErrorReply
+from rtpengine.ng.replies import Reply
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
 from rtpengine.running import gate
 from rtpengine.sessions import (
@@ -100,6 +102,24 @@ def session(medium: str = "audio") -> MediaSession:
     return MediaSession("call;gw-in-1", medium, "", WicTransport.SHARED)
 
 
+class GivingBack:
+    """A client that somebody is faster than once, who gives the medium back."""
+
+    def __init__(self, client: UdpClient, medium: MediaSession) -> None:
+        self._client, self._medium, self.done = client, medium, False
+
+    def request(self, command: Command[R]) -> R:
+        """Ask the relay."""
+        if isinstance(command, Unsubscribe) and not self.done:
+            self.done = True
+            run(release(self._medium), self._client)
+        return self._client.request(command)
+
+    def request_all(self, commands: tuple[Command[Any], ...]) -> list[Reply]:
+        """Ask it several things."""
+        return self._client.request_all(commands)
+
+
 class TestDescriptions:
     @pytest.mark.parametrize("name", OFFERS)
     def test_the_wic_is_offered_opus_alone_and_ims_answered_in_its_own_codec(
@@ -144,6 +164,20 @@ class TestDescriptions:
                 client,
             )
         assert client.request(List()).call_ids == ()
+
+    def test_what_is_given_back_under_its_name_meanwhile_costs_nothing(self, client: UdpClient) -> None:
+        """As when the page's own offer of video is taken back, which the core's has crossed."""
+        if capabilities(daemon_version()).offer_takes_over:
+            pytest.skip("one command reserves it")
+        video = Offer("99", ("rtpmap:99 VP8/90000",), "VP8", 99)
+        giving_back = GivingBack(client, session("video"))
+        profile = video_profile(daemon_version=daemon_version())
+        given = run(
+            reserve_terminating(session("video"), profile, ims_offer(5006, video, "video")), giving_back
+        )
+        assert giving_back.done
+        answer = run(connect_terminating(session("video"), profile, browser_answer(given)), client)
+        assert section(answer).codecs == {"99": "VP8/90000"}
 
     def test_audio_and_video_are_calls_of_their_own(self, client: UdpClient) -> None:
         video = Offer("99", ("rtpmap:99 VP8/90000",), "VP8", 99)
