@@ -87,6 +87,20 @@ class Codec(NamedTuple):
         return _fmtp_parameters(self.fmtp)
 
 
+_PACKET_MS: Final = range(1, 1001)
+_ENCODINGS: Final[Mapping[str, frozenset[str]]] = {
+    name: frozenset({f"{name}/{clock_rate}", f"{name}/{clock_rate}/{channels}"})
+    for name, clock_rate, channels in (
+        ("opus", 48000, 2),
+        ("g722", 8000, 1),
+        ("pcma", 8000, 1),
+        ("pcmu", 8000, 1),
+        ("amr", 8000, 1),
+        ("amr-wb", 16000, 1),
+        ("evs", 16000, 1),
+    )
+}
+"""How what can be relayed is registered, lower case."""
 STATIC_PAYLOAD_TYPES: Final[Mapping[str, str]] = {
     "0": "PCMU/8000",
     "3": "GSM/8000",
@@ -282,13 +296,13 @@ class MediaDescription(_Section):
 
     @property
     def ptime_ms(self) -> int | None:
-        """Packet length wished by the writer."""
-        return self._number_of("ptime")
+        """Packet length wished by the writer; None for one that nobody has."""
+        return self._packet_ms("ptime")
 
     @property
     def maxptime_ms(self) -> int | None:
-        """Longest packet the writer takes."""
-        return self._number_of("maxptime")
+        """Longest packet the writer takes; None for one that nobody has."""
+        return self._packet_ms("maxptime")
 
     @property
     def connection(self) -> str | None:
@@ -331,9 +345,9 @@ class MediaDescription(_Section):
             self._codecs = _codecs(self.formats, tuple(self.index.codec_lines))
         return self._codecs
 
-    def _number_of(self, name: str) -> int | None:
-        """Return a number, without what stands behind a point (RFC 8866 §6.4 allows that); None for what is none."""
-        return number_or(None, (self.attribute(name) or "").partition(".")[0].strip())
+    def _packet_ms(self, name: str) -> int | None:
+        value = self.attribute(name) or ""
+        return number_or(None, value.partition(".")[0].strip()) if is_packet_length(value) else None
 
 
 @dataclass(slots=True)
@@ -394,11 +408,19 @@ def _codecs(formats: tuple[str, ...], codec_lines: tuple[str, ...]) -> tuple[Cod
     for payload_type in formats:
         encoding = encodings.get(payload_type) or STATIC_PAYLOAD_TYPES.get(payload_type, "")
         name, clock_rate = _name_and_clock_rate(encoding)
-        if name and payload_type in _PAYLOAD_TYPES:
+        if name and payload_type in _PAYLOAD_TYPES and _is_registered(name, encoding):
             values = (*for_all, *wanted.get(payload_type, ()))[:MAX_FEEDBACK]
             fmtp = parameters.get(payload_type, "")
             found.append(Codec(payload_type, encoding, name, clock_rate, fmtp, values))
     return tuple(found)
+
+
+def is_packet_length(value: str) -> bool:
+    """Whether this is a length that packets may have, ms; RFC 8866 §6.4 allows a fraction.
+
+    rtpengine 10.5 ends itself, with all its calls, where it is to make packets of a thousand seconds.
+    """
+    return number_or(0, value.partition(".")[0].strip()) in _PACKET_MS
 
 
 @functools.lru_cache(maxsize=256)
@@ -406,6 +428,13 @@ def _fmtp_parameters(fmtp: str) -> Mapping[str, str]:
     """Take ``a=1;b=2`` apart; the same few come with every call."""
     pairs = (parameter.partition("=") for parameter in fmtp.split(";"))
     return {name.strip().lower(): value.strip() for name, _, value in pairs if name.strip()}
+
+
+def _is_registered(name: str, encoding: str) -> bool:
+    """Whether an encoding has the clock and channels of its name. rtpengine would transcode PCMA/1 as it says: a packet
+    of 20 ms is one of 160 s then."""
+    known = _ENCODINGS.get(name)
+    return known is None or encoding.lower() in known
 
 
 @functools.lru_cache(maxsize=256)

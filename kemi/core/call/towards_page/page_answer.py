@@ -154,8 +154,7 @@ def _connect(record: CallRecord, reply: Reply, settings: CallSettings) -> list[a
         medium.wic_offer, medium.wic_direction = answer.sdp or "", answer.direction
     _incoming(record).directions = {kind: answer.direction for kind, answer in answers.items()}
     media = {kind: answer.sdp for kind, answer in answers.items()}
-    passing = _settle_codecs(record)
-    return [act.ConnectIncoming(record.key, record.node, media, reply, passing=passing)]
+    return [act.ConnectIncoming(record.key, record.node, media, reply, passing=_settle_codecs(record))]
 
 
 def _settle_codecs(record: CallRecord) -> dict[str, str]:

@@ -25,10 +25,18 @@ from kemi.core.sdp.interwork.orientation import orientation_lines
 from kemi.core.sdp.interwork.relay import one_line_text, only_line
 from kemi.core.sdp.interwork.video import bandwidth_kbps, passing_video, promising_key_frames
 from kemi.core.sdp.judge import Judgement
-from kemi.core.sdp.model import UNSPECIFIED, Codec, Direction, MediaDescription, Origin, SessionDescription
+from kemi.core.sdp.model import (
+    UNSPECIFIED,
+    Codec,
+    Direction,
+    MediaDescription,
+    Origin,
+    SessionDescription,
+    is_packet_length,
+)
 from kemi.core.sdp.text import sdp_from_text
 
-_KEPT_ATTRIBUTES: Final = ("rtcp", "ptime", "maxptime")
+_PACKET_LENGTHS: Final = ("ptime", "maxptime")
 _IN_CLEAR: Final = ("RTP/AVP", "RTP/AVPF")
 
 
@@ -254,7 +262,9 @@ def _attributes(source: MediaDescription, codecs: Iterable[Codec], keys: Iterabl
     lines: list[str] = []
     for codec in codecs:
         lines += codec_to_lines(codec, feedback=is_video)
-    lines += [f"a={name}:{value}" for name in _KEPT_ATTRIBUTES for value in source.attributes(name)]
+    lines += [f"a=rtcp:{value}" for value in source.attributes("rtcp")]
+    lengths = ((name, value) for name in _PACKET_LENGTHS for value in source.attributes(name))
+    lines += [f"a={name}:{value}" for name, value in lengths if is_packet_length(value)]
     if "SAVP" in source.proto.upper():
         lines += [f"a=crypto:{value}" for value in keys]
     if is_video:
