@@ -88,6 +88,7 @@ class Codec(NamedTuple):
 
 
 _PACKET_MS: Final = range(1, 1001)
+_EVENT_CLOCKS: Final = (8000, 16000, 32000, 44100, 48000)
 _ENCODINGS: Final[Mapping[str, frozenset[str]]] = {
     name: frozenset({f"{name}/{clock_rate}", f"{name}/{clock_rate}/{channels}"})
     for name, clock_rate, channels in (
@@ -98,6 +99,10 @@ _ENCODINGS: Final[Mapping[str, frozenset[str]]] = {
         ("amr", 8000, 1),
         ("amr-wb", 16000, 1),
         ("evs", 16000, 1),
+    )
+} | {
+    "telephone-event": frozenset(
+        f"telephone-event/{clock}{ch}" for clock in _EVENT_CLOCKS for ch in ("", "/1")
     )
 }
 """How what can be relayed is registered, lower case."""

@@ -157,6 +157,19 @@ class TestDescriptions:
         answer = run(connect_terminating(session("video"), profile, browser_answer(given)), client)
         assert section(answer).codecs == {"99": codec}
 
+    @pytest.mark.parametrize("formats", ["8", "0"])
+    @pytest.mark.parametrize("packet_ms", [0, 1, 1000, 1001, 1_000_000, 2**31 - 1])
+    def test_no_packet_length_of_the_far_end_ends_the_relay(
+        self, client: UdpClient, formats: str, packet_ms: int
+    ) -> None:
+        """With a=ptime:1000000 as it is, 10.5 aborts."""
+        said = ims_offer(5004, Offer(formats, (f"ptime:{packet_ms}",), "", int(formats)))
+        (line,) = core_offer_media(sdp_from_text(said), ())
+        profile = audio_profile(daemon_version=daemon_version())
+        given = run(reserve_terminating(session(), profile, line.sdp), client)
+        run(connect_terminating(session(), profile, browser_answer(given)), client)
+        assert client.request(List()).call_ids == ("call;gw-in-1",)
+
     def test_a_refused_offer_leaves_no_call(self, client: UdpClient) -> None:
         with pytest.raises(NgErrorReply):
             run(

@@ -36,7 +36,7 @@ from kemi.core.sdp.model import (
 )
 from kemi.core.sdp.text import sdp_from_text
 
-_PACKET_LENGTHS: Final = ("ptime", "maxptime")
+_KEPT_ATTRIBUTES: Final = ("rtcp", "ptime", "maxptime")
 _IN_CLEAR: Final = ("RTP/AVP", "RTP/AVPF")
 
 
@@ -262,9 +262,8 @@ def _attributes(source: MediaDescription, codecs: Iterable[Codec], keys: Iterabl
     lines: list[str] = []
     for codec in codecs:
         lines += codec_to_lines(codec, feedback=is_video)
-    lines += [f"a=rtcp:{value}" for value in source.attributes("rtcp")]
-    lengths = ((name, value) for name in _PACKET_LENGTHS for value in source.attributes(name))
-    lines += [f"a={name}:{value}" for name, value in lengths if is_packet_length(value)]
+    kept = ((name, value) for name in _KEPT_ATTRIBUTES for value in source.attributes(name))
+    lines += [f"a={name}:{value}" for name, value in kept if name == "rtcp" or is_packet_length(value)]
     if "SAVP" in source.proto.upper():
         lines += [f"a=crypto:{value}" for value in keys]
     if is_video:

@@ -25,7 +25,6 @@ from kemi.core.sdp.model import (
     Origin,
     SessionDescription,
     SessionSection,
-    is_packet_length,
 )
 from kemi.core.sdp.text import sdp_from_text
 
@@ -34,7 +33,6 @@ _RELAYED_ATTRIBUTES: Final = frozenset(
     | {"rtcp", "rtcp-mux", "ice-ufrag", "ice-pwd", "ice-options", "candidate", "end-of-candidates"}
     | {"setup", "fingerprint", "tls-id"}
 )
-_PACKET_LENGTHS: Final = frozenset({"ptime", "maxptime"})
 _STREAM_ID: Final = "gw"
 """One MediaStream for all streams towards the client, so that the page keeps lips and voice together."""
 
@@ -281,14 +279,12 @@ def _line_answered_again(told: MediaDescription, offered: MediaDescription) -> M
 
 
 def _relayed_lines(source: MediaDescription, setup: str | None) -> list[str]:
-    kept = [line for line in source.body if line[0] == "a" and _is_relayed(*line[2:].partition(":")[::2])]
+    kept = [
+        line for line in source.body if line[0] == "a" and line[2:].partition(":")[0] in _RELAYED_ATTRIBUTES
+    ]
     if setup is not None:
         kept = [f"a=setup:{setup}" if line.startswith("a=setup:") else line for line in kept]
     return [*kept, *orientation_lines(source)] if source.kind == "video" else kept
-
-
-def _is_relayed(name: str, value: str) -> bool:
-    return name in _RELAYED_ATTRIBUTES and (name not in _PACKET_LENGTHS or is_packet_length(value))
 
 
 def _mid_line(mid: str | None) -> tuple[str, ...]:
