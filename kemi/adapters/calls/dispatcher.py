@@ -1,7 +1,8 @@
 """Events in, actions out: the loop between the pure steps and Kamailio.
 
 A record is changed under its lock by one step; the actions are carried out after the lock is given back, because some
-of them wait for the relay.  What an action leads to is the next event.
+of them wait for the relay.  What an action leads to is the next event.  Only what a call that goes on gives back to the
+relay is gone before the lock is: another exchange may reserve the same medium next.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from kemi.adapters.calls.executor import Executor
 from kemi.adapters.log import is_written, log_event
 from kemi.adapters.monitoring.trace_notes import NOTES
 from kemi.core.call import history
-from kemi.core.call.actions import Action, DropReply, ForwardReply
+from kemi.core.call.actions import Action, DropReply, ForwardReply, ReleaseMedia
 from kemi.core.call.events import (
     AnsweredAhead,
     Event,
@@ -70,10 +71,21 @@ class Dispatcher:
                 self._carry_out(call_id, reserved_too_late(call_id, event))
 
     def _steps(self, events: list[Event], record: CallRecord) -> list[Action]:
-        """Handle what came of one action after the other, in one go."""
+        """Handle what came of one action after the other, in one go; returns what is to be done after the lock is given
+        back."""
         if len(events) == 1:
-            return self._step(events[0], record)
-        return [action for event in events for action in self._step(event, record)]
+            actions = self._step(events[0], record)
+        else:
+            actions = [action for event in events for action in self._step(event, record)]
+        if record.ended:
+            return actions
+        return [action for action in actions if not self._given_back(record, action)]
+
+    def _given_back(self, record: CallRecord, action: Action) -> bool:
+        if not isinstance(action, ReleaseMedia):
+            return False
+        self._executor.perform(record.key, action)
+        return True
 
     def _step(self, event: Event, record: CallRecord) -> list[Action]:
         NOTES.step(record)
