@@ -10,6 +10,7 @@ from kemi.core.registration import RegistrationSettings
 from kemi.core.sdp.codecs import OnlyThese
 from kemi.settings import Settings
 from rtpengine.capabilities import capabilities
+from rtpengine.legs import LegKind
 from rtpengine.pool import version_from_text
 
 
@@ -24,6 +25,7 @@ def call_settings(settings: Settings) -> CallSettings:
         audio_codecs=tuple(settings.media.audio_codecs),
         video_codecs=tuple(settings.media.video_codecs),
         feedback_towards_core=settings.media.core_leg.startswith("ims"),
+        keys_towards_core=_is_keyed(settings.media.core_leg),
         max_bundle_pages=settings.media.max_bundle_pages,
         prack_s=settings.timers.prack_s,
         update_s=settings.timers.update_s,
@@ -53,6 +55,7 @@ def call_settings(settings: Settings) -> CallSettings:
             one.name: replace(
                 of_site,
                 audio_codecs=tuple(one.audio_codecs) if one.transcoding else OnlyThese(one.audio_codecs),
+                keys_towards_core=_is_keyed(one.core_leg),
             )
             for one in media.profiles
         },
@@ -61,6 +64,10 @@ def call_settings(settings: Settings) -> CallSettings:
             **{trunk.host.lower(): trunk.profile for trunk in settings.trunks if trunk.profile},
         },
     )
+
+
+def _is_keyed(core_leg: str) -> bool:
+    return LegKind(core_leg) is LegKind.TRUNK_SRTP
 
 
 def registration_settings(settings: Settings) -> RegistrationSettings:

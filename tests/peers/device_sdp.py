@@ -53,7 +53,7 @@ class DeviceMedia:
     orientation: bool = False
     """Its video is not turned: the packets say how it is to be (TS 26.114 §7.4.5)."""
     crypto: str = ""
-    """Suite and key of a crypto attribute (RFC 4568), for answers to RTP/SAVP."""
+    """Suite and key of a crypto attribute (RFC 4568), for answers to RTP/SAVP; with it an offer is one of RTP/SAVP."""
     protocol: str = ""
     """Another protocol than it was offered, which no answer may name (RFC 3264 §6)."""
 
@@ -91,7 +91,9 @@ def device_offer(media: DeviceMedia) -> str:
             continue
         number, clock = _STATIC[codec] if codec in _STATIC else _DYNAMIC[codec]
         events = kind == "audio" and media.telephone_event
-        lines.append(f"m={kind} {media.port(kind)} RTP/AVP {number}{' 101' if events else ''}")
+        protocol = "RTP/SAVP" if media.crypto else "RTP/AVP"
+        lines.append(f"m={kind} {media.port(kind)} {protocol} {number}{' 101' if events else ''}")
+        lines += [f"a=crypto:1 {media.crypto}"] if media.crypto else []
         lines.append(f"a=rtpmap:{number} {codec}/{clock}")
         if codec == "H264":
             lines.append(f"a=fmtp:{number} profile-level-id=42e01f;packetization-mode=1")

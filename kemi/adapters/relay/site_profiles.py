@@ -9,7 +9,7 @@ from kemi.core.call.actions import MediaTerms
 from kemi.core.sdp.interwork import first_codec, protocol_of
 from kemi.settings import MediaSettings, NamedProfile
 from rtpengine.capabilities import OLDEST, Version
-from rtpengine.legs import LegKind
+from rtpengine.legs import LEGS, LegKind
 from rtpengine.packet_times import PLACEHOLDER
 from rtpengine.profiles import PASSING_ONLY, WIC_AUDIO_CODECS, MediaProfile, MediaProfiles
 from rtpengine.sources import MediaSource
@@ -42,9 +42,10 @@ class SiteProfiles:
         return made.of(kind, first_codec(wic_line), protocol_of(ims_line), far, digits=terms.digits)
 
     def reserving(self, node: str, terms: MediaTerms, kind: str, wic_line: str) -> MediaProfile:
-        """Return the profile for a page whose far end is a placeholder so far."""
+        """Return the profile for a page whose far end is a placeholder so far; ``terms`` say whether it has keys."""
         made = self._of(node, self._known(terms))
-        return made.of(kind, first_codec(wic_line), far=PLACEHOLDER, digits=terms.digits)
+        protocol = LEGS[LegKind.TRUNK_SRTP].transport_protocol if terms.keyed else ""
+        return made.of(kind, first_codec(wic_line), protocol, PLACEHOLDER, digits=terms.digits)
 
     def terminating(self, node: str, terms: MediaTerms, kind: str, ims_offer: str) -> MediaProfile:
         """Return the profile for a page that has not spoken yet: it is to speak Opus, or what the operator wants first

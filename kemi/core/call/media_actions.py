@@ -28,10 +28,12 @@ class MediaTerms(NamedTuple):
     """What the relay is to know of a call's media beside its descriptions; flow.py writes it into actions.
 
     profile: name of the site's media profile, "" for the default. digits: whether they can be played afterwards.
+    keyed: whether the far end has keys in its descriptions (SDES): a medium that is added has some, too.
     """
 
     profile: str = ""
     digits: bool = False
+    keyed: bool = False
 
 
 DEFAULT_TERMS: Final = MediaTerms()

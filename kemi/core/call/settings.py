@@ -45,6 +45,8 @@ class CallSettings:
     """Whether From chooses among a page's registered identities."""
     feedback_towards_core: bool = True
     """Whether the core may answer video as RTP/AVPF (RFC 4585), as IMS does (TS 26.114 §6.2.3)."""
+    keys_towards_core: bool = False
+    """Whether the far side is offered SRTP with keys in SDP (SDES) alone."""
     max_bundle_pages: bool = False
     """Whether the site's pages have the bundle policy max-bundle; they then cannot add video to a call."""
     longest_call_s: float = 0.0

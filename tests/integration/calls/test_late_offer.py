@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -55,10 +56,10 @@ async def hears(call: PageCall, hz: float) -> None:
 
 
 async def called(
-    stage: Stage, page: AiortcWic, media: DeviceMedia, headers: tuple[tuple[str, str], ...] = ()
+    stage: Stage, page: AiortcWic, media: DeviceMedia, headers: tuple[tuple[str, str], ...] = (), **how: Any
 ) -> tuple[PageCall, str]:
     """Call without an offer and let the page answer; return both ends and what the core was offered."""
-    ims = stage.core.call(ALICE, sdp="", media=media, headers=headers)
+    ims = stage.core.call(ALICE, sdp="", media=media, headers=headers, **how)
     wic = await page.wait_incoming()
     await wic.ring()
     ack = await wic.answer()

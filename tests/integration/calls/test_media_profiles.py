@@ -137,6 +137,19 @@ async def test_without_a_codec_in_common_and_without_transcoding_there_is_no_cal
     await ims.bye()
 
 
+async def test_a_caller_without_an_offer_is_offered_what_the_page_speaks(stage: Stage) -> None:
+    """Nobody transcodes: what the page has not taken would be silence."""
+    page = await stage.page()
+    ims = stage.core.call(ALICE, caller=STRICT, sdp="", media=DeviceMedia())
+    wic = await page.wait_incoming()
+    assert codecs_of(wic.invite.body) == ["PCMA", "opus"]
+    await wic.ring()
+    await wic.answer(without_codec(await wic.media.answer_offer(wic.invite.sdp), "opus"))
+    offer = (await ims.wait_status(200)).body
+    assert codecs_of(offer) == ["PCMA"]
+    await ims.bye()
+
+
 async def test_sound_without_transcoding(stage: Stage, page: AiortcWic, phone: RtpEndpoint) -> None:
     media = DeviceMedia(audio="PCMA", audio_port=phone.port)
     stage.core.script = answers(media)

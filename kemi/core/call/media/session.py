@@ -13,7 +13,7 @@ from kemi.core.sdp.interwork.avpf import offering_feedback
 from kemi.core.sdp.interwork.client_offer import Shown
 from kemi.core.sdp.interwork.incoming import answered_line
 from kemi.core.sdp.interwork.orientation import agreed_line
-from kemi.core.sdp.interwork.relay import both_ways, comparable
+from kemi.core.sdp.interwork.relay import both_ways, comparable, protocol_of
 from kemi.core.sdp.interwork.video import demands
 from kemi.core.sdp.interwork.wic import ReverseAnswer
 from kemi.core.sdp.model import Direction, SessionDescription
@@ -38,7 +38,8 @@ def terms_of(record: CallRecord) -> act.MediaTerms:
         and "telephone-event/" not in audio.ims_answer
         and not passes(audio)
     )
-    return act.MediaTerms(record.profile, record.digits_armed or tones)
+    keyed = any(one.active and "SAVP" in protocol_of(one.ims_answer).upper() for one in record.media)
+    return act.MediaTerms(record.profile, record.digits_armed or tones, keyed)
 
 
 def passes(medium: Medium) -> bool:

@@ -25,6 +25,7 @@ from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import MediaEvent, OfferAnswerEvent
 from kemi.core.errors import NotAcceptableHere, RemoteProtocolError
 from kemi.core.messages import Request, addresses_from_headers, parameter
+from kemi.core.sdp.codecs import OnlyThese
 from kemi.core.sdp.interwork import Origin, ims_answer_media
 from kemi.core.sdp.interwork.incoming import core_offer_media
 from kemi.core.sdp.interwork.late import core_offer, stand_in_offer
@@ -35,7 +36,8 @@ def stand_in(request: Request, settings: CallSettings, session_id: int) -> str:
     """Return what the core might have offered."""
     video = settings.video_codecs if _wants_video(request) else ()
     origin = Origin(session_id + 1, 1, settings.media_address)
-    return sdp_to_text(stand_in_offer(settings.audio_codecs, video, origin))
+    offer = stand_in_offer(settings.audio_codecs, video, origin, keyed=settings.keys_towards_core)
+    return sdp_to_text(offer)
 
 
 def _wants_video(request: Request) -> bool:
@@ -56,6 +58,7 @@ def offer_to_core(record: CallRecord, relay_answers: Mapping[str, str], settings
         {medium.kind: medium.wic_offer for medium in record.media if medium.active},
         relay_answers,
         Origin(record.session_id + 1, 1, settings.media_address),
+        transcoding=not isinstance(settings.audio_codecs, OnlyThese),
     )
     return offer_to_text(offer, settings)
 

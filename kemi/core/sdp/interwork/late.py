@@ -6,7 +6,9 @@ What the core gets as our offer has the same payload types, so that its answer f
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
@@ -21,7 +23,7 @@ from kemi.core.sdp.codecs import TELEPHONE_EVENT
 from kemi.core.sdp.interwork.ims import core_line
 from kemi.core.sdp.interwork.incoming import CoreLine
 from kemi.core.sdp.interwork.relay import only_line
-from kemi.core.sdp.model import Direction, MediaDescription, Origin, SessionDescription
+from kemi.core.sdp.model import Codec, Direction, MediaDescription, Origin, SessionDescription
 from kemi.core.sdp.text import sdp_from_text
 
 _DISCARD_PORT: Final = 9
@@ -50,21 +52,34 @@ _VIDEO: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
     }
 )
 _FEEDBACK: Final = ("nack pli", "ccm fir")
+_SUITE: Final = "AES_CM_128_HMAC_SHA1_80"
+_KEY_OCTETS: Final = 30
+"""Key and salt (RFC 4568 §6.2)."""
 
 
 def stand_in_offer(
-    audio_codecs: Sequence[str], video_codecs: Sequence[str], origin: Origin
+    audio_codecs: Sequence[str], video_codecs: Sequence[str], origin: Origin, *, keyed: bool = False
 ) -> SessionDescription:
-    """Write what the core might have offered: all codecs, in the operator's order; video only where there are any."""
+    """Write what the core might have offered: all codecs, in the operator's order; video only where there are any.
+
+    ``keyed``: as a far end with keys in SDP (RFC 4568), which is offered keys, too.
+    """
     connection = address_to_text(origin.address)
-    lines = [_line("audio", [_AUDIO[name.lower()] for name in audio_codecs if name.lower() in _AUDIO])]
+    keys = _stand_in_keys(origin) if keyed else []
+    lines = [_line("audio", [_AUDIO[name.lower()] for name in audio_codecs if name.lower() in _AUDIO], keys)]
     video = [_VIDEO[name.lower()] for name in video_codecs if name.lower() in _VIDEO]
     if video:
-        lines.append(_line("video", video))
+        lines.append(_line("video", video, keys))
     return session_description(session_section(origin, connection=connection), lines)
 
 
-def _line(kind: str, codecs: list[tuple[str, str, str]]) -> MediaDescription:
+def _stand_in_keys(origin: Origin) -> list[str]:
+    """Return a key under which nobody sends; the far end brings its own before it is heard."""
+    key = sha256(str(origin.session_id).encode()).digest()[:_KEY_OCTETS]
+    return [f"a=crypto:1 {_SUITE} inline:{b64encode(key).decode()}"]
+
+
+def _line(kind: str, codecs: list[tuple[str, str, str]], keys: Sequence[str]) -> MediaDescription:
     if kind == "audio":
         rates = dict.fromkeys(encoding.split("/")[1] for _, encoding, _ in codecs)
         codecs += [(_EVENTS[rate], f"{TELEPHONE_EVENT}/{rate}", "0-15") for rate in rates]
@@ -76,7 +91,8 @@ def _line(kind: str, codecs: list[tuple[str, str, str]]) -> MediaDescription:
         if fmtp:
             body.append(f"a=fmtp:{payload_type} {fmtp}")
     formats = [payload_type for payload_type, _, _ in codecs]
-    return media_description(kind, _DISCARD_PORT, "RTP/AVP", formats, [*body, "a=sendrecv"])
+    proto = "RTP/SAVP" if keys else "RTP/AVP"
+    return media_description(kind, _DISCARD_PORT, proto, formats, [*keys, *body, "a=sendrecv"])
 
 
 def core_offer(
@@ -86,15 +102,18 @@ def core_offer(
     client_lines: Mapping[str, str],
     relay_answers: Mapping[str, str],
     origin: Origin,
+    *,
+    transcoding: bool = True,
 ) -> SessionDescription:
     """Offer the core what the client has taken; a medium it refused keeps its line with port 0 (RFC 3264 §5.1).
 
     Args:
         stand_in: what the client's offer was made of.
         directions: the client's, per kind.
-        client_lines: the client's line for the relay, per kind it took: nobody transcodes video, so the core is offered
+        client_lines: the client's line for the relay, per kind it took: of what nobody transcodes the core is offered
             no codec but the client's.
         relay_answers: the relay's answer to the stand-in, per kind the client took: where it listens for the core.
+        transcoding: whether the relay transcodes audio; never video.
     """
     sources = {kind: only_line(sdp_from_text(text)) for kind, text in relay_answers.items()}
     connection = next(source.connection for source in sources.values())
@@ -106,10 +125,17 @@ def core_offer(
             media.append(off_line(offered))
             continue
         codecs = list(offered.codecs)
-        if line.kind == "video":
-            taken = {codec.name for codec in sdp_from_text(client_lines[line.kind]).media[0].codecs}
-            codecs = [codec for codec in codecs if codec.name in taken]
+        if line.kind == "video" or not transcoding:
+            codecs = _common(codecs, sdp_from_text(client_lines[line.kind]).media[0].codecs)
         own = None if source.connection == connection else source.connection
         direction = directions[line.kind]
         media.append(core_line(source, source.port, offered.proto, codecs, direction, own))
     return session_description(session_section(origin, connection=connection), media)
+
+
+def _common(offered: Sequence[Codec], taken: Sequence[Codec]) -> list[Codec]:
+    """Keep codecs that were taken; of telephone-events those that go with one of them (RFC 4733 §2.1)."""
+    names = {codec.name for codec in taken}
+    common = [codec for codec in offered if codec.name in names]
+    rates = {codec.clock_rate for codec in common if codec.name != TELEPHONE_EVENT}
+    return [codec for codec in common if codec.clock_rate in rates]
