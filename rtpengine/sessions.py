@@ -149,8 +149,9 @@ def connect(
     daemon_version: Version,
     answered: frozenset[str] | None = None,
 ) -> Sequence[str]:
-    """Connect the WIC with the far end that sent `ims_answer`, and let media pass; returns the offer to IMS.
+    """Connect the WIC with the far end that sent `ims_answer`, and let media pass; returns the answer for the WIC.
 
+    That is what `reserve` got, but for a daemon that was started again: it has made a new call of the `offer`.
     May be repeated for every different answer (183, 200, a fork). `reverse_answer` is what `accept_reverse`
     got, None without a reverse port. `answered` names the codecs of `ims_answer`, in lower case: rtpengine then
     makes ready for these only. Leave it out for a WIC without telephone-event/8000 when IMS has events: their number
@@ -158,15 +159,16 @@ def connect(
     """
     # An `answer` alone would leave the codecs of the placeholder in force towards IMS (rtpengine 10.5, 12.5).
     # Without to-tag, rtpengine 10.5 crashes on an `offer` of a participant that was unsubscribed (below).
-    relay_offer = (yield from ask(offer_of(session, profile.offer(answered), to_tag=IMS_TAG))).sdp
-    last: Command[Any] = Answer(session.ng_call_id, WIC_TAG, IMS_TAG, ims_answer, profile.answer())
-    if reverse_answer is not None and session.transport is WicTransport.SPLIT:
-        yield from ask(last)
-        yield from subscribe_again(session, profile, daemon_version)
-        last = subscribe_answer(session, profile, reverse_answer)
+    yield from ask(offer_of(session, profile.offer(answered), to_tag=IMS_TAG))
+    answer = Answer(session.ng_call_id, WIC_TAG, IMS_TAG, ims_answer, profile.answer())
     # The far end has answered: a gate that opens a moment early lets nothing through that may not pass.
-    yield last, UnblockMedia(session.ng_call_id)
-    return relay_offer
+    opened = UnblockMedia(session.ng_call_id)
+    if reverse_answer is None or session.transport is not WicTransport.SPLIT:
+        return cast("SdpReply", (yield answer, opened)[0]).sdp
+    relay_answer = (yield from ask(answer)).sdp
+    yield from subscribe_again(session, profile, daemon_version)
+    yield subscribe_answer(session, profile, reverse_answer), opened
+    return relay_answer
 
 
 def subscribe_again(session: MediaSession, profile: MediaProfile, daemon_version: Version) -> Sequence[str]:

@@ -210,7 +210,12 @@ class Gateway(OwnRequestCallbacks, UnansweredCallbacks, FrontCallbacks, PassingO
             executor=self._executor,
             keeper=SubscriptionKeeper(for_registration, subscriptions, self._executor),
             shared=self._shared,
-            watch=MediaWatch(self._calls, self._relay, settings.timers.media_timeout_s),
+            watch=MediaWatch(
+                self._calls,
+                self._relay,
+                {node.name for node in settings.media.nodes},
+                settings.timers.media_timeout_s,
+            ),
             history=CallHistory(HtableTable("statistics"), HtableTable("finished"), settings.node_name),
             progress=CallProgress(HtableTable("progress"), self._doors.notices, measuring.reached),
             notices=self._doors.notices,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -43,7 +44,6 @@ from kemi.core.call.events import (
     Due,
     Event,
     FlowClosed,
-    MediaLost,
     RegistrationEnded,
     TimerFired,
 )
@@ -390,8 +390,9 @@ class Housekeeping:
                 self._dispatch(call_id, TimerFired(due, is_there, flow))
 
     def _lost_media(self, now: float) -> None:
-        for call_id, why in self._watch.look(now):
-            self._dispatch(call_id, MediaLost(why, *self._page_of(call_id)))
+        for call_id, lost in self._watch.look(now):
+            is_there, flow = self._page_of(call_id)
+            self._dispatch(call_id, replace(lost, flow_alive=is_there, successor=flow))
 
     def _forbid(self, call_id: str, why: str, now: float) -> None:
         self._safely("call_forbidden", lambda: self._forbidding.end(call_id, why, now), call_id)

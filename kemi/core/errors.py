@@ -12,6 +12,7 @@ guard around the KEMI callbacks, the web API's error handler and the command lin
     ├── OverLimit              more than allowed, come back later: 503 with Retry-After
     ├── LocalProtocolError     we did: 500, logged with a traceback
     └── MediaUnavailable       rtpengine is late, full or refuses: 503
+        └── MediaForgotten     rtpengine was started again: 503, or the call moves
 """
 
 from __future__ import annotations
@@ -137,3 +138,7 @@ class MediaUnavailable(GatewayError):
 
     status = 503
     reason_phrase = "Media Relay Unavailable"
+
+
+class MediaForgotten(MediaUnavailable):
+    """The media relay was started again, and knows the call no more."""

@@ -36,8 +36,8 @@ from kemi.core.call.events import (
     Reserved,
     ReverseAccepted,
 )
-from kemi.core.errors import GatewayError, MediaUnavailable
-from kemi.core.sdp.interwork import placeholder_answer, repertoire
+from kemi.core.errors import GatewayError, MediaForgotten, MediaUnavailable
+from kemi.core.sdp.interwork import is_known, placeholder_answer, repertoire
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore
 from rtpengine.dtmf import DigitPath, play, refresh, withhold
@@ -151,17 +151,19 @@ class MediaRelay:
             if medium.ims_answer is None:
                 self._release_all(action.node, [session])
                 continue
+            said = (medium.kind, medium.wic_offer, medium.ims_answer)
             sequence = connect(
                 session,
-                self._profiles.of(
-                    action.node, action.terms, medium.kind, medium.wic_offer, medium.ims_answer
-                ),
+                self._profiles.of(action.node, action.terms, *said),
                 medium.ims_answer,
                 medium.reverse_answer,
-                daemon_version=self._nodes.versions[action.node],
+                daemon_version=self._nodes.version(action.node),
                 answered=answered_codecs(medium.wic_offer, medium.ims_answer),
             )
-            self._run(action.node, action.terms, sequence)
+            relay_answer = self._run(action.node, action.terms, sequence)
+            if action.told and not is_known(action.told, relay_answer):
+                self._release_all(action.node, [session])  # the call it has made of this
+                raise MediaForgotten(f"media relay {action.node} was started again, and has lost the call")
             self._ask_for_key_frames(action.node, session)
         return MediaConnected(action.reply, action.bearer)
 
@@ -255,7 +257,7 @@ class MediaRelay:
             self._profiles.of(action.node, action.terms, medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
-            daemon_version=self._nodes.versions[action.node],
+            daemon_version=self._nodes.version(action.node),
             another_association=medium.another_association,
         )
         if needs_offer(medium.kind, medium.ims_line, renewal.relay_offer):
@@ -275,7 +277,7 @@ class MediaRelay:
             self._profiles.of(action.node, action.terms, medium.kind, medium.wic_line, medium.ims_line),
             medium.ims_line,
             medium.reverse_line,
-            daemon_version=self._nodes.versions[action.node],
+            daemon_version=self._nodes.version(action.node),
             offered=first,
         )
 
@@ -316,13 +318,9 @@ class MediaRelay:
         """Let media pass as the action says."""
         for medium in action.media:
             session = named(action.call_id, medium.kind)
-            sequence = gate(
-                session,
-                wic_to_ims=medium.wic_to_ims,
-                ims_to_wic=medium.ims_to_wic,
-                daemon_version=self._nodes.versions[action.node],
-            )
-            self._nodes.run(action.node, sequence)
+            passing = {"wic_to_ims": medium.wic_to_ims, "ims_to_wic": medium.ims_to_wic}
+            version = self._nodes.version(action.node)
+            self._nodes.run(action.node, gate(session, **passing, daemon_version=version))
             self._ask_for_key_frames(action.node, session, medium.wic_to_ims, medium.ims_to_wic)
         return MediaGated(action.bearer)
 
@@ -332,7 +330,7 @@ class MediaRelay:
         session = named(action.call_id, "audio")
         if action.settle:
             time.sleep(SETTLE_S)
-        version = self._nodes.versions[action.node]
+        version = self._nodes.version(action.node)
         sequence = play(session, path, action.digits, action.duration_ms, daemon_version=version)
         self._nodes.run(action.node, sequence)
         return DigitsPlayed(action.bearer)
@@ -370,7 +368,7 @@ class MediaRelay:
         medium: act.MediumChange,
         change: Sequence[T],
     ) -> T:
-        version = self._nodes.versions[action.node]
+        version = self._nodes.version(action.node)
         passing = {"wic_to_ims": medium.wic_to_ims, "ims_to_wic": medium.ims_to_wic}
         sequence = closed_during(session, change, **passing, daemon_version=version)
         try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Final
 
 from kemi.adapters.relay.media import MediaRelay
+from kemi.core.call.events import MediaLost, NodeLost
 from kemi.core.call.media.lost_media import watched, why_lost
 from kemi.core.errors import MediaUnavailable
 from kemi.core.pace import is_early
@@ -19,10 +21,11 @@ LEAVE_ALONE_S: Final = 10.0
 class MediaWatch:
     """The calls of this node, one round after the other."""
 
-    def __init__(self, calls: CallStore, relay: MediaRelay, timeout_s: float) -> None:
-        """``timeout_s``: how long a call may be silent; a round takes two thirds of it."""
+    def __init__(self, calls: CallStore, relay: MediaRelay, nodes: Collection[str], timeout_s: float) -> None:
+        """``nodes``: of the site.  ``timeout_s``: how long a call may be silent; a round takes two thirds of it."""
         self._calls = calls
         self._relay = relay
+        self._nodes = nodes
         self._timeout_s = timeout_s
         self._round_s = timeout_s * 2 / 3
         self._waiting: list[str] = []
@@ -30,8 +33,9 @@ class MediaWatch:
         self._next_round = 0.0
         self._unreachable: dict[str, float] = {}
 
-    def look(self, now: float) -> list[tuple[str, str]]:
-        """Look at the next portion; return the calls that have lost their media, each with the reason."""
+    def look(self, now: float) -> list[tuple[str, MediaLost | NodeLost]]:
+        """Look at the next portion; return the calls that have lost their media, or their node: one that is no longer
+        configured, which nobody else watches."""
         if not self._timeout_s:
             return []
         if not self._waiting:
@@ -41,23 +45,26 @@ class MediaWatch:
             self._waiting = self._calls.keys()
             self._portion = math.ceil(len(self._waiting) / (self._round_s * TICKS_EACH_S))
         portion, self._waiting = self._waiting[: self._portion], self._waiting[self._portion :]
-        lost = ((key, self._why_lost(key, now)) for key in portion)
-        return [(key, why) for key, why in lost if why]
+        lost = ((key, self._lost(key, now)) for key in portion)
+        return [(key, event) for key, event in lost if event is not None]
 
-    def _why_lost(self, key: str, now: float) -> str:
+    def _lost(self, key: str, now: float) -> MediaLost | NodeLost | None:
         record = self._calls.get(key)
         if record is None or is_early(now, self._unreachable.get(record.node, 0.0), LEAVE_ALONE_S):
-            return ""
+            return None
         kinds = watched(record)
         if not kinds:
-            return ""
+            return None
+        if record.node not in self._nodes:
+            return NodeLost(record.node)
         silent_s: dict[str, float | None] = {}
         try:
             for kind in kinds:
                 silent_s[kind] = silence = self._relay.silence(record.node, key, kind, now)
                 if silence is not None and silence < self._timeout_s:
-                    return ""  # one medium that lives is enough
+                    return None  # one medium that lives is enough
         except MediaUnavailable:
             self._unreachable[record.node] = now + LEAVE_ALONE_S
-            return ""
-        return why_lost(record, silent_s, self._timeout_s)
+            return None
+        why = why_lost(record, silent_s, self._timeout_s)
+        return MediaLost(why) if why else None

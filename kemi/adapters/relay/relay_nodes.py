@@ -15,6 +15,7 @@ from kemi.core.errors import MediaUnavailable
 from kemi.core.metrics import catalogue as series
 from kemi.settings import MediaSettings
 from kemi.state.nodes import NodeStore, NodeView
+from rtpengine.capabilities import Version
 from rtpengine.ng.commands import Command
 from rtpengine.ng.errors import NgBadDatagram, NgError, NgErrorReply
 from rtpengine.pool import Candidate, Node, NodeAddress, choose, node_to_text, version_from_text
@@ -71,6 +72,13 @@ class RelayNodes:
         log_event(logging.INFO, "media_node_chosen", call_id=call_id, node=chosen, daemon=f"{major}.{minor}")
         return chosen
 
+    def version(self, node: str) -> Version:
+        """Return that of its daemon; raise MediaUnavailable where a call still has a node that is no longer known."""
+        found = self.versions.get(node)
+        if found is None:
+            raise _not_configured(node)
+        return found
+
     def takes_calls(self, node: str) -> bool:
         """Whether a node that is configured may take a call."""
         return node in self._nodes and self._store.view([node], time.time())[0].takes_calls
@@ -106,7 +114,7 @@ class RelayNodes:
         """Let a node carry a sequence out; raise MediaUnavailable if it cannot or does not answer in time."""
         client = self._clients.get(node)
         if client is None:
-            raise MediaUnavailable(f"media relay {node} is no longer configured")
+            raise _not_configured(node)
         if not self._store.may_try(node, time.time()):
             raise MediaUnavailable(f"media relay {node} does not answer: known to be down")
         self._asked_at = time.time()
@@ -171,3 +179,7 @@ class RelayNodes:
         others = [name for name in self._nodes if name not in leave_out]
         views = self._store.view(others, time.time())
         return [view for view in views if view.may_be_chosen(self._nodes[view.node].weight)]
+
+
+def _not_configured(node: str) -> MediaUnavailable:
+    return MediaUnavailable(f"media relay {node} is no longer configured")

@@ -89,6 +89,8 @@ class ConnectMedia(Action):
     reply: Reply
     bearer: Any = field(default=None, compare=False)
     terms: MediaTerms = DEFAULT_TERMS
+    told: str = ""
+    """What the page knows of the relay, if anything: one that was started again meanwhile has forgotten it."""
 
 
 @dataclass(frozen=True, slots=True)

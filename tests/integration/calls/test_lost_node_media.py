@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tests.integration.calls.stage import ALICE, BOB, Call
 from tests.integration.calls.two_nodes import Nodes, NodeStage, stage_with_nodes
 from tests.lab.lab import Lab
 from tests.peers.aiortc_wic import TONE_HZ
-from tests.peers.core_script import answers
+from tests.peers.core_script import CoreScript, Provisional, UntilCancelled, answers
 from tests.peers.device_sdp import DeviceMedia
 from tests.peers.media import RtpEndpoint
 from tests.peers.moving import MovingMedia, MovingWic, ufrags
@@ -103,6 +104,32 @@ async def test_a_page_that_called_is_heard_again(
     assert new.direction == old.direction == "sendrecv"
     assert call.ims.ladder().count("<- INVITE (SDP)") == 2
     assert (await call.wic.info_dtmf("5")).status == 200
+    await call.hang_up()
+
+
+@pytest.mark.parametrize("audio", ["sendonly", "sendrecv"])
+async def test_one_that_was_started_again_while_the_callee_rang(
+    stage: NodeStage, phone: RtpEndpoint, audio: Any
+) -> None:
+    """It makes a new call of whatever it is told, which neither side knows: that one goes, and the call moves."""
+    page = await open_page(stage)
+    stage.core.script = CoreScript((Provisional(180), UntilCancelled()))
+    media = page.new_media()
+    wic = await page.invite(BOB, await media.offer(audio=audio), media=media)
+    await wic.wait_status(180)
+    call = Call(wic, await stage.core.wait_call())
+    await media.until_connected()
+    stage.nodes.forget(stage.node_of(call.call_id))
+    answer = DeviceMedia(audio_port=phone.port)
+    call.ims.media = replace(answer, version=2)
+    call.ims.respond(200, media=answer)
+    await wic.wait_answer(timeout_s=10)
+    told = await call.ims.wait_request("INVITE", count=2)
+    phone.send_to_sdp(told.body)
+    phone.start_tone(DEVICE_HZ)
+    await heard_again(media, phone, "0" if audio == "sendrecv" else "r0", told.body)
+    await stage.moved(call.call_id)
+    assert media.moves == 1
     await call.hang_up()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import itemgetter
 
 import pytest
 
 from kemi.adapters.relay.media_watch import LEAVE_ALONE_S, MediaWatch
+from kemi.core.call import events as ev
 from kemi.core.call.media.lost_media import GONE, watched, why_lost
 from kemi.core.call.record import CallRecord, Exchange, Offerer
 from kemi.core.errors import MediaUnavailable
@@ -15,6 +17,7 @@ from kemi.state.calls import CallStore
 from tests.fakes.table import MemoryTable
 from tests.unit.core.call.ladder import Call
 
+NODES = {Call.confirmed().record.node}
 TIMEOUT_S = 60.0
 ROUND_S = 40.0
 
@@ -47,10 +50,10 @@ def watch_over(number: int) -> tuple[MediaWatch, Relay, CallStore]:
     calls, relay = CallStore(MemoryTable(), MemoryTable()), Relay()
     for name in range(number):
         calls.create(replace(running(), call_id=f"call-{name}"))
-    return MediaWatch(calls, relay, TIMEOUT_S), relay, calls  # type: ignore[arg-type]
+    return MediaWatch(calls, relay, NODES, TIMEOUT_S), relay, calls  # type: ignore[arg-type]
 
 
-def ticks(watch: MediaWatch, begin: float, seconds: float) -> list[tuple[str, str]]:
+def ticks(watch: MediaWatch, begin: float, seconds: float) -> list[tuple[str, ev.MediaLost | ev.NodeLost]]:
     """Let time pass, ten ticks a second."""
     return [lost for tick in range(int(seconds * 10)) for lost in watch.look(begin + tick / 10)]
 
@@ -67,7 +70,17 @@ def test_each_call_is_asked_about_once_in_a_round_and_few_at_a_time() -> None:
 def test_lost_ones_are_told() -> None:
     watch, relay, _ = watch_over(3)
     relay.silent_s = {"call-0": 59.9, "call-1": 60.0, "call-2": None}
-    assert sorted(ticks(watch, 0.0, 1)) == [("call-1", "no media for 60 s"), ("call-2", GONE)]
+    assert sorted(ticks(watch, 0.0, 1), key=itemgetter(0)) == [
+        ("call-1", ev.MediaLost("no media for 60 s")),
+        ("call-2", ev.MediaLost(GONE)),
+    ]
+
+
+def test_one_at_a_node_that_is_no_longer_configured_has_to_move_at_once() -> None:
+    watch, relay, calls = watch_over(2)
+    calls.change("call-1", lambda record: setattr(record, "node", "192.0.2.77:2223"))
+    assert ticks(watch, 0.0, 1) == [("call-1", ev.NodeLost("192.0.2.77:2223"))]
+    assert relay.asked == ["call-0"]
 
 
 def test_a_node_that_does_not_answer_is_left_alone_for_a_while() -> None:
@@ -101,7 +114,7 @@ def test_a_clock_that_is_set_back_leaves_no_node_alone_for_longer() -> None:
 def test_nobody_is_asked_where_silence_may_last_for_ever() -> None:
     calls, relay = CallStore(MemoryTable(), MemoryTable()), Relay()
     calls.create(running())
-    assert ticks(MediaWatch(calls, relay, 0.0), 0.0, 5) == []  # type: ignore[arg-type]
+    assert ticks(MediaWatch(calls, relay, NODES, 0.0), 0.0, 5) == []  # type: ignore[arg-type]
     assert relay.asked == []
 
 

@@ -36,6 +36,7 @@ ROWS = {
     errors.OverLimit: (503, "Too Many Requests", CLIENT, logging.DEBUG),
     errors.LocalProtocolError: (500, "Server Internal Error", SERVER, logging.ERROR),
     errors.MediaUnavailable: (503, "Media Relay Unavailable", SERVER, logging.ERROR),
+    errors.MediaForgotten: (503, "Media Relay Unavailable", SERVER, logging.ERROR),
 }
 
 

@@ -158,7 +158,7 @@ class TestConnect:
     ) -> None:
         client = ScriptedClient()
         steps = connect(session(transport), AUDIO, "ims answer", reverse_answer, daemon_version=version)
-        assert run(steps, client) == "relay offer"
+        assert run(steps, client) == "relay answer"
         assert client.names == ["offer", "answer", *between, "unblock media"]
 
     def test_video_keeps_the_subscription_its_key_frame_requests_come_by(self) -> None:

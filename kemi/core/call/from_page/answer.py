@@ -24,12 +24,13 @@ from kemi.core.call.from_page.setup import (
 )
 from kemi.core.call.lifetime import session_timer
 from kemi.core.call.media import digits, pictures
+from kemi.core.call.node_loss.record import Recovery
 from kemi.core.call.own_request import learn_allowed, learn_target, own_request_to_ims
 from kemi.core.call.record import CallRecord, Leg, Rejection, checksum
 from kemi.core.call.settings import CallSettings
 from kemi.core.call.states import Dialog, DialogEvent, Media, MediaEvent, OfferAnswer, OfferAnswerEvent
 from kemi.core.decimals import number_or
-from kemi.core.errors import GatewayError, NotAcceptableHere, RemoteProtocolError, SipReject
+from kemi.core.errors import GatewayError, MediaForgotten, NotAcceptableHere, RemoteProtocolError, SipReject
 from kemi.core.messages import Reply, addresses_from_headers
 from kemi.core.sdp.interwork import ims_answer_media
 from kemi.core.sdp.interwork.avpf import agreed
@@ -254,7 +255,9 @@ def _connect(
         media.append(
             act.MediumAnswer(medium.kind, medium.wic_offer, medium.reverse, answer.sdp, medium.reverse_answer)
         )
-    connect = act.ConnectMedia(record.call_id, record.node, record.transport, tuple(media), reply)
+    connect = act.ConnectMedia(
+        record.call_id, record.node, record.transport, tuple(media), reply, told=record.wic_description
+    )
     return [*notes, connect]
 
 
@@ -292,6 +295,10 @@ def on_media_failed(record: CallRecord, event: MediaFailed, settings: CallSettin
             act.SendReply(error.status, error.reason_phrase, headers.explanation_of(error, settings.realm)),
             *finish(record, DialogEvent.REJECTED),
         ]
+    if reply.status >= 200 and isinstance(error, MediaForgotten):
+        record.move_media(MediaEvent.CONNECTED)
+        record.recovery = Recovery()  # it moves as soon as the page has acknowledged
+        return [note, _forward(record, reply, settings)]
     if reply.status >= 200:
         # Too late to refuse: the page gets its answer, and both sides a BYE when the page has acknowledged.
         record.doomed = error.detail

@@ -4,6 +4,7 @@ from kemi.core.sdp.interwork.ims import ImsMedium, ims_answer_media, ims_offer
 from kemi.core.sdp.interwork.relay import (
     Repertoire,
     first_codec,
+    is_known,
     placeholder_answer,
     protocol_of,
     relay_offer,
@@ -31,6 +32,7 @@ __all__ = [
     "first_codec",
     "ims_answer_media",
     "ims_offer",
+    "is_known",
     "placeholder_answer",
     "protocol_of",
     "relay_offer",

@@ -131,6 +131,12 @@ def protocol_of(one_line_sdp: str) -> str:
     return rest.split(" ", 3)[2] if found else ""
 
 
+def is_known(told: str, relay_answer: str) -> bool:
+    """Whether what a page was told has the ICE credentials of this answer of the relay's; yes where that has none."""
+    ours = next((line for line in relay_answer.splitlines() if line.startswith("a=ice-ufrag:")), "")
+    return ours in told
+
+
 def both_ways(line: str) -> str:
     """Return a line as one of a party that sends and receives, which is what the relay is to know of either side.
 
