@@ -35,23 +35,32 @@ def _step(tasks: str, **variables: Any) -> dict[str, Any]:
     }
 
 
-def _played(folder: Path, tasks: Sequence[dict[str, Any]]) -> tuple[int, str]:
-    """Play these tasks; return the status and what was said."""
-    (folder / "etc").mkdir(exist_ok=True)
-    (folder / "etc" / "gateway.toml").touch()
-    (folder / "releases").mkdir(exist_ok=True)
+def _played(folder: Path, tasks: Sequence[dict[str, Any]], *nodes: str, **variables: Any) -> tuple[int, str]:
+    """Play these tasks, on nodes with folders of their names, if any; return the status and what was said."""
+    for one in [folder / node for node in nodes] or [folder]:
+        (one / "etc").mkdir(exist_ok=True, parents=True)
+        (one / "etc" / "gateway.toml").touch()
+        (one / "releases").mkdir(exist_ok=True)
+    own = f"{folder}/{{{{ inventory_hostname }}}}" if nodes else str(folder)
     play = {
         "name": "Releases",
-        "hosts": "localhost",
+        "hosts": "all",
         "gather_facts": False,
-        "vars": {"common_install_dir": str(folder), "common_config_dir": str(folder / "etc")},
+        "any_errors_fatal": True,
+        "vars": {
+            "common_install_dir": own,
+            "common_config_dir": f"{own}/etc",
+            "common_redis_check": False,
+            **variables,
+        },
         "tasks": tasks,
         "handlers": HANDLERS,
     }
     (folder / "play.json").write_text(json.dumps([play]))
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local"),
+            *(sys.executable, "-m", "ansible", "playbook", "-i", f"{','.join(nodes) or 'localhost'},"),
+            *("-c", "local"),
             *("-e", f"ansible_python_interpreter={sys.executable}", str(folder / "play.json")),
         ],
         cwd=ANSIBLE,
@@ -112,3 +121,54 @@ def test_there_is_no_way_back_to_a_release_for_another_python(tmp_path: Path) ->
     status, said = _played(tmp_path, [_step("preflight_rollback")])
     assert status != 0
     assert "The release a on localhost was installed for another Python than" in said
+
+
+BACK: Final = [_step("preflight_rollback"), {**_step("rollback"), "when": "common_goes_back"}]
+
+
+def _site(folder: Path, counts: dict[str, str]) -> None:
+    """Nodes that had the releases from a on; an upgrade to c has reached those where it counts."""
+    for node, release in counts.items():
+        steps = []
+        for name in "abc"[: "abc".index(release) + 1]:
+            steps += [
+                _unpacked(folder / node, name),
+                _step("counts", common_release=name, common_code_is_new=False),
+            ]
+        status, said = _played(folder, steps, node)
+        assert status == 0, said
+
+
+def _counts(folder: Path, *nodes: str) -> list[str]:
+    return [(folder / node / "current").resolve().name for node in nodes]
+
+
+def test_nodes_that_an_upgrade_has_not_reached_stay_as_they_are(tmp_path: Path) -> None:
+    _site(tmp_path, {"n1": "c", "n2": "b"})
+    (tmp_path / "n2/etc/gateway.toml").write_text("# written since\n")
+    status, said = _played(tmp_path, BACK, "n1", "n2")
+    assert status == 0, said
+    assert _counts(tmp_path, "n1", "n2") == ["b", "b"]
+    assert (tmp_path / "n2/etc/gateway.toml").read_text() == "# written since\n"
+
+
+def test_nodes_without_a_release_in_common_have_no_way_back_unless_one_is_named(tmp_path: Path) -> None:
+    _site(tmp_path, {"n1": "c", "n2": "a"})
+    status, said = _played(tmp_path, BACK, "n1", "n2", rollback_to="b")
+    assert status != 0
+    assert "There is no release b to go back to on n2, where a counts; there are none." in said
+    assert _counts(tmp_path, "n1", "n2") == ["c", "a"]
+    status, said = _played(tmp_path, BACK, "n1", "n2")
+    assert status == 0, said
+    assert _counts(tmp_path, "n1", "n2") == ["a", "a"]
+
+
+def test_settings_whose_redis_does_not_answer_are_no_way_back(tmp_path: Path) -> None:
+    _site(tmp_path, {"n1": "b"})
+    saved = tmp_path / "n1/releases/a/settings/gateway.toml"
+    saved.write_text('redis_url = "redis://:a-password-in-no-log@127.0.0.1:1/0"\n')
+    status, said = _played(tmp_path, BACK, "n1", common_redis_check=True)
+    assert status != 0
+    assert "The Redis in the settings that the release a had cannot be used from n1: [Errno 111]" in said
+    assert "a-password-in-no-log" not in said
+    assert _counts(tmp_path, "n1") == ["b"]

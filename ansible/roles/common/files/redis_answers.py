@@ -1,4 +1,6 @@
-"""Tells whether a Redis can be used: redis_answers.py OLDEST_VERSION, with the Redis' URL on standard input.
+"""Tells whether a Redis can be used: redis_answers.py OLDEST_VERSION [SETTINGS]
+
+The Redis' URL is on standard input, or ``redis_url`` in a file of settings.
 
 Run on a node before anything is installed there: Python's standard library only.  Exit status 0: it can.  Otherwise it
 says why, without a password.  URLs are those of gateway_redis_url.
@@ -10,6 +12,8 @@ import re
 import socket
 import ssl
 import sys
+import tomllib
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TIMEOUT_S = 3.0
@@ -106,11 +110,21 @@ def open_line(url: str) -> Line:
     return line
 
 
+def redis_url_of(path: str) -> str:
+    """Return what a file of settings says; raise ValueError where it does not."""
+    with Path(path).open("rb") as file:
+        url = tomllib.load(file).get("redis_url")
+    if not isinstance(url, str):
+        raise ValueError(f"{path} has no redis_url")
+    return url
+
+
 def main() -> int:
     """Ask it."""
-    oldest = sys.argv[1]
+    oldest, *settings = sys.argv[1:]
     try:
-        line = open_line(sys.stdin.read().strip())
+        url = redis_url_of(settings[0]) if settings else sys.stdin.read()
+        line = open_line(url.strip())
         known = str(line.ask("INFO", "server"))
     except (OSError, Refused, ValueError) as error:
         print(error)
