@@ -94,6 +94,8 @@ def test_a_claim_is_taken_out_and_the_rest_stays(claim: str, scheme: str, place:
         pytest.param('Digest opaque="\\", integrity-protected=\\"yes"', id="after an escaped quote"),
         pytest.param('Digest x-integrity-protected="yes"', id="end of another name"),
         pytest.param('Digest a="b" ; ck=00', id="semicolon"),
+        pytest.param('Digest opaque="a, ik=00"', id="one key inside a quoted value"),
+        pytest.param('Digest opaque="a, \u0130k=00"', id="a letter that is the same without regard to case"),
         pytest.param("Digest foo=integrity-protected=yes", id="inside an unquoted value"),
         pytest.param("Digest integrity-protected", id="no value"),
         pytest.param("Digest =", id="no name"),

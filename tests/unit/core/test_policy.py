@@ -213,6 +213,14 @@ class TestNumbers:
         assert is_allowed("tel:+15550100", default)
         assert is_allowed("tel:100", default)
 
+    def test_what_a_dial_plan_makes_of_a_number_may_be_denied_only(self) -> None:
+        rules = TargetRules(CallPolicy(allowed_numbers=["+1", "0"], denied_numbers=["+1900", "09"]), REALM)
+        for allowed in ("+15550100", "+44123", "0900", ""):
+            rules.check_meaning(allowed)
+        with pytest.raises(SipReject, match=r"begin with \+1900 ") as refused:
+            rules.check_meaning("+19001234567")
+        assert "1234567" not in refused.value.detail
+
     def test_the_page_is_told_which_prefix_and_not_the_number(self) -> None:
         with pytest.raises(SipReject, match=r"begin with \+1900 ") as refused:
             TargetRules(PREMIUM, REALM).check(request("tel:+19001234567"))

@@ -42,7 +42,9 @@ def test_a_head_by_the_book(lines: list[str]) -> None:
     [
         f"{START}\nVia: x", f"{START}\r\nVia: x\nP-Asserted-Identity: y", f"{START}\r\nVia: x\rTo: y",
         f"{START}\r\nVia", f"{START}\r\nVia\r\n : x", f"{START}\r\n: x", f"{START}\r\nÜ: x", f"{START}\r\nA B: x",
-        f"{START}\r\nVia: x\0", f"{START}\r\n\r\r\nVia: x", f"{START}\r\n\x0bVia: x", f"{START}\r\n\u00a0folded",
+        f"{START}\r\nVia: x\0", f"{START}\r\nContent-Length: 1\r\nl: 1", f"{START}\r\nL: x", f"{START}\r\nl: +1",
+        f"{START}\r\nContent-Length: 1234567890", f"{START}\r\n\r\r\nVia: x",
+        f"{START}\r\n\x0bVia: x", f"{START}\r\n\u00a0folded",
     ],
 )  # fmt: skip
 def test_a_head_that_parsers_read_in_two_ways(head: str) -> None:
@@ -231,6 +233,7 @@ def with_token(**changed: str) -> str:
         with_token(Via="SIP/2.0/WSS [2001:db8::1]:443;branch=1;rport;x=\"y z\""),
         with_token(From='"Alice \\"A\\"" <sip:alice@x>;tag=1'), with_token(From="<sip:alice@x>;tag=1;x=\"a\\\"b\""),
         with_token(Via="SIP / 2.0 / WS x;branch=1"), with_token(Subject="folded\r\n on"),
+        with_token(Subject="folded\r\n\ton"),
         with_token(Via="SIP/2.0/UDP a;branch=1, SIP/2.0/TCP [2001:db8::5];branch=2 ,SIP/2.0/UDP b:5060"),
         "GET /sip HTTP/1.1\r\nFrom: a@b\r\nCookie: s=eyJhbGciOiJFUzI1NiJ9.x.y\r\nAuthorization: Bearer x\r\n\r\n",
         "SIP/2.0 200 OK Bearer\r\nVia: SIP/2.0/UDP x\r\n\r\n",
@@ -254,6 +257,10 @@ def test_what_kamailio_may_read(message: str) -> None:
         with_token(Via="SIP/2.0/WSS x:;branch=1"), with_token(Via="SIP/2.0/WSS x;branch=1=2"),
         with_token().replace("Call-ID", "Call%ID"), with_token(Content_Length="-1"),
         with_token().replace("CSeq:", "CSeq"), with_token().replace("Call-ID", "Ca l"),
+        with_token(v="SIP/2.0/WSS"), with_token(t="<sip:alice@x"), with_token(f="<sip:alice@x"),
+        with_token().replace("Content-Length: 0", "l:"),
+        with_token(Authorization='Digest username="a"', Via=""), with_token(X_Token="eyJ", Authorization="", Via=""),
+        with_token(X="a\0b"), with_token().replace("\r\n", "\r\n\r", 1),
     ],
 )  # fmt: skip
 def test_what_it_may_not_because_it_would_log_the_credentials(message: str) -> None:

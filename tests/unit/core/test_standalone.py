@@ -59,6 +59,69 @@ def test_a_page_does_not_say_that_a_message_comes_first(value: str, passes: bool
         assert edits.insert.count(f"Priority: {value}") == passes
 
 
+def test_nobody_asks_the_core_without_a_registration() -> None:
+    with pytest.raises(SipReject) as refused:
+        outside_for_core(request(Side.WIC, "MESSAGE", "a"), None, None, SETTINGS, "icid")
+    assert (refused.value.status, refused.value.reason_phrase) == (403, "Not Registered")
+
+
+def test_a_page_asks_no_far_end_that_it_has_no_dialog_with() -> None:
+    inside = request(Side.WIC, "NOTIFY", "a", "stranger")
+    with pytest.raises(SipReject) as refused:
+        inside_for_core(inside, binding(), dialog(b=FarEnd("sip:b")), SETTINGS, "icid")
+    assert refused.value.status == 481
+
+
+@pytest.mark.conformance("S-04")
+@pytest.mark.parametrize(
+    "name",
+    ["Route", "Contact", "P-Asserted-Identity", "P-Preferred-Identity", "P-Charging-Vector", "Record-Route"],
+)
+def test_what_a_page_says_of_its_way_and_of_itself_goes_nowhere(name: str) -> None:
+    registration = binding()
+    begins = request(Side.WIC, "MESSAGE", "a")
+    inside = request(Side.WIC, "NOTIFY", "a", "b")
+    answer = reply(Side.WIC, "MESSAGE", "b", "a")
+    for edits in (
+        outside_for_core(begins, registration, None, SETTINGS, "icid"),
+        inside_for_core(inside, registration, dialog(b=FarEnd("sip:b")), SETTINGS, "icid"),
+        reply_for_core(answer, registration, "", None, SETTINGS),
+    ):
+        assert name in edits.remove
+    redirects = reply(Side.WIC, "MESSAGE", "b", "a", 302)
+    assert name == "Contact" or name in reply_for_core(redirects, registration, "", None, SETTINGS).remove
+
+
+def test_it_goes_by_the_route_set_that_is_known() -> None:
+    registration = binding(service_route=["<sip:orig@scscf;lr>", "<sip:as;lr>"])
+    edits = outside_for_core(request(Side.WIC, "MESSAGE", "a"), registration, None, SETTINGS, "icid")
+    assert edits.next_hop == "sip:orig@scscf;lr"
+    assert edits.insert[:2] == ("Route: <sip:orig@scscf;lr>", "Route: <sip:as;lr>")
+    ends = dialog(b=FarEnd("sip:b", ["<sip:one;lr>", "<sip:two;lr>"]), c=FarEnd("sip:c"))
+    edits = inside_for_core(request(Side.WIC, "NOTIFY", "a", "b"), registration, ends, SETTINGS, "icid")
+    assert (edits.request_uri, edits.next_hop) == ("sip:b", "sip:one;lr")
+    assert edits.insert[:2] == ("Route: <sip:one;lr>", "Route: <sip:two;lr>")
+    edits = inside_for_core(request(Side.WIC, "NOTIFY", "a", "c"), registration, ends, SETTINGS, "icid")
+    assert (edits.request_uri, edits.next_hop) == ("sip:c", "sip:c")
+    assert not any(line.startswith("Route") for line in edits.insert)
+
+
+@pytest.mark.conformance("S-21")
+def test_a_page_hears_nothing_of_the_core_but_our_contact() -> None:
+    flow = Flow("7", "n", "192.0.2.1", "127.0.0.1:7")
+    for headers, contact in (({}, True), ({"Contact": []}, False)):
+        asked = request(Side.IMS, "MESSAGE", "b", **headers)
+        edits = for_page(asked, flow, "sip:a@x", SETTINGS)
+        assert (edits.request_uri, edits.next_hop) == ("sip:a@x", "sip:127.0.0.1:7;transport=ws")
+        assert {"Route", "Contact", "Record-Route", "P-Charging-Vector", "Server"} <= set(edits.remove)
+        assert any(line.startswith("Contact: ") for line in edits.insert) is contact
+        assert not any("core" in line for line in edits.insert)
+    edits = reply_for_page(reply(Side.IMS, "SUBSCRIBE", "a", "b"), SETTINGS)
+    assert {"Contact", "Record-Route", "P-Charging-Vector", "Server"} <= set(edits.remove)
+    (line,) = [one for one in edits.insert if one.startswith("Contact: ")]
+    assert "core" not in line
+
+
 class TestTowardsTheCore:
     def test_without_service_route_an_entry_point_takes_it(self) -> None:
         registration = Registration("sip:alice@ims.example", "sip:a@x", NOW + 60)

@@ -8,14 +8,17 @@ from kemi.core.messages import Reply, Side
 from kemi.core.trunk.incoming import names_withheld
 from kemi.core.trust import (
     FROM_PAGE,
+    NOT_FOR_TRUNKS,
     TOPOLOGY,
     TOWARDS_PAGE,
     UNTRUSTED_PARAMETERS,
     CoreNetworks,
+    has_routing_parameters,
     priority_lines,
     warnings_for_page,
     withheld_from_page,
     without_parameters,
+    without_routing_parameters,
 )
 from tests.unit.core.call.ladder import header_reader
 
@@ -33,11 +36,44 @@ def message(headers: dict[str, list[str]]) -> Reply:
         "Feature-Caps", "Resource-Priority", "Restoration-Info", "Relayed-Charge", "Cellular-Network-Info",
         "Attestation-Info", "Origination-Id", "P-Private-Network-Indication", "History-Info", "P-Asserted-Service",
         "P-Early-Media", "Identity", "Alert-Info", "Diversion", "Remote-Party-ID", "Security-Client", "Record-Route",
-        "P-Charge-Info", "P-DCS-Billing-Info",
+        "P-Charge-Info", "P-DCS-Billing-Info", "P-DCS-LAES", "P-DCS-OSPS", "P-DCS-Redirect", "P-DCS-Trace-Party-ID",
+        "P-Preferred-Identity", "P-Called-Party-ID", "P-User-Database", "Identity-Info", "Additional-Identity",
+        "P-Preferred-Service", "P-Media-Authorization", "Priority-Share", "Priority-Verstat",
+        "Service-Interact-Info", "Response-Source", "Security-Server", "Security-Verify", "Authorization",
+        "Proxy-Authorization", "Session-Expires", "Min-SE",
     ],
 )  # fmt: skip
 def test_what_a_page_may_not_say(name: str) -> None:
     assert name in FROM_PAGE
+
+
+@pytest.mark.parametrize(
+    "name", ["Privacy", "Accept-Contact", "Reject-Contact", "Request-Disposition", "P-*", "X-*"]
+)
+def test_what_no_trunk_hears_beside_that(name: str) -> None:
+    assert name in NOT_FOR_TRUNKS
+
+
+@pytest.mark.conformance("S-04")
+@pytest.mark.parametrize(
+    "name",
+    ["npdi", "rn", "rn-context", "cic", "cic-context", "cpc", "oli", "tgrp", "trunk-context", "verstat"],
+)
+def test_a_page_leads_no_number_elsewhere(name: str) -> None:
+    uri = f"tel:+15550100;isub=1;{name}=+15550199"
+    assert has_routing_parameters(uri)
+    assert without_routing_parameters(uri) == "tel:+15550100;isub=1"
+    assert without_routing_parameters(f"sip:+15550100%3B{name.upper()}=1@x;user=phone") == (
+        "sip:+15550100@x;user=phone"
+    )
+
+
+@pytest.mark.conformance("S-04")
+@pytest.mark.parametrize("name", ["verstat", "cpc", "oli", "iotl"])
+def test_a_page_vouches_for_no_number(name: str) -> None:
+    assert (
+        without_parameters(f"<sip:+1@x;{name}=a>;{name}=b;tag=1", UNTRUSTED_PARAMETERS) == "<sip:+1@x>;tag=1"
+    )
 
 
 @pytest.mark.conformance("S-21", "S-50")
@@ -48,6 +84,9 @@ def test_what_a_page_may_not_say(name: str) -> None:
         "P-Served-User", "P-Profile-Key", "Resource-Priority", "Restoration-Info", "Relayed-Charge",
         "Service-Interact-Info", "P-Private-Network-Indication", "Attestation-Info", "Origination-Id",
         "Record-Route", "Service-Route", "Server", "P-DCS-LAES", "Identity", "Identity-Info", "P-Preferred-Identity",
+        "P-Charge-Info", "P-DCS-Billing-Info", "P-DCS-OSPS", "P-DCS-Redirect", "P-DCS-Trace-Party-ID",
+        "P-User-Database", "P-Early-Media", "P-Asserted-Service", "Additional-Identity", "Cellular-Network-Info",
+        "Priority-Share", "Response-Source", "Session-Expires", "Min-SE",
     ],
 )  # fmt: skip
 def test_what_the_network_keeps_to_itself(name: str) -> None:
@@ -71,6 +110,7 @@ def test_no_name_is_twice_in_a_table() -> None:
         pytest.param(["header,id"], True, True, id="comma"),
         pytest.param(["user", "id"], True, True, id="two fields"),
         pytest.param(["history"], False, True, id="history"),
+        pytest.param(["header"], False, True, id="header"),
         pytest.param(["user"], False, False, id="user: done upstream"),
     ],
 )
@@ -78,10 +118,12 @@ def test_a_caller_who_asks_for_privacy_gets_it(
     privacy: list[str], identity_hidden: bool, history_hidden: bool
 ) -> None:
     hidden = withheld_from_page(message({"Privacy": privacy}))
-    assert ("P-Asserted-Identity" in hidden) is identity_hidden
+    for name in ("P-Asserted-Identity", "Remote-Party-ID"):
+        assert (name in hidden) is identity_hidden
     beyond = names_withheld(header_reader({"Privacy": privacy}), "SIP/2.0 200 OK")
     assert ("P-Asserted-Identity" in beyond) is identity_hidden
-    assert ("Identity" in beyond) is history_hidden  # it may name either
+    for name in ("Identity", "Identity-Info"):
+        assert (name in beyond) is history_hidden  # it may name either
     assert ("History-Info" in hidden) is history_hidden
     assert ("Diversion" in hidden) is history_hidden
     assert "Privacy" not in hidden
