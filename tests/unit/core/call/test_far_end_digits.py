@@ -92,8 +92,7 @@ class TestThePages:
         asked = WANTS if takes else {"Recv-Info": ["foo"]}
         call.on(call.ims_request("OPTIONS", cseq=3, headers=asked))
         assert call.record.legs["core1"].takes_digits is takes
-        for fields in ({}, {"Info_Package": ["infoDtmf"]}):
-            actions = press(call, **fields)
+        for actions in (press(call), press(call, Info_Package=["infoDtmf"])):
             assert bool(actions.all(act.ForwardRequest)) is takes
 
     @pytest.mark.parametrize(
