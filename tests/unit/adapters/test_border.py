@@ -10,7 +10,7 @@ from kemi.adapters.gateway import Gateway
 from kemi.settings import settings_from_text
 from tests.fakes.ksr import FakeKamailio
 from tests.fakes.sip import FakeMessage
-from tests.unit.adapters.messages import CORE, PAGE, WS_PORT, core_reply
+from tests.unit.adapters.messages import CORE, PAGE, WS_PORT, core_reply, from_page
 from tests.unit.adapters.played import MESSAGE
 from tests.unit.site import SETTINGS_TEXT
 
@@ -79,6 +79,75 @@ HOSTILE = {
     "no header field": lambda head: f"{head}X\r\n",
     "too many lines": lambda head: head + "l: 0\r\n" * 10_000,
 }
+
+
+@pytest.mark.parametrize("kind", ["LF alone", "CR alone", "no header field"])
+def test_a_page_hears_of_its_requests(kamailio: FakeKamailio, page: Gateway, kind: str) -> None:
+    kamailio.replies.clear()
+    reads(kamailio, large_request(b"x", is_of_page=True), HOSTILE[kind])
+    page.ksr_request_route(MESSAGE)
+    assert [reply.status for reply in kamailio.replies] == [400]
+    assert not kamailio.relayed
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param("Content-Length: 3\n\nabcMESSAGE sip:x SIP/2.0", id="another one behind it"),
+        pytest.param("Content-Length: 3\nl: 3\n\nabc", id="two lengths"),
+        pytest.param("\nabc", id="a body without a type"),
+    ],
+)
+def test_one_frame_of_a_page_holds_one_message(kamailio: FakeKamailio, page: Gateway, extra: str) -> None:
+    kamailio.replies.clear()
+    kamailio.receive(
+        from_page(
+            "MESSAGE sip:bob@ims.example SIP/2.0\nMax-Forwards: 70\nFrom: <sip:alice@ims.example>;tag=a\n"
+            f"To: <sip:bob@ims.example>\nCall-ID: c\nCSeq: 1 MESSAGE\n{extra}"
+        )
+    )
+    page.ksr_request_route(MESSAGE)
+    assert [reply.status for reply in kamailio.replies] == [400]
+    assert not kamailio.relayed
+
+
+@pytest.mark.parametrize("port", [WS_PORT, 8081])
+def test_sip_without_websocket_comes_to_no_port_of_pages_and_of_programs(
+    kamailio: FakeKamailio, page: Gateway, port: int
+) -> None:
+    kamailio.replies.clear()
+    message = large_request(b"x", is_of_page=False)
+    message.received_port = port
+    kamailio.receive(message)
+    page.ksr_request_route(MESSAGE)
+    (reply,) = kamailio.replies
+    assert reply.status == 403
+    assert any("WebSocket" in line for line in reply.headers)
+    assert not kamailio.relayed
+
+
+def test_a_response_over_http_is_dropped_before_kamailio_reads_it(
+    kamailio: FakeKamailio, page: Gateway
+) -> None:
+    text = b"HTTP/1.1 200 OK\nVia: SIP/2.0/TCP x\n\n"
+    kamailio.receive(
+        FakeMessage.from_bytes(text, protocol="tcp", source=PAGE, connection_id=7, received_port=WS_PORT)
+    )
+    assert page.ksr_received(MESSAGE) == 1
+    assert kamailio.dropped
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_a_stranger_s_connection_is_ended(kamailio: FakeKamailio, protocol: str) -> None:
+    known = SETTINGS_TEXT.replace("ws_port = 8080", 'ws_port = 8080\ncore_networks = ["203.0.113.0/24"]')
+    gateway = Gateway(settings_from_text(known))
+    text = b"OPTIONS sip:x SIP/2.0\nVia: SIP/2.0/TCP x;branch=z9hG4bKa\nCall-ID: 1\n\n"
+    kamailio.script("tcpops.tcp_close_connection_id", 1)
+    kamailio.receive(FakeMessage.from_bytes(text, protocol=protocol, source=CORE, connection_id=9))
+    gateway.ksr_request_route(MESSAGE)
+    assert kamailio.replies == []
+    ended = [call[-1] for call in kamailio.called("tcpops.tcp_close_connection_id")]
+    assert bool(ended) is (protocol == "tcp")
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

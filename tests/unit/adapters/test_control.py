@@ -10,7 +10,15 @@ import pytest
 
 from kemi.adapters import gateway as gateway_module
 from kemi.adapters.control.calls import call_routes
-from kemi.adapters.control.endpoint import Answer, Control, ControlRefusal, Routes
+from kemi.adapters.control.endpoint import (
+    Answer,
+    Control,
+    ControlRefusal,
+    Routes,
+    number_of,
+    text_of,
+    texts_of,
+)
 from kemi.adapters.control.nodes import node_routes
 from kemi.adapters.gateway import Gateway
 from kemi.adapters.kamailio.htable import HtableTable
@@ -88,6 +96,49 @@ def test_another_method_is_told_which_there_are(kamailio: FakeKamailio) -> None:
     control([]).answer()
     assert answered(kamailio)[0] == 405
     assert kamailio.called("hdr.append_to_reply") == [("Allow: GET, POST\r\n",)]
+
+
+@pytest.mark.parametrize("body", ["[]", "1", '"x"', "null", "{", "\x01"])
+def test_a_handler_gets_an_object_or_is_not_called(kamailio: FakeKamailio, body: str) -> None:
+    seen: list[dict[str, Any]] = []
+    request(kamailio, "POST /v1/x", ALLOWED, body=body)
+    control(seen).answer()
+    assert (seen, answered(kamailio)[0]) == ([], 400)
+
+
+def test_what_is_too_large_or_nowhere_is_not_read(kamailio: FakeKamailio) -> None:
+    seen: list[dict[str, Any]] = []
+    for line, body, status in (("POST /v1/x", " " * 20_001, 413), ("POST /v1/y", "{}", 404)):
+        request(kamailio, line, ALLOWED, body=body)
+        control(seen).answer()
+        assert answered(kamailio)[0] == status
+        kamailio.http_replies.clear()
+    assert seen == []
+
+
+@pytest.mark.parametrize("value", [None, "", 1, ["a"]])
+def test_a_text_is_wanted(value: object) -> None:
+    assert text_of({"a": "b"}, "a") == "b"
+    with pytest.raises(ControlRefusal, match="a text is wanted") as refused:
+        text_of({"a": value}, "a")
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("value", [None, "a", [""], [1], ["a", "b", "c"]])
+def test_names_are_wanted_and_no_more_than_so_many(value: object) -> None:
+    assert texts_of({"a": ["x", "y"]}, "a", 2) == ["x", "y"]
+    with pytest.raises(ControlRefusal) as refused:
+        texts_of({"a": value}, "a", 2)
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("value", [0, 11, "11", "x", True, 1.5, None])
+def test_a_number_is_wanted_within_its_limits(value: object) -> None:
+    found = [number_of({"a": good}, "a", 5, 1, 10) for good in (1, 10, "7")]
+    assert (found, number_of({}, "a", 5, 1, 10)) == ([1, 10, 7], 5)
+    with pytest.raises(ControlRefusal) as refused:
+        number_of({"a": value}, "a", 5, 1, 10)
+    assert refused.value.status == 400
 
 
 def test_a_refusal_of_the_handler_is_answered(kamailio: FakeKamailio) -> None:

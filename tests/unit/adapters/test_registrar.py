@@ -293,6 +293,71 @@ def test_the_token_of_the_register_is_not_verified_again_in_an_invite(
     assert [reply.status for reply in kamailio.replies] == [183 if sends_the_same else 407]
 
 
+def invites_with(kamailio: FakeKamailio, site: Gateway, given: str) -> list[int]:
+    """Let alice's page register with one token, and call with another; return what it is told."""
+    message = invite()
+    message.headers.append(("Authorization", f"Bearer {given}"))
+    kamailio.receive(message)
+    site.ksr_request_route(MESSAGE)
+    return [reply.status for reply in kamailio.replies]
+
+
+def test_the_token_of_somebody_else_is_none_in_an_invite(
+    kamailio: FakeKamailio, site: Gateway, relay: ScriptedRelay
+) -> None:
+    assert relay
+    kamailio.receive(register(f"Authorization: Bearer {token()}"))
+    site.ksr_request_route(MESSAGE)
+    kamailio.receive(registered())
+    site.ksr_reply_route(MESSAGE)
+    assert invites_with(kamailio, site, ISSUER.token("bob", "ims.example")) == [407]
+    assert kamailio.tables.get("call", {}) == {}
+
+
+class TestAWebSessionThatHasEnded:
+    """Its tokens are over before their time."""
+
+    @staticmethod
+    def end(kamailio: FakeKamailio) -> None:
+        kamailio.tables.setdefault("revoked", {})["session-alice"] = str(time.time() + 1)
+
+    def test_registers_nobody(self, kamailio: FakeKamailio, site: Gateway) -> None:
+        self.end(kamailio)
+        kamailio.receive(register(f"Authorization: Bearer {token()}"))
+        site.ksr_request_route(MESSAGE)
+        assert [reply.status for reply in kamailio.replies] == [401]
+        assert not kamailio.relayed
+
+    def test_refreshes_nothing_without_a_token(self, kamailio: FakeKamailio, site: Gateway) -> None:
+        for ends, answers in ((False, []), (True, [401])):
+            kamailio.receive(register(f"Authorization: Bearer {token()}"))
+            site.ksr_request_route(MESSAGE)
+            kamailio.receive(registered())
+            site.ksr_reply_route(MESSAGE)
+            if ends:
+                self.end(kamailio)
+            signs_off = register(expires=0)
+            kamailio.receive(signs_off)
+            kamailio.relayed.clear()
+            site.ksr_request_route(MESSAGE)
+            assert [reply.status for reply in kamailio.replies] == answers
+            assert kamailio.relayed == ([] if ends else [signs_off])
+
+    @pytest.mark.parametrize("sends_the_same", [True, False])
+    def test_calls_nobody(
+        self, kamailio: FakeKamailio, site: Gateway, relay: ScriptedRelay, sends_the_same: bool
+    ) -> None:
+        assert relay
+        first = token()
+        kamailio.receive(register(f"Authorization: Bearer {first}"))
+        site.ksr_request_route(MESSAGE)
+        kamailio.receive(registered())
+        site.ksr_reply_route(MESSAGE)
+        self.end(kamailio)
+        assert invites_with(kamailio, site, first if sends_the_same else token()) == [407]
+        assert kamailio.tables.get("call", {}) == {}
+
+
 class TestTheCoresSide:
     """X-16: who may speak there."""
 

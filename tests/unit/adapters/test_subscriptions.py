@@ -10,6 +10,7 @@ import pytest
 from kemi.adapters.kamailio import transactions
 from kemi.adapters.pages.subscriptions import AT_MOST_EVERY_S, Notifications, SubscriptionKeeper
 from kemi.core.call.actions import SendRequest
+from kemi.core.errors import SipReject
 from kemi.core.messages import Reply, Request, Side
 from kemi.core.registration import Registration
 from kemi.state.flows import FlowStore
@@ -83,6 +84,10 @@ class World:
         call_id = self.value("Call-ID")
         self._notifications.notified(Request(Side.IMS, "NOTIFY", call_id, "a", own_tag, 1, headers=fields))
         self._keeper.work(self.now)
+
+    def notify(self, request: Request) -> None:
+        """Somebody notifies."""
+        self._notifications.notified(request)
 
     def value(self, name: str, index: int = -1) -> str:
         """Return what a SUBSCRIBE says in a header field, "" for nothing."""
@@ -185,3 +190,39 @@ class TestClockSetBack:
         back.passes(200)
         back.registered(A)
         assert len(back.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        pytest.param({}, 0, id="the core's"),
+        pytest.param({"from_tag": "b"}, 481, id="another notifier"),
+        pytest.param({"to_tag": "x"}, 481, id="another dialog"),
+        pytest.param({"call_id": "x"}, 481, id="no subscription"),
+        pytest.param({"event": "presence"}, 489, id="another event"),
+        pytest.param({"body": "<reginfo/>", "content_type": "text/xml"}, 415, id="another type"),
+    ],
+)
+def test_nobody_else_says_how_a_registration_is(world: World, changes: dict[str, str], status: int) -> None:
+    world.registered(A)
+    world.answered("a")
+    said = {
+        "call_id": world.value("Call-ID"),
+        "from_tag": "a",
+        "to_tag": world.value("From").partition(";tag=")[2],
+        "event": "reg",
+        "body": "",
+        "content_type": "",
+        **changes,
+    }
+    fields = header_reader({"Event": [said["event"]], "Subscription-State": ["active"]})
+    notify = Request(
+        Side.IMS, "NOTIFY", said["call_id"], said["from_tag"], said["to_tag"], 1,
+        headers=fields, body=said["body"], content_type=said["content_type"],
+    )  # fmt: skip
+    if not status:
+        world.notify(notify)
+        return
+    with pytest.raises(SipReject) as refused:
+        world.notify(notify)
+    assert refused.value.status == status

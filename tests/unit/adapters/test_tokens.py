@@ -11,6 +11,7 @@ import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jwt.algorithms import ECAlgorithm
 
 from kemi.adapters.pages.tokens import KeySets, TokenUse, TokenVerifier
 from kemi.core.registration.records import Grant
@@ -111,6 +112,7 @@ def test_an_algorithm_that_does_not_fit_the_key() -> None:
         (json.dumps({"keys": [{**ISSUER.key.jwk(), "use": "enc"}]}), 0),
         (json.dumps({"keys": [{**ISSUER.key.jwk(), "kid": ""}]}), 0),
         (json.dumps({"keys": [{**ISSUER.key.jwk(), "d": "AAAA"}]}), 0),
+        (json.dumps({"keys": [ECAlgorithm.to_jwk(ISSUER.key.private, as_dict=True) | ISSUER.key.jwk()]}), 0),
         (json.dumps({"keys": [{**ISSUER.key.jwk(), "alg": "HS256"}]}), 0),
         (json.dumps({"keys": [{**ISSUER.key.jwk(), "crv": "P-999"}, SigningKey("EdDSA", "b").jwk()]}), 1),
     ],
