@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
 
 import phonenumbers
 import pytest
@@ -267,11 +266,11 @@ def test_every_other_row_lets_nobody_in(row: Route, status: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["112", "911"])
-@pytest.mark.parametrize("more", [{}, {"extension_digits": 3}, {"short_codes": {"112": "", "911": ""}}])
-def test_emergencies_do_not_come_in(text: str, more: dict[str, Any]) -> None:
-    plan = DialPlan(country="DE", **more)
-    with pytest.raises(BadNumber):
-        way(text, Route("r", "*", Target.CORE, realm="trunk:acme"), plans={"trunk:acme": plan})
+def test_emergencies_do_not_come_in(text: str) -> None:
+    short = DialPlan(country="DE", short_codes={"112": "", "911": ""})
+    for plan in (DialPlan(country="DE"), DialPlan(country="DE", extension_digits=3), short):
+        with pytest.raises(BadNumber):
+            way(text, Route("r", "*", Target.CORE, realm="trunk:acme"), plans={"trunk:acme": plan})
 
 
 def test_a_table_never_leads_from_trunk_to_trunk() -> None:
