@@ -302,9 +302,7 @@ def invites_with(kamailio: FakeKamailio, site: Gateway, given: str) -> list[int]
     return [reply.status for reply in kamailio.replies]
 
 
-def test_the_token_of_somebody_else_is_none_in_an_invite(
-    kamailio: FakeKamailio, site: Gateway, relay: ScriptedRelay
-) -> None:
+def test_another_ones_token_is_none(kamailio: FakeKamailio, site: Gateway, relay: ScriptedRelay) -> None:
     assert relay
     kamailio.receive(register(f"Authorization: Bearer {token()}"))
     site.ksr_request_route(MESSAGE)
