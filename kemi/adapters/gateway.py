@@ -54,6 +54,7 @@ from kemi.adapters.pages.leaving import Leaving, leaving_routes
 from kemi.adapters.pages.outage import Outage
 from kemi.adapters.pages.passing_on import PassingOn, PassingOnCallbacks
 from kemi.adapters.pages.registrar import Registrar
+from kemi.adapters.pages.renewing import Renewing
 from kemi.adapters.pages.subscriptions import Notifications, SubscriptionKeeper
 from kemi.adapters.pages.websocket import WebSocketFront
 from kemi.adapters.relay.media import MediaRelay
@@ -112,8 +113,9 @@ class Gateway(OwnRequestCallbacks, UnansweredCallbacks, FrontCallbacks, PassingO
         nodes = NodeStore(HtableTable)
         self._relay = MediaRelay(settings.media, nodes)
         entry_points = EntryPoints(settings, HtableTable)
+        renew = Renewing(self._flows, self._calls).renew
         self._executor = Executor(
-            settings, self._calls, self._schedule, self._relay, entry_points, self._flows.is_open
+            settings, self._calls, self._schedule, self._relay, entry_points, self._flows.is_open, renew
         )
         self._call_settings = call_settings(settings)
         routes = routes_of(settings)

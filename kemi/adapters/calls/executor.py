@@ -65,8 +65,10 @@ class Executor:
         relay: MediaRelay,
         entry_points: EntryPoints,
         is_connected: Callable[[str], bool],
+        renew: Callable[[act.RenewRegistration], None],
     ) -> None:
-        """``is_connected``: whether a connection, by its id, is the one it was; its port may be another page's."""
+        """``is_connected``: whether a connection, by its id, is the one it was; its port may be another page's.
+        ``renew``: lets a page register again."""
         self._settings = settings
         self._is_connected = is_connected
         self._with_vias = ""
@@ -102,6 +104,7 @@ class Executor:
             act.TellDigit: self._tell_digit,
             act.RememberRedirection: Redirections(HtableTable("redirected")).remember,
             **MediaActions(relay, calls, self._notes).handlers,
+            act.RenewRegistration: renew,
             act.Schedule: self._put_due,
             act.Unschedule: self._drop_due,
             act.ForgetCall: self._forget,
@@ -228,7 +231,9 @@ class Executor:
         silent = transactions.is_local_timeout()
         is_local = silent and not transactions.is_cancelled()
         heard = silent and transactions.has_heard()
-        return ImsFailed(transactions.transaction_status(), is_local, heard, timed_out=silent)
+        status = transactions.transaction_status()
+        unknown = status == 504 and not silent and transactions.asks_for_registration()
+        return ImsFailed(status, is_local, heard, timed_out=silent, unknown=unknown)
 
     def invite_tries_next(self) -> bool:
         """Inside the failure callback of an INVITE to the core: whether another entry point has it now."""

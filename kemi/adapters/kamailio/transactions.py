@@ -222,6 +222,11 @@ def is_refused_by_page() -> bool:
     return ksr.text("$T_rpl($pr)") in ksr.WS_PROTOCOLS
 
 
+def asks_for_registration() -> bool:
+    """Whether the 504 of which the current failure callback tells wants its page to register (TS 24.229 §7.6)."""
+    return "initial-registration" in ksr.text("$T_rpl($rb)")
+
+
 def is_local_timeout() -> bool:
     """Whether nobody answered the current transaction's branch."""
     return KSR.tm.t_branch_timeout() > 0

@@ -325,6 +325,15 @@ class TellDigit(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class RenewRegistration(Action):
+    """Let a page register again, because the core server of its Service-Route is dead or has lost it (TS 23.380 §4.4.2,
+    §4.4.3); unless it has just done so, or has other calls."""
+
+    call_id: str
+    connection_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ForgetCall(Action):
     """Remove the record."""
 

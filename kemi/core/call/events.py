@@ -337,6 +337,8 @@ class ImsFailed(Event):
     """Some provisional response had come, if only 100."""
     timed_out: bool = False
     """No final response came in time, to a CANCEL of the page either, which is not ``local``."""
+    unknown: bool = False
+    """The core does not know the page any more, which is to register again (TS 24.229 §5.4.3.2: restoration)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def register_for_core(
     passed = contact_sent(request.to_uri, sent)
     remove: tuple[str, ...] = ("Route", *FROM_PAGE)
     insert = [
-        f"Path: <sip:{flow.token}@{settings.ims_host};lr{';ob' if parameter(contact, 'reg-id') else ''}>",
+        f"Path: <sip:{flow.token}@{settings.ims_host};lr{';ob' if _is_outbound(contact) else ''}>",
         "Require: path",
         *(f"Authorization: {value}" for value in _authorization(grant, credentials, current, settings)),
         f'P-Visited-Network-ID: "{settings.visited_network}"',
@@ -164,6 +164,11 @@ def is_cut_short(request: Request, pending: PendingRegistration) -> bool:
     wanted = parameter(contact_of(request), "expires") or "".join(request.headers("Expires")).strip()
     left_s = int(pending.grant.expires_at - pending.at)
     return number_or(left_s + 1, wanted) > left_s
+
+
+def _is_outbound(contact: str) -> bool:
+    """Whether a page asks for a flow of its own (RFC 5626 §4.2)."""
+    return bool(parameter(contact, "reg-id") and parameter(contact, "+sip.instance"))
 
 
 def _authorization(

@@ -66,6 +66,7 @@ def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
         cast("MediaRelay", relay),
         EntryPoints(settings_from_text(SETTINGS_TEXT), HtableTable),
         lambda connection_id: connection_id != "gone",
+        lambda _action: None,
     )
 
 

@@ -34,6 +34,7 @@ def executor(kamailio: FakeKamailio, relay: ScriptedRelay) -> Executor:
         cast("MediaRelay", relay),
         EntryPoints(settings_from_text(SETTINGS_TEXT), HtableTable),
         lambda connection_id: True,
+        lambda _action: None,
     )
 
 

@@ -113,8 +113,8 @@ class TestTowardsTheCore:
     @pytest.mark.parametrize(
         ("contact", "ob"),
         [
-            pytest.param(f"<{OURS}>;reg-id=1", ";ob", id="outbound"),
-            pytest.param(f'<{OURS}>;+sip.instance="<urn:uuid:1>";reg-id=2', ";ob", id="after an instance"),
+            pytest.param(f'<{OURS}>;+sip.instance="<urn:uuid:1>";reg-id=2', ";ob", id="outbound"),
+            pytest.param(f"<{OURS}>;reg-id=1", "", id="no instance"),
             pytest.param(f"<{OURS}>", "", id="no reg-id"),
             pytest.param(f'<{OURS}>;x="a;reg-id=1"', "", id="inside quotes"),
         ],

@@ -421,8 +421,8 @@ def on_ims_failed(record: CallRecord, event: ImsFailed, settings: CallSettings) 
 def _refused(record: CallRecord, event: ImsFailed, settings: CallSettings) -> list[act.Action]:
     """Nobody else is asked: the page hears how it ended."""
     if record.rejection is None and event.local and not record.cancelled:
-        silent = trunk_call.NO_TRUNK if record.trunk else NO_CORE
-        record.rejection = NOBODY_ANSWERED if record.legs else silent
+        nobody = trunk_call.NO_TRUNK if record.trunk else NO_CORE
+        record.rejection = NOBODY_ANSWERED if record.legs else nobody
     why = record.rejection
     reasons: tuple[str, ...] = ()
     if why is None and (instead := trunk_call.refusal(record, event)) is not None:
@@ -433,6 +433,9 @@ def _refused(record: CallRecord, event: ImsFailed, settings: CallSettings) -> li
     if why is not None:
         explanation = headers.explanation_of(why, settings.realm)
         actions.append(act.SendReply(why.status, why.reason_phrase, (*explanation, *reasons)))
+    silent = event.local and not (event.heard or record.legs)
+    if record.service_route and not record.trunk and not record.cancelled and (silent or event.unknown):
+        actions.append(act.RenewRegistration(record.key, record.connection_id))
     end = DialogEvent.CANCELLED if record.cancelled else DialogEvent.REJECTED
     note = act.Note("call_rejected", logging.INFO, {"status": event.status, "local": int(event.local)})
     if not (event.local or event.timed_out):
