@@ -294,7 +294,7 @@ def test_the_token_of_the_register_is_not_verified_again_in_an_invite(
 
 
 def invites_with(kamailio: FakeKamailio, site: Gateway, given: str) -> list[int]:
-    """Let alice's page register with one token, and call with another; return what it is told."""
+    """Let the page call with a token; return what it is told."""
     message = invite()
     message.headers.append(("Authorization", f"Bearer {given}"))
     kamailio.receive(message)
@@ -302,12 +302,18 @@ def invites_with(kamailio: FakeKamailio, site: Gateway, given: str) -> list[int]
     return [reply.status for reply in kamailio.replies]
 
 
-def test_another_ones_token_is_none(kamailio: FakeKamailio, site: Gateway, relay: ScriptedRelay) -> None:
-    assert relay
-    kamailio.receive(register(f"Authorization: Bearer {token()}"))
+def registers_with(kamailio: FakeKamailio, site: Gateway, given: str) -> None:
+    kamailio.receive(register(f"Authorization: Bearer {given}"))
     site.ksr_request_route(MESSAGE)
     kamailio.receive(registered())
     site.ksr_reply_route(MESSAGE)
+
+
+def test_the_token_of_somebody_else_is_none_in_an_invite(
+    kamailio: FakeKamailio, site: Gateway, relay: ScriptedRelay
+) -> None:
+    assert relay
+    registers_with(kamailio, site, token())
     assert invites_with(kamailio, site, ISSUER.token("bob", "ims.example")) == [407]
     assert kamailio.tables.get("call", {}) == {}
 
@@ -328,10 +334,7 @@ class TestAWebSessionThatHasEnded:
 
     def test_refreshes_nothing_without_a_token(self, kamailio: FakeKamailio, site: Gateway) -> None:
         for ends, answers in ((False, []), (True, [401])):
-            kamailio.receive(register(f"Authorization: Bearer {token()}"))
-            site.ksr_request_route(MESSAGE)
-            kamailio.receive(registered())
-            site.ksr_reply_route(MESSAGE)
+            registers_with(kamailio, site, token())
             if ends:
                 self.end(kamailio)
             signs_off = register(expires=0)
@@ -347,10 +350,7 @@ class TestAWebSessionThatHasEnded:
     ) -> None:
         assert relay
         first = token()
-        kamailio.receive(register(f"Authorization: Bearer {first}"))
-        site.ksr_request_route(MESSAGE)
-        kamailio.receive(registered())
-        site.ksr_reply_route(MESSAGE)
+        registers_with(kamailio, site, first)
         self.end(kamailio)
         assert invites_with(kamailio, site, first if sends_the_same else token()) == [407]
         assert kamailio.tables.get("call", {}) == {}

@@ -153,6 +153,29 @@ def notified(kamailio: FakeKamailio, pages: Gateway, connection: int) -> FakeMes
     return message
 
 
+def test_nobody_else_is_inside_a_page_s_dialog(kamailio: FakeKamailio, pages: Gateway) -> None:
+    """Who knows its Call-ID and tags is not its page for that."""
+    asked(kamailio, pages, 7)
+    answered(kamailio, pages, 7)
+    connected(kamailio, pages, 9)
+    for message, run in ((register(), pages.ksr_request_route), (registered(), pages.ksr_reply_route)):
+        message.headers = [
+            (name, value.replace("alice", "bob").replace("reg-1", "reg-9").replace("sip:x@", "sip:z@"))
+            for name, value in message.headers
+        ]
+        if not message.is_reply:
+            message.connection_id, message.source = 9, ("127.0.0.1", 40002)
+        kamailio.receive(message)
+        run(MESSAGE)
+    assert "sip:bob@ims.example" in json.loads(kamailio.tables["flow"]["9"])["binding"]
+    kamailio.relayed.clear()
+    kamailio.replies.clear()
+    notify(kamailio, pages, 7, over=9)
+    assert [reply.status for reply in kamailio.replies] == [481]
+    assert not kamailio.relayed
+    notified(kamailio, pages, 7)
+
+
 def contact(message: FakeMessage) -> str:
     (value,) = message.sent_values("Contact")
     return value.strip("<>")

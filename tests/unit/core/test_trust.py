@@ -54,7 +54,6 @@ def test_what_no_trunk_hears_beside_that(name: str) -> None:
     assert name in NOT_FOR_TRUNKS
 
 
-@pytest.mark.conformance("S-04")
 @pytest.mark.parametrize(
     "name",
     ["npdi", "rn", "rn-context", "cic", "cic-context", "cpc", "oli", "tgrp", "trunk-context", "verstat"],
@@ -68,7 +67,6 @@ def test_a_page_leads_no_number_elsewhere(name: str) -> None:
     )
 
 
-@pytest.mark.conformance("S-04")
 @pytest.mark.parametrize("name", ["verstat", "cpc", "oli", "iotl"])
 def test_a_page_vouches_for_no_number(name: str) -> None:
     assert (

@@ -15,7 +15,6 @@ from kemi.core.routing.lookup import Entry, entries_of
 from kemi.core.routing.numbers import BadNumber, DialPlan
 from kemi.core.routing.table import Route, RoutingTable, TableError, Target, check_table
 from kemi.core.trunk.incoming import (
-    NOT_BELIEVED,
     NOT_FOR_TRUNKS,
     Caller,
     WayIn,
@@ -33,7 +32,6 @@ from kemi.core.trunk.incoming import (
 )
 from kemi.core.trunk.numbers import written
 from kemi.core.trunk.trunk import NumberForm, Trunk
-from kemi.core.trust import CHARGING
 from tests.unit.core.call.ladder import header_reader
 
 TRUNK = Trunk("acme", ["sip:192.0.2.1"], domain="acme.example", country="DE", numbers=NumberForm.NATIONAL)
@@ -348,10 +346,6 @@ def test_blanks_in_from_cost_no_time() -> None:
         shown = from_value(invite({"From": [value]}), Caller("+4989555", False), TRUNK)
         assert shown == "<sip:+4989555@acme.example;user=phone>;tag=t"
     assert time.thread_time() - began < 0.5
-
-
-def test_who_pays_is_between_networks() -> None:
-    assert set(CHARGING) <= set(NOT_BELIEVED) & set(NOT_FOR_TRUNKS)
 
 
 def test_what_a_page_adds_goes_to_no_trunk() -> None:

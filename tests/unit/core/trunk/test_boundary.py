@@ -1,10 +1,18 @@
-"""Header fields that a trunk may not say, and those that it does not hear."""
+"""What passes between a trunk and the home network, field by field."""
 
 from __future__ import annotations
 
 import pytest
 
-from kemi.core.trunk.incoming import Caller, invite_edits, names_not_believed, names_withheld
+from kemi.core.trunk.incoming import (
+    NOT_BELIEVED,
+    NOT_FOR_TRUNKS,
+    Caller,
+    invite_edits,
+    names_not_believed,
+    names_withheld,
+)
+from kemi.core.trust import CHARGING
 from tests.unit.core.call.ladder import header_reader
 from tests.unit.core.trunk.test_incoming import TRUNK, invite
 
@@ -62,3 +70,7 @@ def test_what_the_home_network_is_told_of_a_trunks_call(withheld: bool) -> None:
         "Record-Route: <sip:trunk@198.51.100.1:5061;lr>",
         "Record-Route: <sip:trunk@198.51.100.1:5060;lr>",
     )
+
+
+def test_who_pays_is_between_networks() -> None:
+    assert set(CHARGING) <= set(NOT_BELIEVED) & set(NOT_FOR_TRUNKS)
