@@ -207,7 +207,8 @@ def _forward_refusal(record: CallRecord, reply: Reply, settings: CallSettings) -
 
 def _learn_leg(record: CallRecord, reply: Reply) -> Leg:
     """Keep the remote target and route set of this early or confirmed dialog (RFC 3261 §12.1.2)."""
-    leg = record.legs.setdefault(reply.to_tag, Leg(contact=""))
+    # Without a Contact, which it owes (RFC 3261 §12.1.1), it is asked where the INVITE went.
+    leg = record.legs.setdefault(reply.to_tag, Leg(contact="" if record.trunk else record.request_uri))
     record.caller_lines = []  # the INVITE will not be sent again
     learn_allowed(leg, reply)
     learn_target(leg, reply)

@@ -11,8 +11,9 @@ from kemi.core.call import events as ev
 from kemi.core.call.lifetime import refresh
 from kemi.core.call.lifetime.revival import revive
 from tests.unit.core.call import descriptions as sdp
-from tests.unit.core.call.ladder import Call
+from tests.unit.core.call.ladder import CORE_CONTACT, Call
 from tests.unit.core.call.sessions import answered, lines, own_answer, waits
+from tests.unit.core.call.test_forks import plain
 from tests.unit.core.call.test_page_offer import RESTART, asked, done, running
 
 MOVED = ev.TimerFired(ev.Due.TARGET_REFRESH)
@@ -153,3 +154,12 @@ def test_another_description_in_its_answer_is_asked_for_again_after_the_pages_ch
     call.on(ev.TimerFired(wait.due))
     assert call.on(from_another_port()).all(act.ReofferFromIms)
     assert "45000" in call.record.media[0].ims_answer
+
+
+def test_a_fork_that_names_no_contact_is_asked_where_the_invite_went() -> None:
+    """It owes one (RFC 3261 §12.1.1); without a PRACK it would not ring, and nobody would answer."""
+    call = plain()
+    prack = call.on(call.ims_reply(180, rseq=7, contact="")).only(act.SendRequest)
+    assert (prack.method, prack.request_uri) == ("PRACK", call.record.request_uri)
+    call.on(call.ims_reply(200))
+    assert call.record.legs["core1"].contact == CORE_CONTACT
