@@ -138,7 +138,7 @@ async def test_without_a_codec_in_common_and_without_transcoding_there_is_no_cal
 
 
 async def test_a_caller_without_an_offer_is_offered_what_the_page_speaks(stage: Stage) -> None:
-    """Nobody transcodes: what the page has not taken would be silence."""
+    """What the page has not taken would have to be transcoded."""
     page = await stage.page()
     ims = stage.core.call(ALICE, caller=STRICT, sdp="", media=DeviceMedia())
     wic = await page.wait_incoming()

@@ -110,8 +110,8 @@ def core_offer(
     Args:
         stand_in: what the client's offer was made of.
         directions: the client's, per kind.
-        client_lines: the client's line for the relay, per kind it took: of what nobody transcodes the core is offered
-            no codec but the client's.
+        client_lines: the client's line for the relay, per kind it took: of what is not to be transcoded the core is
+            offered no codec but the client's.
         relay_answers: the relay's answer to the stand-in, per kind the client took: where it listens for the core.
         transcoding: whether the relay transcodes audio; never video.
     """
