@@ -6,7 +6,7 @@ import pytest
 
 from kemi.adapters.relay.repertoires import answered_codecs
 from kemi.core.sdp.interwork import repertoire, widened_offer
-from rtpengine.ng.commands import Answer, Command, List, Query, R
+from rtpengine.ng.commands import Answer, Command, List, Offer, Query, R
 from rtpengine.ng.errors import NgErrorReply
 from rtpengine.ng.replies import Reply, SdpReply
 from rtpengine.profiles import MediaProfile, audio_profile, video_profile
@@ -57,15 +57,17 @@ def transport_of(part: Section) -> tuple[object, ...]:
 
 
 class Recorder:
-    """Passes commands on and keeps the SDP that came for the WIC."""
+    """Passes commands on and keeps the SDP that came for IMS and for the WIC."""
 
     def __init__(self, client: UdpClient) -> None:
         self._client = client
-        self.answer_sdp = ""
+        self.offer_sdp = self.answer_sdp = ""
 
     def request(self, command: Command[R]) -> R:
         """Pass a command on."""
         reply = self._client.request(command)
+        if isinstance(command, Offer) and isinstance(reply, SdpReply):
+            self.offer_sdp = reply.sdp
         if isinstance(command, Answer) and isinstance(reply, SdpReply):
             self.answer_sdp = reply.sdp
         return reply
@@ -174,7 +176,9 @@ class TestReservation:
         names = answered_codecs(wic_offer, ims_answer)
         assert names is not None
         steps = connect(session, profile, ims_answer, None, daemon_version=daemon_version(), answered=names)
-        made_ready = section(run(steps, client))
+        recorder = Recorder(client)
+        run(steps, recorder)
+        made_ready = section(recorder.offer_sdp)
         assert section(ims_answer).codecs.items() <= made_ready.codecs.items()
         assert len(made_ready.codecs) < len(section(reserved.relay_offer).codecs)
 
@@ -259,7 +263,8 @@ class TestConnection:
             recorder = Recorder(client)
             ims_answer = answer_to(reserved.relay_offer, *codecs, host=FAR_END, port=5004)
             steps = connect(session, profile, ims_answer, reverse, daemon_version=daemon_version())
-            again, offered = section(run(steps, recorder)), section(reserved.relay_offer)
+            assert run(steps, recorder) == recorder.answer_sdp
+            again, offered = section(recorder.offer_sdp), section(reserved.relay_offer)
             assert again.port == offered.port
             if daemon_version() < (
                 12,
