@@ -223,8 +223,10 @@ def is_refused_by_page() -> bool:
 
 
 def asks_for_registration() -> bool:
-    """Whether the 504 of which the current failure callback tells wants its page to register (TS 24.229 §7.6)."""
-    return "initial-registration" in ksr.text("$T_rpl($rb)")
+    """Whether the 504 of which the current failure callback tells wants its page to register (TS 24.229 §7.6): the core
+    says who it is, and lets nobody outside say that."""
+    said, by = (ksr.text(f"$T_rpl({what})") for what in ("$rb", "$hdr(P-Asserted-Identity)"))
+    return "initial-registration" in said and bool(by)
 
 
 def is_local_timeout() -> bool:
