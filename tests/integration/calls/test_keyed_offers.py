@@ -11,13 +11,13 @@ import pytest
 from tests.integration.calls.incoming import PageCall
 from tests.integration.calls.incoming import answered as answered_by_page
 from tests.integration.calls.offers import AUDIO_BOTH_WAYS
-from tests.integration.calls.stage import ALICE, BOB, CLEAN_WITHIN_S, Call, Stage, gateway_options
+from tests.integration.calls.stage import ALICE, BOB, Call, Stage
 from tests.integration.calls.test_late_offer import called
+from tests.integration.calls.test_media_profiles import lab_with
 from tests.integration.calls.test_page_offer_media import both_heard
 from tests.integration.calls.test_page_offers import change, directions, local, offers_at_core
 from tests.integration.calls.test_page_video import video_line
 from tests.lab.lab import Lab
-from tests.lab.proof import wait_clean
 from tests.peers.aiortc_wic import AiortcWic
 from tests.peers.core_script import answers
 from tests.peers.device_sdp import SOME_KEY, DeviceMedia, device_answer
@@ -41,10 +41,8 @@ DEVICE_HZ: Final = 440.0
 @pytest.fixture(scope="module")
 def gateway_lab() -> Iterator[Lab]:
     """A gateway whose core speaks in clear, and one domain with keys."""
-    profiles = {"gateway_media_profiles": PROFILES, "gateway_callable_domains": ["*"]}
-    with Lab(gateway_options(**profiles)) as lab:
+    with lab_with(PROFILES) as lab:
         yield lab
-        wait_clean(lab, CLEAN_WITHIN_S)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -51,13 +52,19 @@ PROFILES: Final[list[dict[str, Any]]] = [
 STRICT: Final = "sip:bob@strict.example"
 
 
-@pytest.fixture(scope="module")
-def gateway_lab() -> Iterator[Lab]:
-    """A gateway with two profiles beside the default one."""
-    profiles = {"gateway_media_profiles": PROFILES, "gateway_callable_domains": ["*"]}
-    with Lab(gateway_options(**profiles)) as lab:
+@contextmanager
+def lab_with(profiles: list[dict[str, Any]]) -> Iterator[Lab]:
+    """Start a gateway with these profiles beside the default one."""
+    with Lab(gateway_options(gateway_media_profiles=profiles, gateway_callable_domains=["*"])) as lab:
         yield lab
         wait_clean(lab, CLEAN_WITHIN_S)
+
+
+@pytest.fixture(scope="module")
+def gateway_lab() -> Iterator[Lab]:
+    """A gateway with profiles."""
+    with lab_with(PROFILES) as lab:
+        yield lab
 
 
 def audio_of(description: str) -> MediaSection:

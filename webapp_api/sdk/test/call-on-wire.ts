@@ -1,8 +1,8 @@
 /** Calls of a phone on a wire in memory: what the gateway sends in them. */
 
-import type { TestContext } from "node:test";
+import { mock, type TestContext } from "node:test";
 
-import { sdpWith } from "./browser.ts";
+import { FakePeerConnection, sdpWith } from "./browser.ts";
 import type { IncomingCall } from "../src/incoming-call.ts";
 import type { OutgoingCall } from "../src/outgoing-call.ts";
 import type { MediaRequest } from "../src/media.ts";
@@ -103,4 +103,14 @@ export async function placed(
   await quiet();
   await wire.next(); // the ACK
   return call;
+}
+
+/** A call of the page that is answered and heard; time is the test's. */
+export async function talking(context: TestContext): Promise<{ wire: Wire; call: OutgoingCall }> {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { wire, phone } = await phoneOnWire(context);
+  context.after(() => mock.timers.reset());
+  const call = await placed(wire, phone, {}, AUDIO);
+  FakePeerConnection.made.at(-1)?.to("connected");
+  return { wire, call };
 }

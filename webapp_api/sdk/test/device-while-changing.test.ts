@@ -1,22 +1,13 @@
 /** A microphone that is changed while an offer is open stays, whatever becomes of the offer. */
 
 import assert from "node:assert/strict";
-import { describe, mock, test, type TestContext } from "node:test";
+import { describe, mock, test } from "node:test";
 
 import { captured, FakePeerConnection, type FakeTrack } from "./browser.ts";
-import { AUDIO, phoneOnWire, placed, quiet } from "./call-on-wire.ts";
+import { AUDIO, quiet, talking } from "./call-on-wire.ts";
 import type { OutgoingCall } from "../src/outgoing-call.ts";
 import { granted, settled } from "./phone-on-wire.ts";
 import { responseTo, type Message, type Wire } from "./wire.ts";
-
-async function talking(context: TestContext): Promise<{ wire: Wire; call: OutgoingCall }> {
-  mock.timers.enable({ apis: ["setTimeout"] });
-  const { wire, phone } = await phoneOnWire(context);
-  context.after(() => mock.timers.reset());
-  const call = await placed(wire, phone, {}, AUDIO);
-  FakePeerConnection.made.at(-1)?.to("connected");
-  return { wire, call };
-}
 
 const sent = (): FakeTrack | null | undefined => FakePeerConnection.made.at(-1)?.getTransceivers()[0]?.sender.track;
 

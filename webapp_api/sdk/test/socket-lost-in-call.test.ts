@@ -1,23 +1,12 @@
 /** A socket that is lost in a running call: a change under way fails at once, and a BYE that nobody heard is said again. */
 
 import assert from "node:assert/strict";
-import { mock, test, type TestContext } from "node:test";
+import { mock, test } from "node:test";
 
 import { SocketError } from "../src/errors.ts";
-import type { OutgoingCall } from "../src/outgoing-call.ts";
-import { FakePeerConnection } from "./browser.ts";
-import { AUDIO, phoneOnWire, placed, quiet } from "./call-on-wire.ts";
+import { quiet, talking } from "./call-on-wire.ts";
 import { granted } from "./phone-on-wire.ts";
 import { responseTo, type Wire } from "./wire.ts";
-
-async function talking(context: TestContext): Promise<{ wire: Wire; call: OutgoingCall }> {
-  mock.timers.enable({ apis: ["setTimeout"] });
-  const { wire, phone } = await phoneOnWire(context);
-  context.after(() => mock.timers.reset());
-  const call = await placed(wire, phone, {}, AUDIO);
-  FakePeerConnection.made.at(-1)?.to("connected");
-  return { wire, call };
-}
 
 /** The socket and the registration are there again. */
 async function back(wire: Wire): Promise<void> {
